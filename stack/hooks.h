@@ -1,0 +1,36 @@
+/*
+ * Where the firewall and the scheduler are attached to the stack. The stack knows only these
+ * types; appliance/ installs the modules, and a simulator may install its own.
+ */
+#ifndef STACK_HOOKS_H
+#define STACK_HOOKS_H
+
+#include <stdint.h>
+
+#include "base/clock.h"
+#include "stack/packet.h"
+
+struct rte_mbuf;
+
+/*
+ * Sees every burst after it was parsed and before the stack acts on it. Sets `drop` of the packets
+ * to be dropped; packets whose `drop` is set already are to be left alone. The packets are valid
+ * during the call only.
+ */
+typedef void stack_ingress(void *ctx, struct packet *packets, unsigned count, clock_ns now);
+
+/* Control goes out ahead of data: ARP, ICMP, and TCP segments without payload. */
+enum egress_band { EGRESS_CONTROL, EGRESS_DATA };
+
+/*
+ * One for each interface. enqueue() takes the frame (Ethernet header included, offload flags set)
+ * in any case. room() says how many more data frames are wanted now: the stack offers no more than
+ * that, and asks again when the next round sends (back-pressure instead of loss).
+ */
+struct stack_egress {
+    void *ctx;
+    void (*enqueue)(void *ctx, struct rte_mbuf *m, enum egress_band band);
+    uint32_t (*room)(void *ctx);
+};
+
+#endif

@@ -1,0 +1,106 @@
+/*
+ * The internet layer of one stack: interfaces' addresses, routes, neighbours (ARP, RFC 826), IPv4
+ * in and out (RFC 791, RFC 1122), ICMP (RFC 792). Transport protocols register a handler; net
+ * never calls them by name.
+ *
+ * Not here yet: fragments (dropped and counted), IPv6.
+ */
+#ifndef STACK_NET_NET_H
+#define STACK_NET_NET_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/ip.h"
+#include "base/siphash.h"
+#include "stack/counters.h"
+#include "stack/hooks.h"
+#include "stack/packet.h"
+#include "stack/stack.h"
+
+struct net;
+
+/* A packet for a transport protocol. The handler takes the mbuf of packets that it keeps by
+ * setting p->m to NULL; it sets p->drop to a cause to have a packet counted and freed; a packet
+ * left with DROP_NONE and its mbuf is freed without being counted as a drop. */
+typedef void net_handler(void *ctx, struct packet *p, clock_ns now);
+
+/* What an ICMP error says of a segment that we sent (RFC 792, RFC 1191). */
+enum net_error_kind { NET_ERROR_UNREACHABLE, NET_ERROR_PORT, NET_ERROR_MTU, NET_ERROR_TIME };
+
+struct net_error {
+    enum net_error_kind kind;
+    uint8_t ip_protocol;              /* of the quoted packet */
+    struct ip_endpoint local, remote; /* the quoted packet's source and destination */
+    uint32_t seq;                     /* the quoted TCP sequence number: validate it */
+    uint16_t mtu;                     /* NET_ERROR_MTU: the next hop's, 0 when not told */
+};
+
+/* Returns false when no connection of the protocol matches (counted by net). */
+typedef bool net_error_handler(void *ctx, const struct net_error *error, clock_ns now);
+
+/* The way to a destination. Plain data: keep it in a connection and hand it to net_send(). */
+struct net_path {
+    uint8_t iface;
+    uint16_t mtu;             /* of the interface */
+    uint32_t offloads;        /* of the interface, STACK_TX_* */
+    struct ip_addr src;       /* our address on that interface */
+    struct ip_addr next_hop;  /* the destination itself, or the gateway */
+    struct rte_mempool *tx_pool;
+};
+
+struct net *net_create(const struct siphash_key *key, struct stack_counters *counters,
+                       clock_ns now, struct error *e);
+void net_destroy(struct net *n);
+
+/* As stack_iface_add() and stack_route_add(). */
+int net_iface_add(struct net *n, const struct stack_iface_config *config, clock_ns now,
+                  struct error *e);
+int net_route_add(struct net *n, const struct stack_route *route, struct error *e);
+
+void net_handler_set(struct net *n, uint8_t ip_protocol, net_handler *handler,
+                     net_error_handler *error, void *ctx);
+
+/*
+ * Takes a burst of parsed packets of one interface, after the ingress hook: answers ARP and ICMP
+ * echo, passes the rest to its handlers, counts every drop and frees what nobody took.
+ */
+void net_input(struct net *n, struct packet *packets, unsigned count, clock_ns now);
+
+/* True when the address is one of ours on any interface. */
+bool net_is_local(const struct net *n, const struct ip_addr *addr);
+
+/* Finds the way to `dst` (longest prefix). Returns 0, or -1 when no route leads there. */
+int net_path_find(const struct net *n, const struct ip_addr *dst, struct net_path *out);
+
+/*
+ * Sends a transport segment: m's data begins at the transport header, with at least
+ * NET_HEADROOM bytes of headroom before it; pkt_len and nb_segs are right. `src` is the address to
+ * send from. Prepends the headers, resolves the neighbour (holding the packet for a bounded time
+ * where it must be asked for), sets l2_len, l3_len and the IP checksum (or its offload flag: TSO
+ * and TCP-checksum flags are the caller's). Takes m in any case.
+ */
+#define NET_HEADROOM 64
+void net_send(struct net *n, const struct net_path *path, const struct ip_addr *src,
+              const struct ip_addr *dst, uint8_t ip_protocol, enum egress_band band,
+              struct rte_mbuf *m, clock_ns now);
+
+/* How many data frames the interface's egress hook wants now. */
+uint32_t net_room(const struct net *n, uint8_t iface);
+
+/* The transport has proof that the path's next hop is alive (RFC 1122, 2.3.2.1): no need to ask. */
+void net_path_confirm(struct net *n, const struct net_path *path, clock_ns now);
+
+/* Answers `p` with an ICMP error (RFC 1122, 3.2.2), rate-limited. Leaves the packet to the caller. */
+void net_icmp_error(struct net *n, const struct packet *p, uint8_t type, uint8_t code,
+                    clock_ns now);
+
+/* Asks silent neighbours again, gives up those that stay silent, forgets old ones. */
+void net_timers(struct net *n, clock_ns now);
+clock_ns net_deadline(const struct net *n);
+
+uint32_t net_neighbour_count(const struct net *n);
+
+#endif

@@ -1,0 +1,72 @@
+/*
+ * A received packet, parsed once: the checked view that the firewall and the layers above work on.
+ *
+ * wire_parse() (stack/wire) fills it from a frame and vouches for everything in it: every length
+ * lies inside the mbuf, checksums are verified, options are well-formed. What it says need not be
+ * checked again. All numbers are in host byte order; addresses are in network order inside
+ * struct ip_addr as always.
+ */
+#ifndef STACK_PACKET_H
+#define STACK_PACKET_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/ip.h"
+#include "stack/drop.h"
+
+struct rte_mbuf;
+
+enum packet_kind { PACKET_ARP, PACKET_ICMP, PACKET_TCP, PACKET_OTHER };
+
+/* TCP flags as in the header's 14th byte (RFC 9293, 3.1). */
+#define TCP_FIN 0x01
+#define TCP_SYN 0x02
+#define TCP_RST 0x04
+#define TCP_PSH 0x08
+#define TCP_ACK 0x10
+#define TCP_URG 0x20
+#define TCP_ECE 0x40
+#define TCP_CWR 0x80
+
+struct packet_tcp {
+    uint32_t seq, ack;
+    uint16_t window; /* unscaled */
+    uint16_t urgent;
+    uint8_t flags;
+    /* Options; those of SYN only are reported wherever they stand, the reader decides. */
+    bool has_mss, has_wscale, sack_permitted, has_timestamp;
+    uint8_t wscale;
+    uint8_t sack_count;  /* SACK blocks found, at most 4 */
+    uint16_t mss;
+    uint32_t ts_value, ts_echo;
+    struct {
+        uint32_t left, right;
+    } sack[4];
+};
+
+struct packet {
+    struct rte_mbuf *m;      /* data begins at the Ethernet header */
+    enum drop_cause drop;    /* DROP_NONE while the packet is good; a hook sets it to drop */
+    enum packet_kind kind;
+    uint8_t iface;           /* index of the interface it came in on */
+    uint8_t ip_protocol;
+    uint8_t ttl;
+    uint8_t tos;
+    uint16_t l3_offset;      /* of the ARP or IP header, from the start of the frame */
+    uint16_t l4_offset;      /* of the TCP or ICMP header */
+    uint16_t payload_offset; /* of the TCP payload or the ICMP body after its 8-byte header */
+    uint16_t l3_length;      /* IP total length: bytes from l3_offset on; what follows is padding */
+    uint32_t payload_length; /* bytes of TCP payload, or of ICMP body */
+    struct ip_addr src, dst;
+    uint16_t sport, dport;
+    union {
+        struct packet_tcp tcp;
+        struct {
+            uint8_t type, code;
+            uint32_t rest; /* bytes 4 to 7 of the header */
+        } icmp;
+    };
+};
+
+#endif

@@ -1,0 +1,109 @@
+/*
+ * One TCP/IP stack: the whole of a worker's protocol state. It shares nothing with other stacks,
+ * takes no lock, and knows neither threads nor clocks: whoever owns it calls, once a round,
+ *
+ *     stack_input()   for each burst received,
+ *     event_next()    until there is none, acting on sockets (stack/event.h, stack/socket.h),
+ *     stack_flush()   to run the timers that are due and to emit what became sendable.
+ *
+ * `now` never goes back from one call to the next.
+ */
+#ifndef STACK_STACK_H
+#define STACK_STACK_H
+
+#include <stdint.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/ip.h"
+#include "stack/counters.h"
+#include "stack/hooks.h"
+
+struct rte_mbuf;
+struct rte_mempool;
+struct stack;
+
+/* What a port can do, decided from the driver's capabilities at run time. */
+#define STACK_TX_IPV4_CHECKSUM 0x01
+#define STACK_TX_TCP_CHECKSUM  0x02
+#define STACK_TX_TCP_SEGMENT   0x04 /* TSO; implies both checksums */
+#define STACK_TX_MULTI_SEGMENT 0x08 /* a frame may be several mbufs */
+
+#define STACK_MAX_IFACES    16
+#define STACK_IFACE_ADDRS   16
+
+struct stack_iface_config {
+    const char *name;       /* copied */
+    uint8_t mac[6];
+    uint16_t mtu;           /* bytes of IP packet, 576 to 9000 */
+    uint32_t offloads;      /* STACK_TX_* */
+    struct rte_mempool *tx_pool; /* linear frames of the interface are built in mbufs of this pool */
+    struct stack_egress egress;
+    struct ip_prefix addrs[STACK_IFACE_ADDRS]; /* the host's part is our address */
+    unsigned addr_count;
+};
+
+struct stack_route {
+    struct ip_prefix to;
+    struct ip_addr via;
+};
+
+/* Is a segment with this source (remote) and destination (local), as the wire has it, delivered to
+ * this stack's worker? Used to choose source ports. */
+typedef bool stack_owns_flow(void *ctx, const struct ip_endpoint *remote,
+                             const struct ip_endpoint *local);
+
+struct stack_config {
+    const char *name;             /* for log lines; copied */
+    uint32_t max_connections;     /* connections in any state, TIME_WAIT included */
+    uint32_t max_buffers;         /* mbufs that all receive and send queues may hold together */
+    struct rte_mempool *data_pool;/* for bytes written by sock_write(), and for indirect mbufs */
+    uint8_t secret[16];           /* initial sequence numbers, ports and hash keys derive from it;
+                                     workers of one process share it */
+    stack_owns_flow *owns_flow;   /* NULL: every flow is ours */
+    void *owns_flow_ctx;
+    stack_ingress *ingress;       /* NULL: none */
+    void *ingress_ctx;
+    clock_ns time_wait;           /* how long TIME_WAIT lasts (2 MSL); 0: 60 s */
+};
+
+/* Returns a stack, or NULL with the cause in *e. All memory is reserved here. */
+struct stack *stack_create(const struct stack_config *config, clock_ns now, struct error *e);
+
+/* Frees everything, connections included; sends nothing. */
+void stack_destroy(struct stack *s);
+
+/* Adds an interface; returns its index, or -1 with the cause. Announces its addresses by ARP. */
+int stack_iface_add(struct stack *s, const struct stack_iface_config *config, struct error *e);
+
+/* Adds a route through the interface that reaches `via` directly. Returns 0, or -1. */
+int stack_route_add(struct stack *s, const struct stack_route *route, struct error *e);
+
+/* Takes `count` received frames. Valid checksum marks of the driver (RTE_MBUF_F_RX_*_CKSUM_GOOD) are
+ * trusted; otherwise checksums are computed. */
+void stack_input(struct stack *s, unsigned iface, struct rte_mbuf **frames, unsigned count,
+                 clock_ns now);
+
+/* Fires due timers, then emits: control first, then data in turn. */
+void stack_flush(struct stack *s, clock_ns now);
+
+/* When stack_flush() must be called again though no packet came: a time not after the next timer;
+ * `now` or earlier when there is output or an event pending; CLOCK_NEVER when nothing is. */
+clock_ns stack_deadline(const struct stack *s);
+
+/* The time of the current round. */
+clock_ns stack_now(const struct stack *s);
+
+const struct stack_counters *stack_counters(const struct stack *s);
+
+/* Levels, for reports and tests: what is in use now. May be read by another thread. */
+struct stack_usage {
+    uint32_t connections[11]; /* by enum tcp_state (stack/socket.h) */
+    uint32_t connections_used, connections_max;
+    uint32_t buffers_used, buffers_max;
+    uint32_t neighbours;
+};
+
+void stack_usage(const struct stack *s, struct stack_usage *out);
+
+#endif
