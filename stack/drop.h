@@ -21,6 +21,7 @@
     X(drop_ip_destination, "IP destination is not ours")                                           \
     X(drop_ip_protocol, "IP protocol that is not served")                                          \
     X(drop_icmp_invalid, "ICMP message truncated or with a wrong checksum")                        \
+    X(drop_icmp_type, "ICMP message of a type that is not served")                                 \
     X(drop_icmp_unmatched, "ICMP error that quotes no connection of ours")                         \
     X(drop_icmp_limited, "ICMP request beyond the reply limit")                                    \
     X(drop_tcp_header, "TCP data offset impossible")                                               \
@@ -31,6 +32,7 @@
     X(drop_tcp_out_of_window, "TCP segment outside the receive window")                            \
     X(drop_tcp_paws, "TCP segment with an old timestamp (RFC 7323)")                               \
     X(drop_tcp_ack, "TCP acknowledgement of what was never sent")                                  \
+    X(drop_tcp_syn, "SYN on a connection that is synchronized already (RFC 5961)")                 \
     X(drop_tcp_rst, "RST with a sequence number that is not exact (RFC 5961)")                     \
     X(drop_tcp_backlog, "SYN refused: the listener's backlog is full")                             \
     X(drop_tcp_no_memory, "TCP segment refused: connection pool or buffer budget exhausted")       \
