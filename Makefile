@@ -1,0 +1,48 @@
+# Thin over CMake's presets (CMakePresets.json). As root: demo, test, bench.
+
+PRESETS := release debug sanitize clang fuzz
+SOURCES = find $(FOLDERS) -name '*.[ch]'
+FOLDERS := base stack firewall scheduler tls policy proxy appliance tests
+
+# A command that runs as root leaves build/ to whoever owns the tree.
+define as_root
+	@$(1); status=$$?; if [ -d build ]; then chown -R --reference=. build; fi; exit $$status
+endef
+
+all: release
+
+$(PRESETS):
+	@cmake --preset $@ >/dev/null
+	@cmake --build --preset $@
+
+demo:
+	@packaging/install-deps demo
+	$(call as_root,demo/run)
+
+test:
+	@packaging/install-deps test
+	$(call as_root,tests/run)
+
+# BENCH=name runs one row only, QUICK=1 one short round.
+bench:
+	@packaging/install-deps bench
+	$(call as_root,tests/bench/run $(if $(QUICK),--quick) $(BENCH))
+
+format:
+	@$(SOURCES) -exec clang-format -i {} +
+
+check-format:
+	@$(SOURCES) -exec clang-format --dry-run --Werror {} +
+
+lint: release
+	@packaging/install-deps dev
+	@$(SOURCES) -name '*.c' -path '*' -not -path 'tests/fuzz/*' -print0 | \
+		xargs -0 -n 8 -P 2 clang-tidy --quiet -p build/release
+	@cppcheck --quiet --error-exitcode=1 --project=build/release/compile_commands.json \
+		--enable=warning,performance,portability --inline-suppr
+	@shellcheck packaging/install-deps .ci/run
+
+clean:
+	@rm -rf build
+
+.PHONY: all $(PRESETS) demo test bench format check-format lint clean

@@ -1,0 +1,111 @@
+"""Network namespaces and the veth links between them."""
+
+import contextlib
+import ctypes
+import os
+import re
+import signal
+import threading
+
+from lab.process import LabError, Process, run
+
+PREFIX = "sluice-"
+_CLONE_NEWNET = 0x40000000
+_libc = ctypes.CDLL(None, use_errno=True)
+_own_namespace = threading.local()
+
+
+def _setns(fd):
+    if _libc.setns(fd, _CLONE_NEWNET) != 0:
+        raise OSError(ctypes.get_errno(), "setns")
+
+
+class Namespace:
+    """A network namespace, named sluice-<run>-<role>, where <run> is by default this process's id."""
+
+    def __init__(self, role, log_dir, run_name=None):
+        self.role = role
+        self.name = f"{PREFIX}{run_name or os.getpid()}-{role}"
+        self.log_dir = log_dir
+        self._processes = []
+        run("ip", "netns", "add", self.name)
+        self.run("sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1",
+                 "net.ipv6.conf.default.disable_ipv6=1")
+        self.run("ip", "link", "set", "lo", "up")
+
+    def command(self, *command):
+        return ["ip", "netns", "exec", self.name, *command]
+
+    def run(self, *command, **options):
+        return run(*self.command(*command), **options)
+
+    def start(self, *command, name=None, **options):
+        """Starts a process in the namespace; it ends with the namespace at the latest."""
+        name = name or os.path.basename(str(command[0]))
+        path = os.path.join(self.log_dir, f"{len(self._processes):02d}-{self.role}-{name}.log")
+        process = Process(self.command(*command), path, name, **options)
+        self._processes.append(process)
+        return process
+
+    @contextlib.contextmanager
+    def enter(self):
+        """Sockets that this thread makes in the block belong to the namespace, and stay there."""
+        with open("/proc/thread-self/ns/net", "rb") as before, \
+                open(f"/run/netns/{self.name}", "rb") as there:
+            _setns(there.fileno())
+            try:
+                yield
+            finally:
+                _setns(before.fileno())
+
+    def add_address(self, device, address):
+        self.run("ip", "address", "add", address, "dev", device)
+
+    def link(self, device, state):
+        self.run("ip", "link", "set", device, state)
+
+    def mac(self, device):
+        text = self.run("ip", "-o", "link", "show", device).stdout
+        return re.search(r"link/ether ([0-9a-f:]{17})", text).group(1)
+
+    def close(self):
+        for process in reversed(self._processes):
+            process.stop(timeout=5.0)
+        remove_namespace(self.name)
+
+
+def join(a, a_device, b, b_device):
+    """Joins two namespaces by a veth pair.
+
+    Offloads are off at both ends: a veth hands frames over without the checksums it promised and
+    larger than the MTU, which no wire would, and a stack that reads frames must not see those.
+    """
+    run("ip", "link", "add", a_device, "netns", a.name, "type", "veth",
+        "peer", "name", b_device, "netns", b.name)
+    for namespace, device in ((a, a_device), (b, b_device)):
+        namespace.run("ethtool", "-K", device, "tx", "off", "tso", "off", "gso", "off", "gro", "off")
+        namespace.link(device, "up")
+
+
+def remove_namespace(name):
+    """Removes a namespace of ours with the processes that still run in it."""
+    listed = run("ip", "netns", "pids", name, check=False)
+    for pid in listed.stdout.split():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(pid), signal.SIGKILL)
+    run("ip", "netns", "delete", name, check=False)
+
+
+def remove_leftovers(pid=None):
+    """Removes the namespaces of runs whose process is gone, or those of one dead run."""
+    for line in run("ip", "netns", "list").stdout.splitlines():
+        match = re.match(rf"{PREFIX}(\d+)-", line)
+        if match is None or (pid is not None and int(match.group(1)) != pid):
+            continue
+        if not os.path.exists(f"/proc/{match.group(1)}"):
+            remove_namespace(line.split()[0])
+
+
+def require_root():
+    if os.geteuid() != 0:
+        raise LabError("network namespaces need root: run this with sudo")

@@ -1,0 +1,124 @@
+"""Finds scenarios and runs each in a process of its own."""
+
+import concurrent.futures
+import glob
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+import time
+import traceback
+
+from lab.network import remove_leftovers, require_root
+from lab.report import Report
+from lab.scenario import Scenario
+from lab.topology import Lab
+
+TESTS = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
+TOP = os.path.dirname(TESTS)
+
+
+class Case:
+    """A scenario with one list of workers."""
+
+    def __init__(self, scenario, workers):
+        self.scenario = scenario
+        self.workers = workers
+        several = len(scenario.workers) > 1
+        self.name = scenario.name + (f"[workers={len(workers)}]" if several else "")
+
+
+def discover():
+    """All cases of the test_*.py files, in the order of the files' text."""
+    cases = []
+    for path in sorted(glob.glob(os.path.join(TESTS, "scenario", "test_*.py"))):
+        name = os.path.basename(path).removesuffix(".py")
+        spec = importlib.util.spec_from_file_location(name, path)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        for thing in vars(module).values():
+            declared = getattr(thing, "scenario", None)
+            if isinstance(declared, Scenario):
+                cases += [Case(declared, workers) for workers in declared.workers]
+    return cases
+
+
+def binary_of(build):
+    return os.path.join(TOP, "build", build, "appliance", "sluice")
+
+
+def _interrupted(number, _frame):
+    raise KeyboardInterrupt(f"signal {number}")
+
+
+def run_one(name, binary, build):
+    """In the child: runs one case; the exit status tells the result."""
+    signal.signal(signal.SIGTERM, _interrupted)
+    case = next(case for case in discover() if case.name == name)
+    lab = Lab(binary, sanitized=build == "sanitize", workers=case.workers)
+    try:
+        with lab:
+            try:
+                case.scenario.function(lab)
+            except BaseException:
+                if lab.sluice is not None and lab.sluice.process is not None:
+                    print("---- the daemon's log\n" + lab.sluice.process.log()[-6000:])
+                raise
+    except BaseException:  # pylint: disable=broad-except
+        traceback.print_exc(file=sys.stdout)
+        return 1
+    return 0
+
+
+def run_case(case, binary, build):
+    """Runs a case in a child; returns (passed, its output, seconds)."""
+    command = [sys.executable, os.path.join(TESTS, "scenario", "run"), "--one", case.name,
+               "--build", build, "--binary", binary]
+    started = time.monotonic()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          errors="replace") as child:
+        try:
+            output, _ = child.communicate(timeout=case.scenario.timeout)
+        except subprocess.TimeoutExpired:
+            child.terminate()
+            try:
+                output, _ = child.communicate(timeout=20)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                output, _ = child.communicate()
+            output += f"\nno end within {case.scenario.timeout:g} s"
+    remove_leftovers(child.pid)
+    return child.returncode == 0, output, time.monotonic() - started
+
+
+def run_all(report, build, binary=None, patterns=(), jobs=2):
+    """Runs the selected cases: those that can share the machine side by side, then the others."""
+    binary = os.path.abspath(binary or binary_of(build))
+    cases = [case for case in discover() if build in case.scenario.builds
+             and (not patterns or any(pattern in case.name for pattern in patterns))]
+    if not os.access(binary, os.X_OK):
+        report.fail(f"scenarios [{build}]", f"{binary} is not there; build it first")
+        return
+    for alone in (False, True):
+        group = [case for case in cases if case.scenario.alone == alone]
+        with concurrent.futures.ThreadPoolExecutor(1 if alone else jobs) as pool:
+            futures = {pool.submit(run_case, case, binary, build): case for case in group}
+            for future in concurrent.futures.as_completed(futures):
+                passed, output, seconds = future.result()
+                name = f"scenario {futures[future].name} [{build}]"
+                if passed:
+                    report.ok(name, seconds)
+                else:
+                    report.fail(name, output, seconds)
+
+
+def main(arguments):
+    """The command line of tests/scenario/run."""
+    require_root()
+    if arguments.one:
+        return run_one(arguments.one, arguments.binary, arguments.build)
+    report = Report()
+    remove_leftovers()
+    run_all(report, arguments.build, arguments.binary, arguments.pattern, arguments.jobs)
+    return report.finish()

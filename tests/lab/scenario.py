@@ -1,0 +1,53 @@
+"""How a scenario is declared."""
+
+import dataclasses
+import typing
+
+from lab.process import LabError
+
+RELEASE, SANITIZE = "release", "sanitize"
+
+
+@dataclasses.dataclass
+class Scenario:
+    """A function that takes a Lab, and what the runner has to know about it."""
+    function: typing.Callable
+    builds: tuple
+    workers: tuple     # CPU lists: the scenario runs once with each
+    alone: bool        # measures time or fills the machine: nothing else may run beside it
+    timeout: float     # seconds after which the scenario counts as failed
+
+    @property
+    def name(self):
+        module = self.function.__module__.rpartition(".")[2].removeprefix("test_")
+        return f"{module}.{self.function.__name__}"
+
+
+def scenario(builds=(RELEASE, SANITIZE), workers=((1,),), alone=False, timeout=60.0):
+    """Marks a function of a test_*.py file as a scenario."""
+    def mark(function):
+        function.scenario = Scenario(function, builds, workers, alone, timeout)
+        return function
+    return mark
+
+
+def expect(condition, message):
+    """An assertion that survives python -O and says what was seen."""
+    if not condition:
+        raise LabError(message)
+
+
+def expect_equal(seen, wanted, what):
+    expect(seen == wanted, f"{what}: {seen!r}, expected {wanted!r}")
+
+
+def expect_in(part, text, what):
+    expect(part in text, f"{what}: {part!r} is missing in:\n{text}")
+
+
+def expect_within(seen, low, high, what):
+    expect(low <= seen <= high, f"{what}: {seen}, expected {low} to {high}")
+
+
+# One worker, and two on a device with one queue, so that packets are handed over.
+ONE_AND_TWO_WORKERS = ((1,), (0, 1))
