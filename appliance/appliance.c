@@ -1,0 +1,238 @@
+/*
+ * Theory of operation: the main thread builds what all workers use (configuration, secrets, EAL,
+ * ports), starts the workers, makes the first snapshot current the way a reload does, and then only
+ * waits: for signals, and once a second to look at links and to free snapshots that no session uses
+ * any more. It never touches a packet.
+ */
+#include "appliance/appliance.h"
+
+#include <numa.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "appliance/cpus.h"
+#include "appliance/drain.h"
+#include "appliance/memory.h"
+#include "appliance/ports.h"
+#include "appliance/reload.h"
+#include "appliance/report.h"
+#include "appliance/secrets.h"
+#include "appliance/signals.h"
+#include "appliance/snapshot.h"
+#include "appliance/workers.h"
+#include "base/log.h"
+
+#define TICK_MS       1000
+#define TICK_DRAIN_MS 20
+
+struct appliance {
+    const char *path;
+    int signals;
+    struct cpus available, cpus;
+    struct snapshots snapshots;
+    struct secrets secrets;
+    struct memory_plan memory;
+    bool env;
+    struct ports ports;
+    struct workers workers;
+    struct drain drain;
+};
+
+static int load_configuration(struct appliance *a, struct error *e)
+{
+    struct policy_report report = {0};
+    struct snapshot *s = snapshot_load(a->path, &a->available, time(NULL), &report);
+
+    reload_log_findings(&report);
+    if (s == NULL)
+        error_set(e, "%s: %u error%s", a->path, report.errors, report.errors == 1 ? "" : "s");
+    policy_report_free(&report);
+    if (s == NULL)
+        return -1;
+    snapshots_add(&a->snapshots, s);
+    snapshots_replace(&a->snapshots, s);
+    return 0;
+}
+
+static void choose_cpus(struct appliance *a)
+{
+    const struct policy *policy = a->snapshots.current->policy;
+
+    if (policy->worker_count == 0) {
+        cpus_default_workers(&a->available, &a->cpus);
+        return;
+    }
+    a->cpus.count = policy->worker_count;
+    memcpy(a->cpus.id, policy->workers, policy->worker_count * sizeof *policy->workers);
+}
+
+static int start_env(struct appliance *a, struct error *e)
+{
+    static const enum io_hugepages hugepages[] = {
+        [POLICY_HUGEPAGES_AUTO] = IO_HUGEPAGES_AUTO,
+        [POLICY_HUGEPAGES_REQUIRE] = IO_HUGEPAGES_REQUIRE,
+        [POLICY_HUGEPAGES_OFF] = IO_HUGEPAGES_OFF,
+    };
+    const struct policy *policy = a->snapshots.current->policy;
+    const char *pci[STACK_MAX_IFACES];
+    struct io_env_config config = {
+        .hugepages = hugepages[policy->hugepages],
+        .memory = a->memory.total_bytes,
+        .pci = pci,
+        .pci_count = ports_pci(policy, pci),
+        .main_cpu = cpus_main(&a->available, &a->cpus),
+    };
+
+    if (io_env_init(&config, e) < 0)
+        return -1;
+    a->env = true;
+    return 0;
+}
+
+static int start_workers(struct appliance *a, struct error *e)
+{
+    const struct worker_config config = {
+        .numa_node = ports_numa_node(&a->ports),
+        .ports = &a->ports,
+        .policy = a->snapshots.current->policy,
+        .memory = &a->memory,
+        .secrets = &a->secrets,
+    };
+
+    if (workers_start(&a->workers, &a->cpus, &config, e) < 0)
+        return -1;
+    return workers_apply(&a->workers, a->snapshots.current, NULL, e);
+}
+
+static void log_workers(const struct appliance *a)
+{
+    char cpus[256];
+
+    for (unsigned i = 0; i < a->cpus.count; i++) {
+        int node = numa_available() < 0 ? -1 : numa_node_of_cpu((int)a->cpus.id[i]);
+        int ports = ports_numa_node(&a->ports);
+
+        if (node >= 0 && ports >= 0 && node != ports)
+            log_warn("sluice", "worker %u on CPU %u is on NUMA node %d, the ports are on node %d",
+                     i, a->cpus.id[i], node, ports);
+    }
+    log_info("sluice", "%u worker%s on CPU %s; each: %u connections, %u sessions, %u buffers",
+             a->cpus.count, a->cpus.count == 1 ? "" : "s", cpus_format(&a->cpus, cpus, sizeof cpus),
+             a->memory.connections, a->memory.sessions, a->memory.buffers);
+}
+
+static void log_listeners(const struct policy *policy)
+{
+    char text[IP_TEXT_MAX];
+
+    for (unsigned i = 0; i < policy->listener_count; i++) {
+        const struct policy_listener *l = &policy->listeners[i];
+
+        log_info("sluice", "listener %s: %s, %s", l->name, ip_endpoint_format(&l->bind, text),
+                 l->tls != NULL ? "TLS" : "TCP");
+    }
+}
+
+static int appliance_start(struct appliance *a, struct error *e)
+{
+    const struct policy *policy;
+
+    a->signals = signals_open(e);
+    if (a->signals < 0 || cpus_available(&a->available, e) < 0 || load_configuration(a, e) < 0)
+        return -1;
+    policy = a->snapshots.current->policy;
+    choose_cpus(a);
+    memory_plan(&policy->limits, a->cpus.count, policy->interface_count, &a->memory);
+    if (secrets_draw(&a->secrets, e) < 0 || start_env(a, e) < 0 ||
+        ports_open(&a->ports, policy, a->cpus.count, &a->memory, &a->secrets, e) < 0)
+        return -1;
+    log_workers(a);
+    if (start_workers(a, e) < 0)
+        return -1;
+    log_listeners(policy);
+    return 0;
+}
+
+/* Takes down what is there. */
+static void appliance_stop(struct appliance *a)
+{
+    workers_stop(&a->workers);
+    ports_close(&a->ports);
+    if (a->env)
+        io_env_fini();
+    secrets_wipe(&a->secrets);
+    snapshots_replace(&a->snapshots, NULL);
+    snapshots_collect(&a->snapshots);
+    signals_close(a->signals);
+}
+
+static void handle_reload(struct appliance *a)
+{
+    if (a->drain.active)
+        log_warn("reload", "not while draining");
+    else if (reload(a->path, &a->workers, &a->available, &a->snapshots) == 0)
+        log_listeners(a->snapshots.current->policy);
+}
+
+/* Returns false when the process is to end. */
+static bool handle_signal(struct appliance *a, int number)
+{
+    switch (number) {
+    case SIGHUP:
+        handle_reload(a);
+        return true;
+    case SIGUSR1:
+        report_print(&a->workers, &a->ports);
+        return true;
+    case SIGTERM:
+    case SIGINT:
+        if (a->drain.active) {
+            log_warn("sluice", "second %s: stopping at once", sigabbrev_np(number));
+            return false;
+        }
+        drain_begin(&a->drain, &a->workers, clock_now(),
+                    a->snapshots.current->policy->timeouts.drain);
+        return true;
+    default:
+        return true;
+    }
+}
+
+static void appliance_serve(struct appliance *a)
+{
+    bool running = true;
+
+    while (running) {
+        int number = signals_wait(a->signals, a->drain.active ? TICK_DRAIN_MS : TICK_MS);
+
+        if (number != 0)
+            running = handle_signal(a, number);
+        else
+            ports_links_poll(&a->ports);
+        snapshots_collect(&a->snapshots);
+        if (running && a->drain.active)
+            running = !drain_done(&a->drain, &a->workers, clock_now());
+    }
+}
+
+int appliance_run(const char *path)
+{
+    struct appliance a = {.path = path, .signals = -1};
+    struct error e = {0};
+    int result = appliance_start(&a, &e);
+
+    if (result == 0) {
+        log_info("sluice", "ready");
+        appliance_serve(&a);
+    } else {
+        log_error("sluice", "cannot start: %s%s", e.text,
+                  geteuid() != 0 ? " (not running as root)" : "");
+    }
+    appliance_stop(&a);
+    if (result == 0)
+        log_info("sluice", "stopped");
+    return result == 0 ? 0 : 1;
+}

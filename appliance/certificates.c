@@ -1,0 +1,70 @@
+#include "appliance/certificates.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define EXPIRY_WARNING_DAYS 14
+#define DAY_SECONDS         86400
+
+static void report_refusal(const struct policy *policy, const struct policy_certificate *c,
+                           const char *why, struct policy_report *report)
+{
+    bool key = strstr(why, c->key) != NULL && strstr(why, c->chain) == NULL;
+    const struct policy_mark *mark = key ? &c->key_mark : &c->chain_mark;
+    char path[256];
+
+    snprintf(path, sizeof path, "certificates.%s.%s", c->name, key ? "key" : "chain");
+    policy_report_add(report, false, policy->path, mark->line, mark->column, path, "%s", why);
+}
+
+static void warn_of_expiry(const struct policy *policy, const struct policy_certificate *c,
+                           time_t left, struct policy_report *report)
+{
+    char path[256];
+
+    if (left >= (time_t)EXPIRY_WARNING_DAYS * DAY_SECONDS)
+        return;
+    snprintf(path, sizeof path, "certificates.%s", c->name);
+    policy_report_add(report, true, policy->path, c->chain_mark.line, c->chain_mark.column, path,
+                      "the certificate expires in %ld days", (long)(left / DAY_SECONDS));
+}
+
+struct tls_cert_file **certificates_load(const struct policy *policy, time_t now,
+                                         struct policy_report *report)
+{
+    struct tls_cert_file **files = calloc(policy->certificate_count + 1, sizeof *files);
+    bool refused = false;
+
+    if (files == NULL) {
+        policy_report_add(report, false, policy->path, 0, 0, NULL, "out of memory");
+        return NULL;
+    }
+    for (unsigned i = 0; i < policy->certificate_count; i++) {
+        const struct policy_certificate *c = &policy->certificates[i];
+        struct error why = {0};
+
+        files[i] = tls_cert_file_load(c->name, c->chain, c->key, now, &why);
+        if (files[i] == NULL) {
+            report_refusal(policy, c, why.text, report);
+            refused = true;
+        } else {
+            warn_of_expiry(policy, c, tls_cert_file_expiry(files[i]) - now, report);
+        }
+    }
+    if (!refused)
+        return files;
+    certificates_free(files, policy->certificate_count);
+    return NULL;
+}
+
+void certificates_free(struct tls_cert_file **certificates, unsigned count)
+{
+    if (certificates == NULL)
+        return;
+    for (unsigned i = 0; i < count; i++) {
+        if (certificates[i] != NULL)
+            tls_cert_file_unref(certificates[i]);
+    }
+    free(certificates);
+}

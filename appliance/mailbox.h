@@ -1,0 +1,64 @@
+/*
+ * How the main thread speaks to a worker: one message at a time, looked for once a round with one
+ * atomic load. The worker carries it out between two rounds and acknowledges; the main thread waits
+ * for that. Nobody takes a lock.
+ */
+#ifndef APPLIANCE_MAILBOX_H
+#define APPLIANCE_MAILBOX_H
+
+#include <semaphore.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+
+struct snapshot;
+
+enum mailbox_kind {
+    MAILBOX_START,   /* build the worker; the mailbox begins with it */
+    MAILBOX_PREPARE, /* build `snapshot` for this worker, change nothing */
+    MAILBOX_COMMIT,  /* make the prepared snapshot current */
+    MAILBOX_ABANDON, /* drop the prepared snapshot, if there is one */
+    MAILBOX_DRAIN,   /* accept no more, cut what is left at `deadline` */
+};
+
+struct mailbox_message {
+    enum mailbox_kind kind;
+    struct snapshot *snapshot;
+    clock_ns deadline;
+};
+
+struct mailbox {
+    atomic_bool posted;
+    bool awaited; /* the main thread's: a message has not been acknowledged yet */
+    sem_t acknowledged;
+    struct mailbox_message message;
+    int result;
+    struct error error;
+};
+
+/* With MAILBOX_START posted. */
+void mailbox_init(struct mailbox *b);
+void mailbox_fini(struct mailbox *b);
+
+/* ---- the main thread's side ---- */
+
+/* Posts a message; the former one must have been acknowledged. */
+void mailbox_post(struct mailbox *b, const struct mailbox_message *message);
+
+/* Waits for the acknowledgement. Returns the worker's result, 0 or -1 with its error; -1 also when
+ * the time is over, after which mailbox_wait() must be called again before the next message. */
+int mailbox_wait(struct mailbox *b, clock_ns timeout, struct error *e);
+
+/* ---- the worker's side ---- */
+
+static inline bool mailbox_pending(const struct mailbox *b)
+{
+    return atomic_load_explicit(&b->posted, memory_order_acquire);
+}
+
+/* `error` is copied when result is -1. */
+void mailbox_acknowledge(struct mailbox *b, int result, const struct error *error);
+
+#endif

@@ -1,0 +1,62 @@
+#include "appliance/reload.h"
+
+#include "base/log.h"
+
+void reload_log_findings(const struct policy_report *report)
+{
+    for (size_t i = 0; i < report->count; i++) {
+        const struct policy_finding *f = &report->findings[i];
+
+        if (f->warning)
+            log_warn("config", "%s", f->text);
+        else
+            log_error("config", "%s", f->text);
+    }
+}
+
+/* A snapshot that may take the place of the current one in this process, or NULL with findings. */
+static struct snapshot *reload_load(const char *path, const struct cpus *available,
+                                    struct snapshots *snapshots, struct policy_report *report)
+{
+    struct snapshot *next = snapshot_load(path, available, time(NULL), report);
+
+    if (next == NULL)
+        return NULL;
+    snapshots_add(snapshots, next);
+    if (policy_reloadable(snapshots->current->policy, next->policy, report) == 0)
+        return next;
+    snapshot_unref(next);
+    return NULL;
+}
+
+static int reload_apply(struct snapshot *next, struct workers *workers, struct snapshots *snapshots)
+{
+    struct error e = {0};
+
+    if (workers_apply(workers, next, snapshots->current, &e) < 0) {
+        snapshot_unref(next);
+        log_error("reload", "failed: %s; the former configuration stays in force", e.text);
+        return -1;
+    }
+    snapshots_replace(snapshots, next);
+    log_info("reload", "%s is in force", next->policy->path);
+    return 0;
+}
+
+int reload(const char *path, struct workers *workers, const struct cpus *available,
+           struct snapshots *snapshots)
+{
+    struct policy_report report = {0};
+    struct snapshot *next = reload_load(path, available, snapshots, &report);
+    int result = -1;
+
+    reload_log_findings(&report);
+    if (next != NULL)
+        result = reload_apply(next, workers, snapshots);
+    else
+        log_error("reload", "refused with %u error%s; the former configuration stays in force",
+                  report.errors, report.errors == 1 ? "" : "s");
+    policy_report_free(&report);
+    snapshots_collect(snapshots);
+    return result;
+}

@@ -1,0 +1,21 @@
+/*
+ * The counters and gauges of all workers, as text: a log line with "counters:", then one
+ * "worker N NAME VALUE" a line, then "counters: end". Zeros are printed as well, so that a reader
+ * can tell a counter that never moved from one that does not exist.
+ */
+#ifndef APPLIANCE_REPORT_H
+#define APPLIANCE_REPORT_H
+
+#include <stdio.h>
+
+#include "appliance/ports.h"
+#include "appliance/workers.h"
+
+/* To standard error. */
+void report_print(const struct workers *workers, const struct ports *ports);
+
+/* "worker N PREFIX.NAME VALUE" for each counter of a table; `prefix` NULL: without one. */
+void report_table(FILE *out, unsigned worker, const char *prefix, const struct counter_table *table,
+                  const void *counters);
+
+#endif

@@ -1,0 +1,116 @@
+#include "appliance/snapshot.h"
+
+#include <assert.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "appliance/certificates.h"
+
+static void check_workers(const struct policy *policy, const struct cpus *available,
+                          struct policy_report *report)
+{
+    char text[256], key[32];
+
+    if (policy->worker_count > CPUS_WORKERS_MAX) {
+        policy_report_add(report, false, policy->path, 0, 0, "workers", "more than %d workers",
+                          CPUS_WORKERS_MAX);
+    }
+    for (unsigned i = 0; i < policy->worker_count; i++) {
+        if (cpus_contain(available, policy->workers[i]))
+            continue;
+        snprintf(key, sizeof key, "workers[%u]", i);
+        policy_report_add(report, false, policy->path, 0, 0, key,
+                          "there is no CPU %u for this process; expected CPUs of %s",
+                          policy->workers[i], cpus_format(available, text, sizeof text));
+    }
+}
+
+/* A warning only: the file may be written on one machine for another, or before the interface. */
+static void check_devices(const struct policy *policy, struct policy_report *report)
+{
+    for (unsigned i = 0; i < policy->interface_count; i++) {
+        const struct policy_interface *f = &policy->interfaces[i];
+        char key[256];
+
+        if (f->device_kind != POLICY_DEVICE_KERNEL && f->device_kind != POLICY_DEVICE_AF_PACKET)
+            continue;
+        if (if_nametoindex(f->device) != 0)
+            continue;
+        snprintf(key, sizeof key, "interfaces.%s.device", f->name);
+        policy_report_add(report, true, policy->path, f->device_mark.line, f->device_mark.column,
+                          key, "there is no network interface \"%s\" here at present", f->device);
+    }
+}
+
+static void snapshot_free(struct snapshot *s)
+{
+    certificates_free(s->certificates, s->policy->certificate_count);
+    policy_free(s->policy);
+    free(s);
+}
+
+struct snapshot *snapshot_load(const char *path, const struct cpus *available, time_t now,
+                               struct policy_report *report)
+{
+    struct snapshot *s = calloc(1, sizeof *s);
+
+    if (s == NULL) {
+        policy_report_add(report, false, path, 0, 0, NULL, "out of memory");
+        return NULL;
+    }
+    s->policy = policy_load(path, report);
+    if (s->policy == NULL) {
+        free(s);
+        return NULL;
+    }
+    check_workers(s->policy, available, report);
+    check_devices(s->policy, report);
+    s->certificates = certificates_load(s->policy, now, report);
+    if (report->errors > 0) {
+        snapshot_free(s);
+        return NULL;
+    }
+    atomic_init(&s->references, 1);
+    return s;
+}
+
+void snapshot_ref(struct snapshot *s)
+{
+    atomic_fetch_add_explicit(&s->references, 1, memory_order_relaxed);
+}
+
+void snapshot_unref(struct snapshot *s)
+{
+    unsigned before = atomic_fetch_sub_explicit(&s->references, 1, memory_order_release);
+
+    assert(before > 0);
+    (void)before;
+}
+
+void snapshots_add(struct snapshots *all, struct snapshot *s)
+{
+    s->next = all->living;
+    all->living = s;
+}
+
+void snapshots_replace(struct snapshots *all, struct snapshot *s)
+{
+    if (all->current != NULL)
+        snapshot_unref(all->current);
+    all->current = s;
+}
+
+void snapshots_collect(struct snapshots *all)
+{
+    struct snapshot **link = &all->living, *s;
+
+    while ((s = *link) != NULL) {
+        if (atomic_load_explicit(&s->references, memory_order_acquire) > 0) {
+            link = &s->next;
+            continue;
+        }
+        *link = s->next;
+        snapshot_free(s);
+    }
+}

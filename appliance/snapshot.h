@@ -1,0 +1,54 @@
+/*
+ * One generation of the configuration: the policy and its certificates, checked, immutable, read by
+ * all workers at once.
+ *
+ * References: the main thread holds one while the snapshot is current, each worker one from the
+ * time it prepares the snapshot until its proxy has ended the last session under it. Workers only
+ * count down; the main thread frees (snapshots_collect()), so that no worker spends a round on
+ * that.
+ */
+#ifndef APPLIANCE_SNAPSHOT_H
+#define APPLIANCE_SNAPSHOT_H
+
+#include <stdatomic.h>
+#include <time.h>
+
+#include "appliance/cpus.h"
+#include "policy/policy.h"
+#include "tls/tls.h"
+
+struct snapshot {
+    struct policy *policy;
+    struct tls_cert_file **certificates; /* by position in policy->certificates */
+    atomic_uint references;
+    struct snapshot *next; /* the main thread's list of living snapshots */
+};
+
+/*
+ * Loads a file completely: the policy's own checks, the CPUs it names, every certificate. All
+ * findings are added to the report. Returns a snapshot with one reference, or NULL when there was
+ * an error.
+ */
+struct snapshot *snapshot_load(const char *path, const struct cpus *available, time_t now,
+                               struct policy_report *report);
+
+void snapshot_ref(struct snapshot *s);
+void snapshot_unref(struct snapshot *s); /* any thread; never frees */
+
+/* The main thread's book-keeping. Zero-initialise it. */
+struct snapshots {
+    struct snapshot *current; /* in force on all workers; a reference */
+    struct snapshot *living;  /* all that were loaded and are not freed yet */
+};
+
+/* Takes a new snapshot into the books; its reference stays the caller's. */
+void snapshots_add(struct snapshots *all, struct snapshot *s);
+
+/* Takes over the caller's reference to one of the books and gives up that to the former one. `s`
+ * may be NULL: none is in force. */
+void snapshots_replace(struct snapshots *all, struct snapshot *s);
+
+/* Frees those that nobody refers to any more. */
+void snapshots_collect(struct snapshots *all);
+
+#endif

@@ -1,0 +1,203 @@
+/*
+ * Theory of operation: a round reads the clock once and carries every packet that came all the way
+ * through: receive burst, firewall and stack, sessions, timers and output, transmit burst. Between
+ * two rounds the worker looks into its mailbox and, when there was nothing to do, rests.
+ *
+ * When it is told to stop, it resets its sessions and keeps turning for a few rounds, so that the
+ * last segments leave also through a sibling that owns the device's queue.
+ */
+#include "appliance/worker.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <time.h>
+
+#include "appliance/worker_setup.h"
+
+#define WORKER_BURST      64
+#define WORKER_LAST_TURNS 10
+#define WORKER_START_TIME (60 * CLOCK_SEC)
+
+COUNTER_TABLE(worker_counter_table, WORKER_COUNTERS);
+
+static unsigned worker_receive(struct worker *w, clock_ns now)
+{
+    struct rte_mbuf *burst[WORKER_BURST];
+    unsigned total = 0;
+
+    for (unsigned i = 0; i < w->config.ports->count; i++) {
+        unsigned n = io_port_receive(w->port[i].io, w->config.index, burst, WORKER_BURST);
+
+        if (n > 0)
+            stack_input(w->stack, i, burst, n, now);
+        total += n;
+    }
+    return total;
+}
+
+static uint32_t worker_transmit(struct worker *w)
+{
+    uint32_t waiting = 0;
+
+    for (unsigned i = 0; i < w->config.ports->count; i++)
+        waiting += scheduler_flush(w->port[i].scheduler);
+    return waiting;
+}
+
+/* Returns whether packets came or wait for a device. */
+static bool worker_round(struct worker *w, clock_ns now)
+{
+    unsigned received = worker_receive(w, now);
+    uint32_t waiting;
+
+    proxy_run(w->proxy, now);
+    stack_flush(w->stack, now);
+    waiting = worker_transmit(w);
+    COUNTER_INC(w->counters.worker_rounds);
+    return received > 0 || waiting > 0;
+}
+
+static void worker_sleep(clock_ns duration)
+{
+    struct timespec ts = {.tv_nsec = (long)duration};
+
+    clock_nanosleep(CLOCK_MONOTONIC, 0, &ts, NULL);
+}
+
+static void worker_rest(struct worker *w, clock_ns now)
+{
+    clock_ns deadline = stack_deadline(w->stack), of_proxy = proxy_deadline(w->proxy), duration;
+
+    if (of_proxy < deadline)
+        deadline = of_proxy;
+    duration = worker_idle_sleep(&w->idle, now, deadline);
+    if (duration == 0)
+        return;
+    COUNTER_INC(w->counters.worker_sleeps);
+    worker_sleep(duration);
+}
+
+static int worker_commit(struct worker *w, struct error *e)
+{
+    if (proxy_apply(w->proxy, &w->prepared->proxy, e) < 0)
+        return -1;
+    w->prepared = NULL; /* the proxy's now */
+    return 0;
+}
+
+static void worker_abandon(struct worker *w)
+{
+    if (w->prepared != NULL)
+        worker_snapshot_destroy(w->prepared);
+    w->prepared = NULL;
+}
+
+static void worker_message(struct worker *w)
+{
+    const struct mailbox_message *m = &w->mailbox.message;
+    struct error e = {0};
+    int result = 0;
+
+    switch (m->kind) {
+    case MAILBOX_START:
+        break;
+    case MAILBOX_PREPARE:
+        worker_abandon(w);
+        w->prepared = worker_snapshot_create(m->snapshot, w->tls, w->config.secrets->ticket, &e);
+        result = w->prepared != NULL ? 0 : -1;
+        break;
+    case MAILBOX_COMMIT:
+        result = worker_commit(w, &e);
+        break;
+    case MAILBOX_ABANDON:
+        worker_abandon(w);
+        break;
+    case MAILBOX_DRAIN:
+        proxy_drain(w->proxy, m->deadline);
+        break;
+    }
+    error_prefix(&e, "%s", w->name);
+    mailbox_acknowledge(&w->mailbox, result, &e);
+}
+
+static void worker_loop(struct worker *w)
+{
+    while (!atomic_load_explicit(&w->stop, memory_order_relaxed)) {
+        clock_ns now = clock_now();
+
+        if (worker_round(w, now)) {
+            worker_idle_busy(&w->idle);
+            COUNTER_INC(w->counters.worker_busy_rounds);
+        } else {
+            worker_rest(w, now);
+        }
+        if (mailbox_pending(&w->mailbox))
+            worker_message(w);
+    }
+}
+
+static void worker_wind_down(struct worker *w)
+{
+    proxy_destroy(w->proxy);
+    w->proxy = NULL;
+    for (unsigned turn = 0; turn < WORKER_LAST_TURNS; turn++) {
+        clock_ns now = clock_now();
+
+        worker_receive(w, now);
+        stack_flush(w->stack, now);
+        worker_transmit(w);
+        worker_sleep(CLOCK_MS);
+    }
+}
+
+static void *worker_main(void *arg)
+{
+    struct worker *w = arg;
+    struct error e = {0};
+    int result;
+
+    pthread_setname_np(pthread_self(), w->name);
+    prctl(PR_SET_TIMERSLACK, 1ul); /* the default, 50 us, is longer than the shortest sleep */
+    result = worker_setup(w, &e);
+    mailbox_acknowledge(&w->mailbox, result, &e);
+    if (result < 0)
+        return NULL;
+    worker_loop(w);
+    worker_wind_down(w);
+    worker_teardown(w);
+    return NULL;
+}
+
+int worker_launch(struct worker *w, const struct worker_config *config, struct error *e)
+{
+    int err;
+
+    memset(w, 0, sizeof *w);
+    w->config = *config;
+    snprintf(w->name, sizeof w->name, "worker %u", config->index);
+    atomic_init(&w->stop, false);
+    mailbox_init(&w->mailbox);
+    err = pthread_create(&w->thread, NULL, worker_main, w);
+    if (err != 0) {
+        mailbox_fini(&w->mailbox);
+        return error_set(e, "cannot start %s: %s", w->name, strerror(err));
+    }
+    return 0;
+}
+
+int worker_await(struct worker *w, struct error *e)
+{
+    return mailbox_wait(&w->mailbox, WORKER_START_TIME, e);
+}
+
+void worker_stop(struct worker *w)
+{
+    atomic_store_explicit(&w->stop, true, memory_order_relaxed);
+}
+
+void worker_join(struct worker *w)
+{
+    pthread_join(w->thread, NULL);
+    mailbox_fini(&w->mailbox);
+}

@@ -1,0 +1,41 @@
+/*
+ * How long a worker that found nothing to do may sleep.
+ *
+ * A worker polls, so at rest it would burn its core. It polls on for a few rounds, then sleeps
+ * between polls, each time for a fraction of the silence so far: a packet is then delayed by no
+ * more than that fraction of the gap before it, and a worker under load, whose gaps are short,
+ * hardly sleeps at all. Sleeps are bounded, and never reach past the next timer.
+ */
+#ifndef APPLIANCE_WORKER_IDLE_H
+#define APPLIANCE_WORKER_IDLE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/clock.h"
+
+#define WORKER_IDLE_SPIN_ROUNDS 4
+#define WORKER_IDLE_SLEEP_MIN   (30 * CLOCK_US)
+#define WORKER_IDLE_SLEEP_SHORT (250 * CLOCK_US) /* the bound while the silence is short */
+#define WORKER_IDLE_SLEEP_LONG  (1 * CLOCK_MS)   /* the bound after WORKER_IDLE_LONG */
+#define WORKER_IDLE_LONG        (200 * CLOCK_MS)
+#define WORKER_IDLE_FRACTION    4              /* of the silence */
+#define WORKER_IDLE_WORTH       (5 * CLOCK_US) /* going to sleep and waking up costs as much */
+
+/* Zero-initialise it. */
+struct worker_idle {
+    uint32_t empty_rounds;
+    clock_ns since; /* the first empty round */
+};
+
+/* A round had work. */
+static inline void worker_idle_busy(struct worker_idle *i)
+{
+    i->empty_rounds = 0;
+}
+
+/* A round was empty: returns the time to sleep, 0 to poll again at once. `deadline` is that of the
+ * next timer, at or before `now` when work is queued. */
+clock_ns worker_idle_sleep(struct worker_idle *i, clock_ns now, clock_ns deadline);
+
+#endif

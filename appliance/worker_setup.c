@@ -1,0 +1,191 @@
+/*
+ * Theory of operation: this is where the modules are joined. The firewall becomes the stack's
+ * ingress hook; each port gets a scheduler, which is the interface's egress hook above and sends to
+ * the port below; the policy's interfaces and routes become the stack's. No module knows another
+ * one or the policy.
+ */
+#include "appliance/worker_setup.h"
+
+#include <rte_errno.h>
+#include <rte_lcore.h>
+#include <rte_mbuf.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A power of two minus one wastes no memory in the pool's ring; rte_mempool_create(3). */
+static unsigned mempool_size(uint32_t n)
+{
+    unsigned size = 1;
+
+    while (size - 1 < n && size < (1u << 30))
+        size *= 2;
+    return n > size / 4 * 3 ? size - 1 : n;
+}
+
+static int setup_data_pool(struct worker *w, struct error *e)
+{
+    unsigned size = mempool_size(w->config.memory->data_mbufs);
+    char name[RTE_MEMPOOL_NAMESIZE];
+
+    snprintf(name, sizeof name, "data_%u", w->config.index);
+    w->data_pool = rte_pktmbuf_pool_create(name, size, RTE_MEMPOOL_CACHE_MAX_SIZE, 0,
+                                           RTE_MBUF_DEFAULT_BUF_SIZE, (int)rte_socket_id());
+    if (w->data_pool == NULL)
+        return error_set(e, "no memory for %u packet buffers: %s", size, rte_strerror(rte_errno));
+    return 0;
+}
+
+static int setup_firewall(struct worker *w, struct error *e)
+{
+    struct ip_addr own[STACK_MAX_IFACES * STACK_IFACE_ADDRS];
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < w->config.ports->count; i++) {
+        const struct port *p = &w->config.ports->port[i];
+
+        for (unsigned a = 0; a < p->addr_count; a++)
+            own[count++] = p->addrs[a].addr;
+    }
+    w->firewall = firewall_create(own, count, e);
+    return w->firewall != NULL ? 0 : -1;
+}
+
+static uint16_t port_send(void *ctx, struct rte_mbuf **frames, uint16_t count)
+{
+    const struct worker_port *p = ctx;
+
+    return (uint16_t)io_port_transmit(p->io, p->worker, frames, count);
+}
+
+static int setup_schedulers(struct worker *w, struct error *e)
+{
+    for (unsigned i = 0; i < w->config.ports->count; i++) {
+        struct worker_port *p = &w->port[i];
+        struct scheduler_config config = {.send = port_send, .send_ctx = p};
+
+        p->io = w->config.ports->port[i].io;
+        p->worker = w->config.index;
+        p->scheduler = scheduler_create(&config, e);
+        if (p->scheduler == NULL)
+            return -1;
+    }
+    return 0;
+}
+
+static bool owns_flow(void *ctx, const struct ip_endpoint *remote, const struct ip_endpoint *local)
+{
+    const struct worker *w = ctx;
+    const struct port *p = ports_of_address(w->config.ports, &local->addr);
+
+    return io_port_worker_of(p->io, remote, local) == w->config.index;
+}
+
+static int setup_stack(struct worker *w, struct error *e)
+{
+    struct stack_config config = {
+        .name = w->name,
+        .max_connections = w->config.memory->connections,
+        .max_buffers = w->config.memory->buffers,
+        .data_pool = w->data_pool,
+        .owns_flow = w->config.worker_count > 1 ? owns_flow : NULL,
+        .owns_flow_ctx = w,
+        .ingress = firewall_ingress,
+        .ingress_ctx = w->firewall,
+    };
+
+    memcpy(config.secret, w->config.secrets->stack, sizeof config.secret);
+    w->stack = stack_create(&config, clock_now(), e);
+    explicit_bzero(config.secret, sizeof config.secret);
+    return w->stack != NULL ? 0 : -1;
+}
+
+static int setup_iface(struct worker *w, unsigned index, struct error *e)
+{
+    const struct port *p = &w->config.ports->port[index];
+    struct stack_iface_config config = {
+        .name = p->name,
+        .mtu = p->facts.mtu,
+        .offloads = p->facts.offloads,
+        .tx_pool = io_port_tx_pool(p->io, w->config.index),
+        .egress = scheduler_egress(w->port[index].scheduler),
+        .addr_count = p->addr_count,
+    };
+
+    memcpy(config.mac, p->facts.mac, sizeof config.mac);
+    memcpy(config.addrs, p->addrs, sizeof config.addrs);
+    if (stack_iface_add(w->stack, &config, e) < 0)
+        return error_prefix(e, "interface %s", p->name);
+    return 0;
+}
+
+static int setup_routes(struct worker *w, struct error *e)
+{
+    const struct policy *policy = w->config.policy;
+    char text[IP_TEXT_MAX];
+
+    for (unsigned i = 0; i < policy->route_count; i++) {
+        struct stack_route route = {.to = policy->routes[i].to, .via = policy->routes[i].via};
+
+        if (stack_route_add(w->stack, &route, e) < 0)
+            return error_prefix(e, "route to %s", ip_prefix_format(&route.to, text));
+    }
+    return 0;
+}
+
+static int setup_network(struct worker *w, struct error *e)
+{
+    if (setup_stack(w, e) < 0)
+        return -1;
+    for (unsigned i = 0; i < w->config.ports->count; i++) {
+        if (setup_iface(w, i, e) < 0)
+            return -1;
+    }
+    return setup_routes(w, e);
+}
+
+static int setup_proxy(struct worker *w, struct error *e)
+{
+    struct proxy_config config = {
+        .stack = w->stack,
+        .max_sessions = w->config.memory->sessions,
+        .name = w->name,
+    };
+
+    w->proxy = proxy_create(&config, e);
+    return w->proxy != NULL ? 0 : -1;
+}
+
+int worker_setup(struct worker *w, struct error *e)
+{
+    if (io_worker_enter(w->config.cpu, w->config.numa_node, e) < 0)
+        return error_prefix(e, "%s", w->name);
+    w->entered = true;
+    w->tls = tls_worker_create(e);
+    if (w->tls == NULL || setup_data_pool(w, e) < 0 || setup_firewall(w, e) < 0 ||
+        setup_schedulers(w, e) < 0 || setup_network(w, e) < 0 || setup_proxy(w, e) < 0) {
+        worker_teardown(w);
+        return error_prefix(e, "%s", w->name);
+    }
+    return 0;
+}
+
+void worker_teardown(struct worker *w)
+{
+    if (w->prepared != NULL)
+        worker_snapshot_destroy(w->prepared);
+    if (w->proxy != NULL)
+        proxy_destroy(w->proxy);
+    if (w->stack != NULL)
+        stack_destroy(w->stack);
+    for (unsigned i = 0; i < w->config.ports->count; i++) {
+        if (w->port[i].scheduler != NULL)
+            scheduler_destroy(w->port[i].scheduler);
+    }
+    if (w->firewall != NULL)
+        firewall_destroy(w->firewall);
+    if (w->tls != NULL)
+        tls_worker_destroy(w->tls);
+    rte_mempool_free(w->data_pool);
+    if (w->entered)
+        io_worker_leave();
+}

@@ -1,0 +1,13 @@
+/* Building a worker and taking it down, on its own thread so that memory lands on its NUMA node. */
+#ifndef APPLIANCE_WORKER_SETUP_H
+#define APPLIANCE_WORKER_SETUP_H
+
+#include "appliance/worker.h"
+
+/* Builds everything, or nothing. */
+int worker_setup(struct worker *w, struct error *e);
+
+/* Takes down what is there, in reverse order. */
+void worker_teardown(struct worker *w);
+
+#endif

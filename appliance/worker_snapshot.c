@@ -1,0 +1,90 @@
+#include "appliance/worker_snapshot.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct tls_server *server_create(const struct snapshot *shared, struct tls_worker *tls,
+                                        const struct policy_tls *from, const uint8_t *ticket_secret,
+                                        struct error *e)
+{
+    struct tls_cert_file **certs = calloc(from->certificate_count, sizeof(struct tls_cert_file *));
+    struct tls_server_config config = {
+        .certs = certs,
+        .cert_count = from->certificate_count,
+        .default_cert = from->default_certificate,
+        .min_version = from->min_version,
+        .max_version = from->max_version,
+        .alpn = from->alpn,
+        .alpn_len = from->alpn_len,
+    };
+    struct tls_server *server;
+
+    if (certs == NULL) {
+        error_set(e, "out of memory");
+        return NULL;
+    }
+    for (unsigned i = 0; i < from->certificate_count; i++)
+        certs[i] = shared->certificates[from->certificates[i] - shared->policy->certificates];
+    memcpy(config.ticket_secret, ticket_secret, TLS_TICKET_SECRET_LEN);
+    server = tls_server_create(tls, &config, e);
+    explicit_bzero(config.ticket_secret, sizeof config.ticket_secret);
+    free(certs);
+    return server;
+}
+
+static void worker_snapshot_released(struct proxy_snapshot *proxy)
+{
+    worker_snapshot_destroy(proxy->owner);
+}
+
+struct worker_snapshot *worker_snapshot_create(struct snapshot *shared, struct tls_worker *tls,
+                                               const uint8_t ticket_secret[TLS_TICKET_SECRET_LEN],
+                                               struct error *e)
+{
+    const struct policy *policy = shared->policy;
+    struct worker_snapshot *ws = calloc(1, sizeof *ws);
+
+    if (ws == NULL) {
+        error_set(e, "out of memory");
+        return NULL;
+    }
+    snapshot_ref(shared);
+    ws->shared = shared;
+    ws->proxy.policy = policy;
+    ws->proxy.released = worker_snapshot_released;
+    ws->proxy.owner = ws;
+    ws->proxy.tls = calloc(policy->listener_count + 1, sizeof(struct tls_server *));
+    if (ws->proxy.tls == NULL) {
+        error_set(e, "out of memory");
+        goto fail;
+    }
+    for (unsigned i = 0; i < policy->listener_count; i++) {
+        const struct policy_listener *l = &policy->listeners[i];
+
+        assert(l->index == i);
+        if (l->tls == NULL)
+            continue;
+        ws->proxy.tls[i] = server_create(shared, tls, l->tls, ticket_secret, e);
+        if (ws->proxy.tls[i] == NULL) {
+            error_prefix(e, "listener %s", l->name);
+            goto fail;
+        }
+    }
+    return ws;
+
+fail:
+    worker_snapshot_destroy(ws);
+    return NULL;
+}
+
+void worker_snapshot_destroy(struct worker_snapshot *ws)
+{
+    for (unsigned i = 0; ws->proxy.tls != NULL && i < ws->proxy.policy->listener_count; i++) {
+        if (ws->proxy.tls[i] != NULL)
+            tls_server_destroy(ws->proxy.tls[i]);
+    }
+    free(ws->proxy.tls);
+    snapshot_unref(ws->shared);
+    free(ws);
+}

@@ -1,0 +1,155 @@
+#include "appliance/workers.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "stack/socket.h"
+
+/* A worker answers within a round; building TLS servers of thousands of certificates takes longest.
+ */
+#define WORKERS_ANSWER_TIME (30 * CLOCK_SEC)
+
+static int launch_all(struct workers *ws, const struct cpus *cpus,
+                      const struct worker_config *config, struct error *e)
+{
+    struct worker_config own = *config;
+
+    for (unsigned i = 0; i < cpus->count; i++) {
+        own.index = i;
+        own.cpu = cpus->id[i];
+        own.worker_count = cpus->count;
+        if (worker_launch(&ws->worker[i], &own, e) < 0)
+            return -1;
+        ws->count++;
+    }
+    return 0;
+}
+
+int workers_start(struct workers *ws, const struct cpus *cpus, const struct worker_config *config,
+                  struct error *e)
+{
+    int result;
+
+    ws->count = 0;
+    ws->worker = calloc(cpus->count, sizeof *ws->worker);
+    if (ws->worker == NULL)
+        return error_set(e, "out of memory");
+    result = launch_all(ws, cpus, config, e);
+    for (unsigned i = 0; i < ws->count; i++) {
+        if (worker_await(&ws->worker[i], e) < 0)
+            result = -1;
+    }
+    if (result < 0)
+        workers_stop(ws);
+    return result;
+}
+
+void workers_stop(struct workers *ws)
+{
+    for (unsigned i = 0; i < ws->count; i++)
+        worker_stop(&ws->worker[i]);
+    for (unsigned i = 0; i < ws->count; i++)
+        worker_join(&ws->worker[i]);
+    free(ws->worker);
+    memset(ws, 0, sizeof *ws);
+}
+
+/* Posts to one worker; a late answer to a former message is awaited first. */
+static int post(struct worker *w, const struct mailbox_message *message, struct error *e)
+{
+    if (w->mailbox.awaited) {
+        mailbox_wait(&w->mailbox, WORKERS_ANSWER_TIME, NULL);
+        if (w->mailbox.awaited)
+            return error_set(e, "%s does not answer", w->name);
+    }
+    mailbox_post(&w->mailbox, message);
+    return 0;
+}
+
+int workers_tell(struct workers *ws, const struct mailbox_message *message, struct error *e)
+{
+    int result = 0;
+
+    for (unsigned i = 0; i < ws->count; i++) {
+        if (post(&ws->worker[i], message, e) < 0)
+            result = -1;
+    }
+    for (unsigned i = 0; i < ws->count; i++) {
+        if (mailbox_wait(&ws->worker[i].mailbox, WORKERS_ANSWER_TIME, e) < 0)
+            result = -1;
+    }
+    return result;
+}
+
+static int tell_one(struct worker *w, enum mailbox_kind kind, struct snapshot *snapshot,
+                    struct error *e)
+{
+    struct mailbox_message message = {.kind = kind, .snapshot = snapshot};
+
+    if (post(w, &message, e) < 0)
+        return -1;
+    return mailbox_wait(&w->mailbox, WORKERS_ANSWER_TIME, e);
+}
+
+/* The first `count` workers have gone to a snapshot that another one could not take. */
+static void roll_back(struct workers *ws, unsigned count, struct snapshot *current)
+{
+    for (unsigned i = 0; current != NULL && i < count; i++) {
+        struct worker *w = &ws->worker[i];
+        struct error e = {0};
+
+        if (tell_one(w, MAILBOX_PREPARE, current, &e) < 0 ||
+            tell_one(w, MAILBOX_COMMIT, current, &e) < 0)
+            log_error("reload", "cannot go back to the former configuration: %s", e.text);
+    }
+}
+
+int workers_apply(struct workers *ws, struct snapshot *next, struct snapshot *current,
+                  struct error *e)
+{
+    const struct mailbox_message prepare = {.kind = MAILBOX_PREPARE, .snapshot = next};
+    const struct mailbox_message abandon = {.kind = MAILBOX_ABANDON};
+
+    if (workers_tell(ws, &prepare, e) < 0) {
+        workers_tell(ws, &abandon, NULL);
+        return -1;
+    }
+    for (unsigned i = 0; i < ws->count; i++) {
+        if (tell_one(&ws->worker[i], MAILBOX_COMMIT, next, e) == 0)
+            continue;
+        workers_tell(ws, &abandon, NULL);
+        roll_back(ws, i, current);
+        return -1;
+    }
+    return 0;
+}
+
+int workers_drain(struct workers *ws, clock_ns deadline, struct error *e)
+{
+    const struct mailbox_message drain = {.kind = MAILBOX_DRAIN, .deadline = deadline};
+
+    return workers_tell(ws, &drain, e);
+}
+
+uint32_t workers_sessions(const struct workers *ws)
+{
+    uint32_t total = 0;
+
+    for (unsigned i = 0; i < ws->count; i++)
+        total += proxy_session_count(ws->worker[i].proxy);
+    return total;
+}
+
+uint32_t workers_connections(const struct workers *ws)
+{
+    struct stack_usage usage;
+    uint32_t total = 0;
+
+    for (unsigned i = 0; i < ws->count; i++) {
+        stack_usage(ws->worker[i].stack, &usage);
+        for (unsigned state = TCP_SYN_SENT; state < TCP_TIME_WAIT; state++)
+            total += usage.connections[state];
+    }
+    return total;
+}

@@ -1,0 +1,39 @@
+/* All workers together, from the main thread. */
+#ifndef APPLIANCE_WORKERS_H
+#define APPLIANCE_WORKERS_H
+
+#include "appliance/cpus.h"
+#include "appliance/worker.h"
+
+struct workers {
+    unsigned count;
+    struct worker *worker; /* array */
+};
+
+/* Starts one worker on each CPU and waits until all are built. On failure all are gone again.
+ * `config` is what they have in common. */
+int workers_start(struct workers *ws, const struct cpus *cpus, const struct worker_config *config,
+                  struct error *e);
+
+/* Resets what is left of the sessions and ends the threads. */
+void workers_stop(struct workers *ws);
+
+/* Sends a message to all, then waits for every answer. Returns 0, or -1 with the first error. */
+int workers_tell(struct workers *ws, const struct mailbox_message *message, struct error *e);
+
+/*
+ * Makes `next` current on all workers, or on none: each one first prepares it in full (PREPARE),
+ * and only when all could is it applied (COMMIT). Should that fail on one all the same, those that
+ * changed go back to `current` (NULL at start).
+ */
+int workers_apply(struct workers *ws, struct snapshot *next, struct snapshot *current,
+                  struct error *e);
+
+/* Stops accepting; sessions that are left at `deadline` are cut. */
+int workers_drain(struct workers *ws, clock_ns deadline, struct error *e);
+
+/* Sessions, and connections that are neither listening nor in TIME_WAIT. */
+uint32_t workers_sessions(const struct workers *ws);
+uint32_t workers_connections(const struct workers *ws);
+
+#endif
