@@ -9,9 +9,9 @@
 
 typedef uint64_t clock_ns; /* nanoseconds since an arbitrary start; never goes back */
 
-#define CLOCK_US   UINT64_C(1000)
-#define CLOCK_MS   UINT64_C(1000000)
-#define CLOCK_SEC  UINT64_C(1000000000)
+#define CLOCK_US    UINT64_C(1000)
+#define CLOCK_MS    UINT64_C(1000000)
+#define CLOCK_SEC   UINT64_C(1000000000)
 #define CLOCK_NEVER UINT64_MAX /* a deadline that does not exist */
 
 /* Reads CLOCK_MONOTONIC. */

@@ -30,17 +30,17 @@ struct counter_table {
 #define COUNTER_MEMBER_(name, help) uint64_t name;
 #define COUNTER_DESC_(name, help)   {#name, help},
 
-#define COUNTER_STRUCT(tag, LIST)                                                                  \
-    struct tag {                                                                                   \
-        LIST(COUNTER_MEMBER_)                                                                      \
+#define COUNTER_STRUCT(tag, LIST) \
+    struct tag {                  \
+        LIST(COUNTER_MEMBER_)     \
     }
 
-#define COUNTER_TABLE(table, LIST)                                                                 \
-    static const struct counter_desc table##_desc[] = {LIST(COUNTER_DESC_)};                       \
+#define COUNTER_TABLE(table, LIST)                                           \
+    static const struct counter_desc table##_desc[] = {LIST(COUNTER_DESC_)}; \
     const struct counter_table table = {table##_desc, sizeof table##_desc / sizeof table##_desc[0]}
 
 /* One writer a counter: a relaxed store keeps a concurrent reader from seeing a torn value. */
-#define COUNTER_ADD(c, n)                                                                          \
+#define COUNTER_ADD(c, n) \
     __atomic_store_n(&(c), __atomic_load_n(&(c), __ATOMIC_RELAXED) + (n), __ATOMIC_RELAXED)
 #define COUNTER_INC(c) COUNTER_ADD(c, 1)
 

@@ -17,7 +17,8 @@ struct error {
     char text[ERROR_TEXT_MAX];
 };
 
-/* Records a message unless one is recorded already. Always returns -1, for `return error_set(…)`. */
+/* Records a message unless one is recorded already. Always returns -1, for `return error_set(…)`.
+ */
 int error_set(struct error *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* Puts "context: " before a recorded message (truncating at the end). Always returns -1. */

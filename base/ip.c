@@ -46,13 +46,14 @@ int ip_parse(const char *text, struct ip_addr *out)
     return inet_pton(AF_INET6, text, out->b) == 1 ? 0 : -1;
 }
 
-/* A decimal number without sign, space or surplus digits. Returns -1 when it is none or above max. */
+/* A decimal number without sign, space or surplus digits. Returns -1 when it is none or above max.
+ */
 static long parse_number(const char *text, long max)
 {
     char *end;
     long n;
 
-    if (*text < '0' || *text > '9' || strlen(text) > 5)
+    if (*text < '0' || *text > '9' || strlen(text) > 5 || (text[0] == '0' && text[1] != '\0'))
         return -1;
     n = strtol(text, &end, 10);
     return *end == '\0' && n <= max ? n : -1;
@@ -86,20 +87,22 @@ int ip_endpoint_parse(const char *text, struct ip_endpoint *out)
 {
     char addr[IP_TEXT_MAX];
     const char *colon = strrchr(text, ':');
+    bool brackets = text[0] == '[';
     size_t len;
     long port;
 
     if (colon == NULL)
         return -1;
     len = (size_t)(colon - text);
-    if (text[0] == '[') {
+    if (brackets) {
         if (len < 2 || text[len - 1] != ']')
             return -1;
         text++;
         len -= 2;
-    } else if (memchr(text, ':', len) != NULL) {
-        return -1; /* an IPv6 address needs its brackets */
     }
+    /* IPv6 addresses need brackets, and nothing else has them (RFC 3986, 3.2.2). */
+    if ((memchr(text, ':', len) != NULL) != brackets)
+        return -1;
     port = parse_number(colon + 1, 65535);
     if (len >= sizeof addr || port <= 0)
         return -1;

@@ -30,10 +30,10 @@ void log_write(enum log_level level, const char *area, const char *fmt, ...)
 #define log_error(area, ...) log_write(LOG_LEVEL_ERROR, area, __VA_ARGS__)
 #define log_warn(area, ...)  log_write(LOG_LEVEL_WARN, area, __VA_ARGS__)
 #define log_info(area, ...)  log_write(LOG_LEVEL_INFO, area, __VA_ARGS__)
-#define log_debug(area, ...)                                                                       \
-    do {                                                                                           \
-        if (log_enabled(LOG_LEVEL_DEBUG))                                                          \
-            log_write(LOG_LEVEL_DEBUG, area, __VA_ARGS__);                                         \
+#define log_debug(area, ...)                               \
+    do {                                                   \
+        if (log_enabled(LOG_LEVEL_DEBUG))                  \
+            log_write(LOG_LEVEL_DEBUG, area, __VA_ARGS__); \
     } while (0)
 
 /*

@@ -6,15 +6,15 @@
 #ifndef BASE_POOL_H
 #define BASE_POOL_H
 
-#include <stdint.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct pool {
     uint8_t *base;
     size_t object_size; /* rounded up to a multiple of 64 bytes */
     uint32_t capacity;
     uint32_t used;
-    uint32_t fresh;      /* objects from this index on were never handed out */
+    uint32_t fresh; /* objects from this index on were never handed out */
     void *free_list;
     size_t mapped;
 };

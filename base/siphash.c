@@ -1,5 +1,6 @@
 #include "base/siphash.h"
 
+#include <errno.h>
 #include <string.h>
 #include <sys/random.h>
 
@@ -59,6 +60,8 @@ int siphash_random(void *out, size_t len)
     while (len > 0) {
         ssize_t n = getrandom(p, len, 0);
 
+        if (n < 0 && errno == EINTR)
+            continue;
         if (n < 0)
             return -1;
         p += n;

@@ -39,8 +39,8 @@ static void wheel_link(struct wheel *w, struct wheel_timer *t)
     if (away > WHEEL_MAX)
         tick = w->tick + WHEEL_MAX;
     /* The level is that of the highest byte in which the tick differs from the present one. */
-    while (level < WHEEL_LEVELS - 1 &&
-           (tick >> ((level + 1) * WHEEL_SLOT_BITS)) != (w->tick >> ((level + 1) * WHEEL_SLOT_BITS)))
+    while (level < WHEEL_LEVELS - 1 && (tick >> ((level + 1) * WHEEL_SLOT_BITS)) !=
+                                           (w->tick >> ((level + 1) * WHEEL_SLOT_BITS)))
         level++;
     slot = (tick >> (level * WHEEL_SLOT_BITS)) & WHEEL_MASK;
     t->next = w->slot[level][slot];
