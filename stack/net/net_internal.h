@@ -1,0 +1,213 @@
+/*
+ * Between the files of net. One struct net is one stack's internet layer; it has one owner thread.
+ *
+ * What is the same for both address families (interfaces, routes, paths, the neighbour table)
+ * works on struct ip_addr and knows no IPv4; net_ipv4.c, net_arp.c and net_icmp.c hold what RFC
+ * 791, RFC 826 and RFC 792 define, so that IPv6 and its neighbour discovery can stand beside them.
+ */
+#ifndef STACK_NET_NET_INTERNAL_H
+#define STACK_NET_NET_INTERNAL_H
+
+#include <sys/queue.h>
+
+#include <rte_mbuf.h>
+
+#include "base/log.h"
+#include "base/pool.h"
+#include "stack/net/net.h"
+#include "stack/wire/wire.h"
+
+/* ---- interfaces: net_iface.c ---- */
+
+#define NET_NAME_MAX 32
+
+/* An address of ours with its network; everything in network byte order. */
+struct net_ipv4_addr {
+    uint32_t addr, mask;
+    uint32_t broadcast; /* directed; 0 where there is none: /31 (RFC 3021) and /32 */
+};
+
+struct net_iface {
+    char name[NET_NAME_MAX];
+    uint8_t mac[6];
+    uint8_t index;
+    uint16_t mtu;
+    uint32_t offloads; /* STACK_TX_* */
+    struct rte_mempool *tx_pool;
+    struct stack_egress egress;
+    unsigned ipv4_count;
+    struct net_ipv4_addr ipv4[STACK_IFACE_ADDRS];
+    unsigned announcements; /* still to be sent; the next at announce_at */
+    clock_ns announce_at;
+};
+
+/* Our address on the interface from which to talk to `peer`: the one that shares a network with it,
+ * else the first. The interface has an address of that family. */
+struct ip_addr net_iface_source(const struct net_iface *iface, const struct ip_addr *peer);
+
+/* Counts the frame and gives it to the egress hook. Takes it. */
+void net_iface_transmit(struct net *n, struct net_iface *iface, struct rte_mbuf *m,
+                        enum egress_band band);
+
+/* ---- routes: net_route.c ---- */
+
+struct net_route {
+    struct ip_prefix to;
+    struct ip_addr via; /* unused when direct */
+    bool direct;        /* a network that the interface is attached to */
+    uint8_t iface;
+};
+
+struct net_routes {
+    struct net_route *entry; /* longest prefix first */
+    unsigned count;
+};
+
+/* Adds the network of an interface's address. The same network twice on one interface is one route;
+ * on two interfaces it is an error. */
+int net_route_add_direct(struct net *n, const struct ip_prefix *network, uint8_t iface,
+                         struct error *e);
+
+/* The longest prefix that has `dst`, or NULL. */
+const struct net_route *net_route_find(const struct net *n, const struct ip_addr *dst);
+
+/* Takes the networks of an interface away again. */
+void net_route_remove_direct(struct net *n, uint8_t iface);
+void net_route_free(struct net *n);
+
+/* ---- neighbours: net_neighbour.c ---- */
+
+#define NET_NEIGHBOUR_MAX            1024
+#define NET_NEIGHBOUR_UNRESOLVED_MAX 256 /* of these, entries without an answer */
+#define NET_NEIGHBOUR_PENDING        8   /* packets that wait for one neighbour */
+#define NET_NEIGHBOUR_PENDING_TOTAL  256 /* and for all */
+#define NET_NEIGHBOUR_REQUESTS       3   /* unanswered ones before a neighbour is given up */
+#define NET_NEIGHBOUR_RETRY          (1 * CLOCK_SEC) /* RFC 1122, 2.3.2.1: one a second */
+#define NET_NEIGHBOUR_HOLD_DOWN      (2 * CLOCK_SEC)
+#define NET_NEIGHBOUR_REACHABLE      (60 * CLOCK_SEC)
+#define NET_NEIGHBOUR_IN_USE         (10 * CLOCK_SEC)  /* since the last packet */
+#define NET_NEIGHBOUR_FORGET         (600 * CLOCK_SEC) /* since the last packet */
+
+enum net_neighbour_state {
+    NET_NEIGHBOUR_INCOMPLETE, /* asked, no answer yet; packets wait */
+    NET_NEIGHBOUR_LEARNED,    /* it asked for us; nothing was sent to it yet */
+    NET_NEIGHBOUR_RESOLVED,   /* in use, or was */
+    NET_NEIGHBOUR_PROBE,  /* in use, but silent for long: asked by unicast whether it is there */
+    NET_NEIGHBOUR_FAILED, /* did not answer: its packets are dropped for a while */
+};
+
+#define NET_NEIGHBOUR_STATES (NET_NEIGHBOUR_FAILED + 1)
+
+struct net_neighbour;
+TAILQ_HEAD(net_neighbour_list, net_neighbour);
+
+struct net_neighbours {
+    struct siphash_key key;
+    struct pool pool;
+    struct net_neighbour **bucket;
+    struct net_neighbour_list list[NET_NEIGHBOUR_STATES]; /* by the time of entry, oldest first */
+    uint32_t count[NET_NEIGHBOUR_STATES];
+    uint32_t pending;
+    struct net_neighbour *recent[STACK_MAX_IFACES]; /* the last one sent to, or NULL */
+};
+
+int net_neighbour_init(struct net *n, const struct siphash_key *key);
+void net_neighbour_fini(struct net *n);
+
+/* Sends an IP packet, complete but for the destination's Ethernet address, to a neighbour on the
+ * interface; asks for the neighbour and holds the packet where it is not known. Takes m. */
+void net_neighbour_output(struct net *n, struct net_iface *iface, const struct ip_addr *addr,
+                          struct rte_mbuf *m, enum egress_band band, clock_ns now);
+
+/* What was heard of the neighbour at `addr`, which lies in a network of the interface: */
+
+/* It asked for an address of ours: it will want an answer, so it is worth an entry. */
+void net_neighbour_asked_us(struct net *n, const struct net_iface *iface,
+                            const struct ip_addr *addr, const uint8_t mac[6], clock_ns now);
+
+/* It answered us. Returns false when we had not asked; the news is then as good as any other's. */
+bool net_neighbour_answered(struct net *n, const struct net_iface *iface,
+                            const struct ip_addr *addr, const uint8_t mac[6], clock_ns now);
+
+/* It told everybody. Changes an entry that exists, makes none. */
+void net_neighbour_announced(struct net *n, const struct net_iface *iface,
+                             const struct ip_addr *addr, const uint8_t mac[6], clock_ns now);
+
+/* The transport heard from beyond it. */
+void net_neighbour_confirmed(struct net *n, uint8_t iface, const struct ip_addr *addr,
+                             clock_ns now);
+
+void net_neighbour_timers(struct net *n, clock_ns now);
+clock_ns net_neighbour_deadline(const struct net *n);
+
+/* ---- ARP: net_arp.c ---- */
+
+/* Sets p->drop of packets that are to be counted as dropped. */
+void net_arp_input(struct net *n, struct packet *p, clock_ns now);
+
+/* Asks for an address on the interface's network: everybody, or the station `mac` when not NULL. */
+void net_arp_request(struct net *n, struct net_iface *iface, const struct ip_addr *target,
+                     const uint8_t *mac);
+
+/* Begins to announce the interface's addresses (RFC 5227, 2.3). */
+void net_arp_announce(struct net *n, struct net_iface *iface, clock_ns now);
+void net_arp_timers(struct net *n, clock_ns now);
+clock_ns net_arp_deadline(const struct net *n);
+
+/* ---- IPv4: net_ipv4.c ---- */
+
+/* Can the address belong to one host? Not 0/8, 127/8, multicast, 240/4 or the limited broadcast. */
+bool net_ipv4_is_host(uint32_t addr);
+
+/* Is it an address of ours on this interface? */
+bool net_ipv4_is_own(const struct net_iface *iface, uint32_t addr);
+
+/* Is it a host's address, not ours, on a network of this interface? */
+bool net_ipv4_on_link(const struct net_iface *iface, uint32_t addr);
+
+/* Checks an address for an interface: a host's, with a length from 1 to 32, and not its network's
+ * own or broadcast address. Fills *out. */
+bool net_ipv4_addr_from_prefix(const struct ip_prefix *prefix, struct net_ipv4_addr *out);
+
+void net_ipv4_input(struct net *n, struct packet *p, clock_ns now);
+void net_ipv4_output(struct net *n, const struct net_path *path, const struct ip_addr *src,
+                     const struct ip_addr *dst, uint8_t protocol, enum egress_band band,
+                     struct rte_mbuf *m, clock_ns now);
+
+/* ---- ICMP: net_icmp.c ---- */
+
+/* A rate limit as the generic cell rate algorithm has it (ITU-T I.371): when the next event would
+ * be due if all came at the steady rate. Zero-initialise it. */
+typedef clock_ns net_limit;
+
+void net_icmp_input(struct net *n, struct packet *p, clock_ns now);
+
+/* ---- the whole: net.c ---- */
+
+struct net_protocol {
+    net_handler *handler;
+    net_error_handler *error;
+    void *ctx;
+};
+
+struct net {
+    struct stack_counters *counters;
+    unsigned iface_count;
+    struct net_iface iface[STACK_MAX_IFACES];
+    struct net_routes routes;
+    struct net_neighbours neighbours;
+    struct net_protocol protocol[256];
+    net_limit echo_limit, error_limit;
+    struct log_limit conflict_log;
+};
+
+/* Copies `len` bytes of a packet from `offset` on, which are there. */
+static inline void net_copy(const struct rte_mbuf *m, uint32_t offset, uint32_t len, void *out)
+{
+    const void *at = rte_pktmbuf_read(m, offset, len, out);
+
+    if (at != out)
+        memcpy(out, at, len);
+}
+
+#endif
