@@ -2,14 +2,15 @@
  * Theory of operation: level L holds timers that are 256^L to 256^(L+1) ticks away, in the slot
  * named by the L-th byte of their tick. When the byte below wraps to zero, the level's current
  * slot is emptied and its timers fall to the levels below. A bitmap for each level finds the next
- * occupied slot without walking empty ones, so an idle wheel jumps any distance at once.
+ * occupied slot without walking empty ones, so an idle wheel jumps any distance at once. A timer
+ * further away than the wheel spans goes into the top level all the same; whenever its slot comes
+ * round too early, it is put back there.
  */
 #include "base/wheel.h"
 
 #include <string.h>
 
 #define WHEEL_MASK (WHEEL_SLOTS - 1)
-#define WHEEL_MAX  ((UINT64_C(1) << (WHEEL_LEVELS * WHEEL_SLOT_BITS)) - 1)
 
 void wheel_init(struct wheel *w, clock_ns now)
 {
@@ -30,14 +31,10 @@ static uint64_t tick_of_deadline(clock_ns deadline)
 static void wheel_link(struct wheel *w, struct wheel_timer *t)
 {
     uint64_t tick = tick_of_deadline(t->deadline);
-    uint64_t away;
     unsigned level = 0, slot;
 
     if (tick <= w->tick)
         tick = w->tick + 1;
-    away = tick - w->tick;
-    if (away > WHEEL_MAX)
-        tick = w->tick + WHEEL_MAX;
     /* The level is that of the highest byte in which the tick differs from the present one. */
     while (level < WHEEL_LEVELS - 1 && (tick >> ((level + 1) * WHEEL_SLOT_BITS)) !=
                                            (w->tick >> ((level + 1) * WHEEL_SLOT_BITS)))

@@ -45,15 +45,16 @@ uint32_t chain_append_bytes(struct chain *c, struct rte_mempool *pool, const voi
 /* Moves all of `from` to the end of `to`; `from` is empty afterwards. No byte is copied. */
 void chain_append_chain(struct chain *to, struct chain *from);
 
-/*
- * Moves the first `len` bytes of `from` (at most all of them) to the end of `to`. Whole segments are
- * moved; a last partial one is copied into mbufs of `pool`. Returns the bytes moved: fewer only
- * when the pool is empty.
- */
-uint32_t chain_move(struct chain *to, struct chain *from, uint32_t len, struct rte_mempool *pool);
+/* Moves whole segments from the start of `from` to the end of `to` until at least `len` bytes (or
+ * all) are moved: it may exceed `len` by less than a segment. No byte is copied. Returns the bytes
+ * moved. */
+uint32_t chain_move_segments(struct chain *to, struct chain *from, uint32_t len);
 
 /* Drops the first `len` bytes (at most all) and frees the segments that become empty. */
 void chain_drop(struct chain *c, uint32_t len);
+
+/* Keeps the first `len` bytes (at most all) and frees the rest. */
+void chain_truncate(struct chain *c, uint32_t len);
 
 /* Copies `len` bytes starting at `offset` without consuming. Returns the bytes copied. */
 uint32_t chain_peek(const struct chain *c, uint32_t offset, void *out, uint32_t len);

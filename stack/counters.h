@@ -8,49 +8,50 @@
 #include "base/counter.h"
 #include "stack/drop.h"
 
-#define STACK_COUNTERS(X)                                                                          \
-    DROP_CAUSES(X)                                                                                 \
-    X(rx_packets, "packets received")                                                              \
-    X(rx_bytes, "bytes received, Ethernet headers included")                                       \
-    X(tx_packets, "packets given to the egress hook")                                              \
-    X(tx_bytes, "bytes given to the egress hook, Ethernet headers included")                       \
-    X(tx_no_mbuf, "packets not sent because no mbuf could be had")                                 \
-    X(tx_no_route, "packets not sent because no route leads to the destination")                   \
-    X(arp_requests_received, "ARP requests received for an address of ours")                       \
-    X(arp_requests_sent, "ARP requests sent")                                                      \
-    X(arp_replies_received, "ARP replies received that answered a request of ours")                \
-    X(arp_replies_sent, "ARP replies sent")                                                        \
-    X(arp_conflicts, "ARP packets in which another station uses an address of ours")               \
-    X(arp_failed, "neighbours given up after unanswered requests")                                 \
-    X(arp_pending_dropped, "packets dropped while they waited for a neighbour")                    \
-    X(arp_table_full, "neighbours refused because the table was full of entries in use")           \
-    X(icmp_echo_replies_sent, "ICMP echo replies sent")                                            \
-    X(icmp_errors_sent, "ICMP errors sent")                                                        \
-    X(icmp_errors_received, "ICMP errors received that quote a connection of ours")                \
-    X(tcp_segments_received, "TCP segments received, before any check of state")                   \
-    X(tcp_segments_sent, "TCP segments sent, retransmissions included")                            \
-    X(tcp_bytes_received, "TCP payload bytes received in order")                                   \
-    X(tcp_bytes_sent, "TCP payload bytes sent for the first time")                                 \
-    X(tcp_accepted, "connections accepted: handshake completed on a listener")                     \
-    X(tcp_connects, "connections opened actively")                                                 \
-    X(tcp_connected, "active opens completed")                                                     \
-    X(tcp_connect_failed, "active opens refused or timed out")                                     \
-    X(tcp_closed, "connections that reached CLOSED")                                               \
-    X(tcp_resets_received, "connections ended by a RST of the peer")                               \
-    X(tcp_resets_sent, "RST segments sent")                                                        \
-    X(tcp_timeouts, "connections given up after unanswered retransmissions")                       \
-    X(tcp_retransmissions, "segments sent again")                                                  \
-    X(tcp_fast_retransmits, "fast retransmit episodes entered (RFC 6582)")                         \
-    X(tcp_rto_expired, "retransmission timeouts (RFC 6298)")                                       \
-    X(tcp_duplicate_segments, "segments that brought nothing new")                                 \
-    X(tcp_out_of_order, "segments received ahead of a gap")                                        \
-    X(tcp_out_of_order_dropped, "segments ahead of a gap dropped for want of room")                \
-    X(tcp_challenge_acks, "challenge ACKs sent (RFC 5961)")                                        \
-    X(tcp_challenge_acks_limited, "challenge ACKs held back by the rate limit")                    \
-    X(tcp_zero_window_probes, "persist probes sent")                                               \
-    X(tcp_keepalive_probes, "keepalive probes sent")                                               \
-    X(tcp_time_wait_reused, "TIME_WAIT connections recycled for new ones")                         \
-    X(tcp_no_ports, "active opens refused because no source port was free")                        \
+#define STACK_COUNTERS(X)                                                                     \
+    DROP_CAUSES(X)                                                                            \
+    X(rx_packets, "packets received")                                                         \
+    X(rx_bytes, "bytes received, Ethernet headers included")                                  \
+    X(tx_packets, "packets given to the egress hook")                                         \
+    X(tx_bytes, "bytes given to the egress hook, Ethernet headers included")                  \
+    X(tx_no_mbuf, "packets not sent because no mbuf could be had")                            \
+    X(tx_no_route, "packets not sent because no route leads to the destination")              \
+    X(arp_requests_received, "ARP requests received for an address of ours")                  \
+    X(arp_requests_sent, "ARP requests sent")                                                 \
+    X(arp_replies_received, "ARP replies received that answered a request of ours")           \
+    X(arp_replies_sent, "ARP replies sent")                                                   \
+    X(arp_conflicts, "ARP packets in which another station uses an address of ours")          \
+    X(arp_failed, "neighbours given up after unanswered requests")                            \
+    X(arp_pending_dropped, "packets dropped while they waited for a neighbour")               \
+    X(arp_table_full, "neighbours refused because the table was full of entries in use")      \
+    X(icmp_echo_replies_sent, "ICMP echo replies sent")                                       \
+    X(icmp_errors_sent, "ICMP errors sent")                                                   \
+    X(icmp_errors_received, "ICMP errors received that quote a connection of ours")           \
+    X(tcp_segments_received, "TCP segments received, before any check of state")              \
+    X(tcp_segments_sent, "TCP segments sent, retransmissions included")                       \
+    X(tcp_bytes_received, "TCP payload bytes received in order")                              \
+    X(tcp_bytes_sent, "TCP payload bytes sent for the first time")                            \
+    X(tcp_syn_data_ignored, "SYN segments whose payload was dropped (the SYN itself counts)") \
+    X(tcp_accepted, "connections accepted: handshake completed on a listener")                \
+    X(tcp_connects, "connections opened actively")                                            \
+    X(tcp_connected, "active opens completed")                                                \
+    X(tcp_connect_failed, "active opens refused or timed out")                                \
+    X(tcp_closed, "connections that reached CLOSED")                                          \
+    X(tcp_resets_received, "connections ended by a RST of the peer")                          \
+    X(tcp_resets_sent, "RST segments sent")                                                   \
+    X(tcp_timeouts, "connections given up after unanswered retransmissions")                  \
+    X(tcp_retransmissions, "segments sent again")                                             \
+    X(tcp_fast_retransmits, "fast retransmit episodes entered (RFC 6582)")                    \
+    X(tcp_rto_expired, "retransmission timeouts (RFC 6298)")                                  \
+    X(tcp_duplicate_segments, "segments that brought nothing new")                            \
+    X(tcp_out_of_order, "segments received ahead of a gap")                                   \
+    X(tcp_out_of_order_dropped, "segments ahead of a gap dropped for want of room")           \
+    X(tcp_challenge_acks, "challenge ACKs sent (RFC 5961)")                                   \
+    X(tcp_challenge_acks_limited, "challenge ACKs held back by the rate limit")               \
+    X(tcp_zero_window_probes, "persist probes sent")                                          \
+    X(tcp_keepalive_probes, "keepalive probes sent")                                          \
+    X(tcp_time_wait_reused, "TIME_WAIT connections recycled for new ones")                    \
+    X(tcp_no_ports, "active opens refused because no source port was free")                   \
     X(tcp_syn_expired, "half-open connections given up")
 
 COUNTER_STRUCT(stack_counters, STACK_COUNTERS);

@@ -37,7 +37,7 @@ struct packet_tcp {
     /* Options; those of SYN only are reported wherever they stand, the reader decides. */
     bool has_mss, has_wscale, sack_permitted, has_timestamp;
     uint8_t wscale;
-    uint8_t sack_count;  /* SACK blocks found, at most 4 */
+    uint8_t sack_count; /* SACK blocks found, at most 4 */
     uint16_t mss;
     uint32_t ts_value, ts_echo;
     struct {
@@ -46,10 +46,10 @@ struct packet_tcp {
 };
 
 struct packet {
-    struct rte_mbuf *m;      /* data begins at the Ethernet header */
-    enum drop_cause drop;    /* DROP_NONE while the packet is good; a hook sets it to drop */
+    struct rte_mbuf *m;   /* data begins at the Ethernet header */
+    enum drop_cause drop; /* DROP_NONE while the packet is good; a hook sets it to drop */
     enum packet_kind kind;
-    uint8_t iface;           /* index of the interface it came in on */
+    uint8_t iface; /* index of the interface it came in on */
     uint8_t ip_protocol;
     uint8_t ttl;
     uint8_t tos;

@@ -48,14 +48,14 @@ const char *sock_error_text(enum sock_error error);
 
 /* Zero means the default named in the comment. */
 struct sock_options {
-    uint32_t receive_buffer;    /* bytes, the largest window we offer; 262,144 */
-    uint32_t send_buffer;       /* bytes not yet acknowledged that we keep; 262,144 */
-    clock_ns keepalive;         /* idle time before the first keepalive probe; 0: none */
-    clock_ns connect_timeout;   /* 75 s */
-    clock_ns user_timeout;      /* unacknowledged data older than this ends the connection
-                                   (RFC 9293, 3.8.3); 120 s */
-    bool nagle;                 /* hold small segments back (RFC 9293, 3.7.4); off by default, as
-                                   proxies write whole records */
+    uint32_t receive_buffer;  /* bytes, the largest window we offer; 262,144 */
+    uint32_t send_buffer;     /* bytes not yet acknowledged that we keep; 262,144 */
+    clock_ns keepalive;       /* idle time before the first keepalive probe; 0: none */
+    clock_ns connect_timeout; /* 75 s */
+    clock_ns user_timeout;    /* unacknowledged data older than this ends the connection
+                                 (RFC 9293, 3.8.3); 120 s */
+    bool nagle;               /* hold small segments back (RFC 9293, 3.7.4); off by default, as
+                                 proxies write whole records */
 };
 
 /*
@@ -100,12 +100,13 @@ void sock_skip(struct sock *k, uint32_t len);
 /* Room in the send queue; 0 after sock_shutdown() and on a dead connection. */
 uint32_t sock_writable(const struct sock *k);
 
-/* Queues bytes; returns how many were taken. When fewer than asked for, EVENT_WRITABLE follows as soon
- * as there is worthwhile room. */
+/* Queues bytes; returns how many were taken. When fewer than asked for, EVENT_WRITABLE follows as
+ * soon as there is worthwhile room. */
 uint32_t sock_write(struct sock *k, const void *data, uint32_t len);
 
-/* Moves up to `max` bytes from the receive queue of one connection to the send queue of another on
- * the same stack, without copying. Returns the bytes moved; as for sock_write() when `to` is full. */
+/* Moves bytes from the receive queue of one connection to the send queue of another on the same
+ * stack, without copying: whole segments until `max` or the room in `to` is reached, which the last
+ * segment may exceed. Returns the bytes moved; as for sock_write() when `to` is full. */
 uint32_t sock_splice(struct sock *from, struct sock *to, uint32_t max);
 
 /* Bytes queued or in flight: 0 means that the peer has acknowledged everything written. */
@@ -128,8 +129,8 @@ void sock_abort(struct sock *k);
 struct sock_info {
     enum tcp_state state;
     clock_ns srtt, rttvar, rto;
-    uint32_t mss, cwnd, ssthresh;           /* bytes */
-    uint32_t send_window, receive_window;   /* bytes, scaled */
+    uint32_t mss, cwnd, ssthresh;         /* bytes */
+    uint32_t send_window, receive_window; /* bytes, scaled */
     uint64_t bytes_received, bytes_acked;
     uint32_t retransmissions;
     uint32_t send_queue, receive_queue, out_of_order;

@@ -29,15 +29,16 @@ struct stack;
 #define STACK_TX_TCP_SEGMENT   0x04 /* TSO; implies both checksums */
 #define STACK_TX_MULTI_SEGMENT 0x08 /* a frame may be several mbufs */
 
-#define STACK_MAX_IFACES    16
-#define STACK_IFACE_ADDRS   16
+#define STACK_MAX_IFACES       16
+#define STACK_IFACE_ADDRS      16
 
 struct stack_iface_config {
-    const char *name;       /* copied */
+    const char *name; /* copied */
     uint8_t mac[6];
-    uint16_t mtu;           /* bytes of IP packet, 576 to 9000 */
-    uint32_t offloads;      /* STACK_TX_* */
-    struct rte_mempool *tx_pool; /* linear frames of the interface are built in mbufs of this pool */
+    uint16_t mtu;      /* bytes of IP packet, 576 to 9000 */
+    uint32_t offloads; /* STACK_TX_* */
+    struct rte_mempool
+        *tx_pool; /* linear frames of the interface are built in mbufs of this pool */
     struct stack_egress egress;
     struct ip_prefix addrs[STACK_IFACE_ADDRS]; /* the host's part is our address */
     unsigned addr_count;
@@ -54,17 +55,17 @@ typedef bool stack_owns_flow(void *ctx, const struct ip_endpoint *remote,
                              const struct ip_endpoint *local);
 
 struct stack_config {
-    const char *name;             /* for log lines; copied */
-    uint32_t max_connections;     /* connections in any state, TIME_WAIT included */
-    uint32_t max_buffers;         /* mbufs that all receive and send queues may hold together */
-    struct rte_mempool *data_pool;/* for bytes written by sock_write(), and for indirect mbufs */
-    uint8_t secret[16];           /* initial sequence numbers, ports and hash keys derive from it;
-                                     workers of one process share it */
-    stack_owns_flow *owns_flow;   /* NULL: every flow is ours */
+    const char *name;              /* for log lines; copied */
+    uint32_t max_connections;      /* connections in any state, TIME_WAIT included */
+    uint32_t max_buffers;          /* mbufs that all receive and send queues may hold together */
+    struct rte_mempool *data_pool; /* for bytes written by sock_write(), and for indirect mbufs */
+    uint8_t secret[16];            /* initial sequence numbers, ports and hash keys derive from it;
+                                      workers of one process share it */
+    stack_owns_flow *owns_flow;    /* NULL: every flow is ours */
     void *owns_flow_ctx;
-    stack_ingress *ingress;       /* NULL: none */
+    stack_ingress *ingress; /* NULL: none */
     void *ingress_ctx;
-    clock_ns time_wait;           /* how long TIME_WAIT lasts (2 MSL); 0: 60 s */
+    clock_ns time_wait; /* how long TIME_WAIT lasts (2 MSL); 0: 60 s */
 };
 
 /* Returns a stack, or NULL with the cause in *e. All memory is reserved here. */
@@ -79,8 +80,8 @@ int stack_iface_add(struct stack *s, const struct stack_iface_config *config, st
 /* Adds a route through the interface that reaches `via` directly. Returns 0, or -1. */
 int stack_route_add(struct stack *s, const struct stack_route *route, struct error *e);
 
-/* Takes `count` received frames. Valid checksum marks of the driver (RTE_MBUF_F_RX_*_CKSUM_GOOD) are
- * trusted; otherwise checksums are computed. */
+/* Takes `count` received frames. Valid checksum marks of the driver (RTE_MBUF_F_RX_*_CKSUM_GOOD)
+ * are trusted; otherwise checksums are computed. */
 void stack_input(struct stack *s, unsigned iface, struct rte_mbuf **frames, unsigned count,
                  clock_ns now);
 

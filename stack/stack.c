@@ -1,0 +1,133 @@
+/* One stack: the layers put together, and the way of a burst through them. */
+#include "stack/stack.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <rte_mbuf.h>
+#include <rte_prefetch.h>
+
+#include "stack/event.h"
+#include "stack/stack_internal.h"
+#include "stack/wire/wire.h"
+
+#define STACK_BURST 64
+
+struct stack *stack_create(const struct stack_config *config, clock_ns now, struct error *e)
+{
+    struct stack *s = calloc(1, sizeof *s);
+    struct siphash_key key;
+
+    if (s == NULL) {
+        error_set(e, "out of memory");
+        return NULL;
+    }
+    snprintf(s->name, sizeof s->name, "%s", config->name != NULL ? config->name : "stack");
+    memcpy(&key, config->secret, sizeof key);
+    s->ingress = config->ingress;
+    s->ingress_ctx = config->ingress_ctx;
+    s->now = now;
+    s->net = net_create(&key, &s->counters, now, e);
+    if (s->net == NULL)
+        goto fail;
+    s->tcp = tcp_create(config, s->net, &s->counters, now, e);
+    if (s->tcp == NULL)
+        goto fail;
+    return s;
+fail:
+    error_prefix(e, "%s", s->name);
+    stack_destroy(s);
+    return NULL;
+}
+
+void stack_destroy(struct stack *s)
+{
+    if (s == NULL)
+        return;
+    tcp_destroy(s->tcp);
+    net_destroy(s->net);
+    free(s);
+}
+
+int stack_iface_add(struct stack *s, const struct stack_iface_config *config, struct error *e)
+{
+    return net_iface_add(s->net, config, s->now, e);
+}
+
+int stack_route_add(struct stack *s, const struct stack_route *route, struct error *e)
+{
+    return net_route_add(s->net, route, e);
+}
+
+/* Parses a whole burst before the first packet is acted on: the reads of the headers overlap. */
+static void parse_burst(struct stack *s, unsigned iface, struct rte_mbuf **frames, unsigned count,
+                        struct packet *packets)
+{
+    uint64_t bytes = 0;
+
+    for (unsigned i = 0; i < count; i++)
+        rte_prefetch0(rte_pktmbuf_mtod(frames[i], void *));
+    for (unsigned i = 0; i < count; i++) {
+        packets[i].m = frames[i];
+        packets[i].iface = (uint8_t)iface;
+        bytes += frames[i]->pkt_len;
+        wire_parse(&packets[i]);
+    }
+    COUNTER_ADD(s->counters.rx_packets, count);
+    COUNTER_ADD(s->counters.rx_bytes, bytes);
+}
+
+void stack_input(struct stack *s, unsigned iface, struct rte_mbuf **frames, unsigned count,
+                 clock_ns now)
+{
+    struct packet packets[STACK_BURST];
+
+    s->now = now;
+    tcp_now_set(s->tcp, now);
+    while (count > 0) {
+        unsigned n = count < STACK_BURST ? count : STACK_BURST;
+
+        parse_burst(s, iface, frames, n, packets);
+        if (s->ingress != NULL)
+            s->ingress(s->ingress_ctx, packets, n, now);
+        net_input(s->net, packets, n, now);
+        frames += n;
+        count -= n;
+    }
+}
+
+void stack_flush(struct stack *s, clock_ns now)
+{
+    s->now = now;
+    net_timers(s->net, now);
+    tcp_flush(s->tcp, now);
+}
+
+clock_ns stack_deadline(const struct stack *s)
+{
+    clock_ns tcp = tcp_deadline(s->tcp), net = net_deadline(s->net);
+
+    return tcp < net ? tcp : net;
+}
+
+clock_ns stack_now(const struct stack *s)
+{
+    return s->now;
+}
+
+bool event_next(struct stack *s, struct event *out)
+{
+    return tcp_event_next(s->tcp, out);
+}
+
+const struct stack_counters *stack_counters(const struct stack *s)
+{
+    return &s->counters;
+}
+
+void stack_usage(const struct stack *s, struct stack_usage *out)
+{
+    tcp_usage(s->tcp, out);
+    out->neighbours = net_neighbour_count(s->net);
+}

@@ -1,0 +1,351 @@
+/*
+ * Life of the connection blocks, and the round of one TCP instance.
+ *
+ * Whatever may have something to send is put on tcp->output by tcp_conn_output(); tcp_flush() looks
+ * at each once, after a whole burst was processed, so that one acknowledgement answers all the
+ * segments of a connection in the burst. A connection that the interface has no room for stays on
+ * the list.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include <rte_mbuf.h>
+
+#include "stack/tcp/tcp_internal.h"
+
+/* Distinct keys for distinct purposes, all from the one secret of the configuration. */
+static struct siphash_key derive_key(const uint8_t secret[16], const char *purpose)
+{
+    struct siphash_key master, derived;
+    char label[32] = {0};
+
+    memcpy(&master, secret, sizeof master);
+    strncpy(label, purpose, sizeof label - 2);
+    derived.k0 = siphash(label, sizeof label, &master);
+    label[sizeof label - 1] = 1;
+    derived.k1 = siphash(label, sizeof label, &master);
+    return derived;
+}
+
+struct tcp *tcp_create(const struct stack_config *config, struct net *net,
+                       struct stack_counters *counters, clock_ns now, struct error *e)
+{
+    struct siphash_key table_key = derive_key(config->secret, "flow table");
+    struct tcp *t = calloc(1, sizeof *t);
+    uint32_t runs = config->max_buffers / 4 + 64;
+
+    if (t == NULL) {
+        error_set(e, "out of memory for TCP");
+        return NULL;
+    }
+    t->net = net;
+    t->counters = counters;
+    t->now = now;
+    t->data_pool = config->data_pool;
+    t->held_max = config->max_buffers;
+    t->isn_key = derive_key(config->secret, "initial sequence numbers");
+    t->port_key = derive_key(config->secret, "source ports");
+    t->ts_key = derive_key(config->secret, "timestamps");
+    t->owns_flow = config->owns_flow;
+    t->owns_flow_ctx = config->owns_flow_ctx;
+    t->time_wait = config->time_wait != 0 ? config->time_wait : TCP_TIME_WAIT_DEFAULT;
+    wheel_init(&t->wheel, now);
+    LIST_INIT(&t->listeners);
+    TAILQ_INIT(&t->ready);
+    TAILQ_INIT(&t->output);
+    TAILQ_INIT(&t->memory_waiters);
+    TAILQ_INIT(&t->time_waiters);
+    if (pool_init(&t->conns, sizeof(struct tcp_conn), config->max_connections) < 0 ||
+        pool_init(&t->runs, sizeof(struct tcp_run), runs) < 0 ||
+        tcp_table_init(&t->table, config->max_connections, &table_key) < 0) {
+        error_set(e, "out of memory for %u connections", config->max_connections);
+        tcp_destroy(t);
+        return NULL;
+    }
+    net_handler_set(net, WIRE_IP_PROTO_TCP, tcp_input, tcp_input_error, t);
+    return t;
+}
+
+void tcp_destroy(struct tcp *t)
+{
+    struct tcp_listener *l;
+
+    if (t == NULL)
+        return;
+    while ((l = LIST_FIRST(&t->listeners)) != NULL) {
+        LIST_REMOVE(l, link);
+        free(l);
+    }
+    for (uint32_t b = 0; t->table.bucket != NULL && b <= t->table.mask; b++) {
+        for (struct tcp_conn *c = t->table.bucket[b]; c != NULL; c = c->hash_next) {
+            chain_free(&c->send_queue);
+            chain_free(&c->receive_queue);
+            tcp_reassembly_free(c);
+        }
+    }
+    tcp_table_fini(&t->table);
+    pool_fini(&t->runs);
+    pool_fini(&t->conns);
+    free(t);
+}
+
+void tcp_now_set(struct tcp *t, clock_ns now)
+{
+    t->now = now;
+}
+
+/* ---- events ---- */
+
+void tcp_event_raise(struct sock *k, uint32_t what)
+{
+    k->events |= what;
+    if (!k->attached || k->ready)
+        return;
+    TAILQ_INSERT_TAIL(&k->tcp->ready, k, ready_link);
+    k->ready = true;
+}
+
+bool tcp_event_next(struct tcp *t, struct event *out)
+{
+    struct sock *k = TAILQ_FIRST(&t->ready);
+
+    if (k == NULL)
+        return false;
+    TAILQ_REMOVE(&t->ready, k, ready_link);
+    k->ready = false;
+    *out = (struct event){.sock = k, .user = k->user, .what = k->events};
+    k->events = 0;
+    return true;
+}
+
+static void event_cancel(struct sock *k)
+{
+    if (k->ready)
+        TAILQ_REMOVE(&k->tcp->ready, k, ready_link);
+    k->ready = false;
+    k->attached = false;
+}
+
+/* ---- connection blocks ---- */
+
+static void conn_free(struct tcp_conn *c)
+{
+    struct tcp *t = c->sock.tcp;
+
+    event_cancel(&c->sock);
+    chain_free(&c->receive_queue);
+    tcp_conn_account(c);
+    COUNTER_ADD(t->state_count[c->state], -1);
+    pool_put(&t->conns, c);
+}
+
+struct tcp_conn *tcp_conn_create(struct tcp *t, uint32_t reserve)
+{
+    struct tcp_conn *c;
+
+    if (t->conns.capacity - t->conns.used <= reserve) {
+        c = TAILQ_FIRST(&t->time_waiters);
+        if (c == NULL)
+            return NULL;
+        tcp_count(t, tcp_time_wait_reused);
+        tcp_conn_end(c, SOCK_OK);
+    }
+    c = pool_get(&t->conns);
+    if (c == NULL)
+        return NULL;
+    c->sock.tcp = t;
+    c->sock.kind = SOCK_CONNECTION;
+    c->state = TCP_CLOSED;
+    COUNTER_ADD(t->state_count[TCP_CLOSED], 1);
+    tcp_timer_init(c);
+    return c;
+}
+
+void tcp_conn_bind(struct tcp_conn *c, const struct ip_endpoint *local,
+                   const struct ip_endpoint *remote, const struct net_path *path,
+                   const struct sock_options *options)
+{
+    struct tcp *t = c->sock.tcp;
+
+    c->local = *local;
+    c->remote = *remote;
+    c->path = *path;
+    c->buffers.receive = options->receive_buffer != 0 ? options->receive_buffer : 262144;
+    c->buffers.send = options->send_buffer != 0 ? options->send_buffer : 262144;
+    c->keepalive = options->keepalive;
+    c->user_timeout = options->user_timeout != 0 ? options->user_timeout : 120 * CLOCK_SEC;
+    c->nagle = options->nagle;
+    c->quick_acks = TCP_QUICK_ACKS;
+    c->rto = TCP_RTO_INITIAL;
+    c->mss = TCP_DEFAULT_MSS;
+    c->ts_offset = tcp_ts_offset(t, &local->addr, &remote->addr);
+    c->progress_at = t->now;
+    c->heard_at = t->now;
+    c->hash = tcp_table_hash(&t->table, local, remote);
+    tcp_table_insert(&t->table, c);
+}
+
+void tcp_conn_state(struct tcp_conn *c, enum tcp_state state)
+{
+    struct tcp *t = c->sock.tcp;
+
+    COUNTER_ADD(t->state_count[c->state], -1);
+    COUNTER_ADD(t->state_count[state], 1);
+    c->state = (uint8_t)state;
+}
+
+void tcp_conn_account(struct tcp_conn *c)
+{
+    uint32_t held = c->send_queue.segs + c->receive_queue.segs + c->run_segs;
+
+    COUNTER_ADD(c->sock.tcp->held, held - c->held);
+    c->held = held;
+}
+
+void tcp_conn_output(struct tcp_conn *c)
+{
+    if (c->output_pending || c->state == TCP_CLOSED)
+        return;
+    TAILQ_INSERT_TAIL(&c->sock.tcp->output, c, output_link);
+    c->output_pending = true;
+    c->sock.tcp->output_fresh = true;
+}
+
+static void leave_lists(struct tcp_conn *c)
+{
+    struct tcp *t = c->sock.tcp;
+
+    if (c->output_pending)
+        TAILQ_REMOVE(&t->output, c, output_link);
+    if (c->memory_waiting)
+        TAILQ_REMOVE(&t->memory_waiters, c, memory_link);
+    if (c->in_time_wait)
+        TAILQ_REMOVE(&t->time_waiters, c, queue_link);
+    c->output_pending = false;
+    c->memory_waiting = false;
+    c->in_time_wait = false;
+    tcp_listener_forget(c);
+}
+
+void tcp_conn_end(struct tcp_conn *c, enum sock_error error)
+{
+    struct tcp *t = c->sock.tcp;
+
+    if (c->state == TCP_CLOSED)
+        return;
+    tcp_table_remove(&t->table, c);
+    leave_lists(c);
+    tcp_timer_stop_all(c);
+    chain_free(&c->send_queue);
+    tcp_reassembly_free(c);
+    c->cursor.m = NULL;
+    /* After an orderly end the owner may still read what came; after an error it may not. */
+    if (error != SOCK_OK)
+        chain_free(&c->receive_queue);
+    tcp_conn_account(c);
+    tcp_conn_state(c, TCP_CLOSED);
+    tcp_count(t, tcp_closed);
+    c->error = (uint8_t)error;
+    if (!c->sock.owned)
+        conn_free(c);
+    else if (error != SOCK_OK)
+        tcp_event_raise(&c->sock, EVENT_ERROR);
+}
+
+static void wait_unowned(struct tcp_conn *c)
+{
+    TAILQ_INSERT_TAIL(&c->sock.tcp->time_waiters, c, queue_link);
+    c->in_time_wait = true;
+}
+
+void tcp_conn_disown(struct tcp_conn *c)
+{
+    event_cancel(&c->sock);
+    c->sock.owned = false;
+    if (c->state == TCP_CLOSED) {
+        conn_free(c);
+        return;
+    }
+    chain_free(&c->receive_queue);
+    tcp_reassembly_free(c);
+    tcp_conn_account(c);
+    if (c->state == TCP_TIME_WAIT)
+        wait_unowned(c);
+    else if (c->state == TCP_FIN_WAIT_2)
+        tcp_timer_set(c, TCP_TIMER_KEEPALIVE, c->sock.tcp->now + TCP_FIN_WAIT_2_TIME);
+}
+
+void tcp_conn_time_wait(struct tcp_conn *c)
+{
+    tcp_timer_stop_all(c);
+    chain_free(&c->send_queue);
+    c->cursor.m = NULL;
+    tcp_reassembly_free(c);
+    tcp_conn_account(c);
+    tcp_conn_state(c, TCP_TIME_WAIT);
+    tcp_timer_set(c, TCP_TIMER_RETRANSMIT, c->sock.tcp->now + c->sock.tcp->time_wait);
+    if (!c->sock.owned)
+        wait_unowned(c);
+}
+
+/* ---- the round ---- */
+
+/* Writers that found the buffer budget exhausted are told when an eighth of it is free again. */
+static void wake_memory_waiters(struct tcp *t)
+{
+    struct tcp_conn *c;
+
+    if (t->held > t->held_max - t->held_max / 8)
+        return;
+    while ((c = TAILQ_FIRST(&t->memory_waiters)) != NULL) {
+        TAILQ_REMOVE(&t->memory_waiters, c, memory_link);
+        c->memory_waiting = false;
+        if (c->want_write) {
+            c->want_write = false;
+            tcp_event_raise(&c->sock, EVENT_WRITABLE);
+        }
+    }
+}
+
+void tcp_flush(struct tcp *t, clock_ns now)
+{
+    struct tcp_conns blocked = TAILQ_HEAD_INITIALIZER(blocked);
+    struct tcp_conn *c;
+
+    t->now = now;
+    wheel_advance(&t->wheel, now);
+    if (!TAILQ_EMPTY(&t->memory_waiters))
+        wake_memory_waiters(t);
+    while ((c = TAILQ_FIRST(&t->output)) != NULL) {
+        TAILQ_REMOVE(&t->output, c, output_link);
+        c->output_pending = false;
+        if (!tcp_output(c)) {
+            TAILQ_INSERT_TAIL(&blocked, c, output_link);
+            c->output_pending = true;
+        }
+    }
+    TAILQ_CONCAT(&t->output, &blocked, output_link);
+    t->output_fresh = false;
+}
+
+clock_ns tcp_deadline(const struct tcp *t)
+{
+    clock_ns next = wheel_next(&t->wheel);
+
+    if (!TAILQ_EMPTY(&t->ready) || t->output_fresh)
+        return t->now;
+    /* Blocked by the device: nothing tells when it has room again, so look soon. */
+    if (!TAILQ_EMPTY(&t->output) && next > t->now + TCP_BLOCKED_RETRY)
+        return t->now + TCP_BLOCKED_RETRY;
+    return next;
+}
+
+void tcp_usage(const struct tcp *t, struct stack_usage *out)
+{
+    for (unsigned s = 0; s <= TCP_TIME_WAIT; s++)
+        out->connections[s] = __atomic_load_n(&t->state_count[s], __ATOMIC_RELAXED);
+    out->connections_used = __atomic_load_n(&t->conns.used, __ATOMIC_RELAXED);
+    out->connections_max = t->conns.capacity;
+    out->buffers_used = __atomic_load_n(&t->held, __ATOMIC_RELAXED);
+    out->buffers_max = t->held_max;
+}

@@ -1,0 +1,147 @@
+/*
+ * Acknowledgements (RFC 9293, 3.10.7.4, fifth check): what they free, what they say of the round
+ * trip and of losses, and the peer's window.
+ */
+#include "stack/tcp/tcp_internal.h"
+
+/* RFC 6298, 3: never from a retransmitted segment, unless its timestamp tells which one it was. */
+static void sample_round_trip(struct tcp_conn *c, const struct packet *p)
+{
+    const struct tcp *t = c->sock.tcp;
+
+    if (c->timing && seq_le(c->timed_seq, p->tcp.ack)) {
+        c->timing = false;
+        tcp_rtt_sample(c, t->now - c->timed_at);
+    } else if (!c->timing && c->timestamps && p->tcp.has_timestamp) {
+        uint32_t ms = tcp_ts_now(c) - p->tcp.ts_echo;
+
+        if (ms < 60000) /* a broken echo must not freeze the connection */
+            tcp_rtt_sample(c, (clock_ns)ms * CLOCK_MS);
+    }
+}
+
+/* Frees what was acknowledged. Returns true when our FIN was. */
+static bool release_acked(struct tcp_conn *c, uint32_t ack)
+{
+    uint32_t bytes = ack - c->send_queue_seq;
+    bool fin = c->fin_queued && ack == tcp_send_end(c) + 1;
+
+    if (fin)
+        bytes--;
+    chain_drop(&c->send_queue, bytes);
+    c->send_queue_seq += bytes;
+    c->bytes_acked += bytes;
+    /* The cursor's mbuf is still in the queue only when the cursor is past the queue's start. */
+    if (!seq_lt(c->send_queue_seq, c->cursor.seq))
+        c->cursor.m = NULL;
+    tcp_conn_account(c);
+    return fin;
+}
+
+static void wake_writer(struct tcp_conn *c)
+{
+    uint32_t used = c->send_queue.len;
+
+    /* Worthwhile room: a third of the buffer, so that a writer is not woken for every segment. */
+    if (!c->want_write || c->memory_waiting || used > c->buffers.send / 3 * 2)
+        return;
+    c->want_write = false;
+    tcp_event_raise(&c->sock, EVENT_WRITABLE);
+}
+
+static void update_window(struct tcp_conn *c, const struct packet *p)
+{
+    if (!(seq_lt(c->snd_wl1, p->tcp.seq) ||
+          (c->snd_wl1 == p->tcp.seq && seq_le(c->snd_wl2, p->tcp.ack))))
+        return;
+    c->snd_wnd = (uint32_t)p->tcp.window << (c->scaling ? c->snd_wscale : 0);
+    c->snd_wl1 = p->tcp.seq;
+    c->snd_wl2 = p->tcp.ack;
+    if (c->snd_wnd > c->max_snd_wnd)
+        c->max_snd_wnd = c->snd_wnd;
+}
+
+/* RFC 5681, 2: what makes an acknowledgement a duplicate. */
+static bool is_duplicate(const struct tcp_conn *c, const struct packet *p)
+{
+    return p->tcp.ack == c->snd_una && c->snd_una != c->snd_max && p->payload_length == 0 &&
+           (p->tcp.flags & (TCP_SYN | TCP_FIN)) == 0 &&
+           (uint32_t)p->tcp.window << (c->scaling ? c->snd_wscale : 0) == c->snd_wnd;
+}
+
+static void new_data_acked(struct tcp_conn *c, const struct packet *p, uint32_t acked)
+{
+    struct tcp *t = c->sock.tcp;
+
+    sample_round_trip(c, p);
+    c->snd_una = p->tcp.ack;
+    if (seq_lt(c->snd_nxt, c->snd_una))
+        c->snd_nxt = c->snd_una; /* after a timeout the peer had more than we thought */
+    c->retries = 0;
+    c->progress_at = t->now;
+    if (c->in_recovery)
+        tcp_cc_recovery_ack(c, acked);
+    else
+        tcp_cc_ack(c, acked);
+    if (c->snd_una == c->snd_max)
+        tcp_timer_stop(c, TCP_TIMER_RETRANSMIT);
+    else
+        tcp_timer_set(c, TCP_TIMER_RETRANSMIT, t->now + c->rto);
+    tcp_timer_stop(c, TCP_TIMER_PERSIST); /* output starts it again where it is needed */
+    /* RFC 1122, 2.3.2.1: forward progress proves the next hop. */
+    net_path_confirm(t->net, &c->path, t->now);
+}
+
+/* Our FIN is acknowledged. Returns false when the connection has ended. */
+static bool fin_acked(struct tcp_conn *c)
+{
+    switch (c->state) {
+    case TCP_FIN_WAIT_1:
+        tcp_conn_state(c, TCP_FIN_WAIT_2);
+        if (!c->sock.owned)
+            tcp_timer_set(c, TCP_TIMER_KEEPALIVE, c->sock.tcp->now + TCP_FIN_WAIT_2_TIME);
+        return true;
+    case TCP_CLOSING:
+        tcp_conn_time_wait(c);
+        return true;
+    case TCP_LAST_ACK:
+        tcp_conn_end(c, SOCK_OK);
+        return false;
+    default:
+        return true;
+    }
+}
+
+bool tcp_ack(struct tcp_conn *c, struct packet *p, bool *ended)
+{
+    struct tcp *t = c->sock.tcp;
+    uint32_t ack = p->tcp.ack, acked;
+    bool fin = false;
+
+    *ended = false;
+    /* RFC 5961, 5.2: outside [SND.UNA - MAX.SND.WND, SND.NXT] it may be an attacker's guess. */
+    if (seq_lt(c->snd_max, ack) || seq_lt(ack, c->snd_una - c->max_snd_wnd)) {
+        p->drop = drop_tcp_ack;
+        tcp_output_challenge(c);
+        return false;
+    }
+    c->heard_at = t->now;
+    if (seq_lt(c->snd_una, ack)) {
+        acked = ack - c->snd_una;
+        fin = release_acked(c, ack);
+        new_data_acked(c, p, acked);
+    } else if (is_duplicate(c, p)) {
+        tcp_cc_dupack(c);
+    } else if (c->snd_una == c->snd_max) {
+        c->retries = 0; /* the answer to a probe */
+    }
+    if (seq_le(c->snd_una, ack))
+        update_window(c, p);
+    wake_writer(c);
+    tcp_conn_output(c);
+    if (fin && !fin_acked(c)) {
+        *ended = true;
+        return false;
+    }
+    return true;
+}

@@ -1,0 +1,425 @@
+/*
+ * The control blocks of TCP, for the files of this folder and for socket.c.
+ *
+ * Ownership: a connection block lives in tcp->conns. It is in the flow table from its creation to
+ * CLOSED, and is freed when it is both dead (CLOSED) and disowned (its user has closed it, or it
+ * never had one).
+ */
+#ifndef STACK_TCP_TCP_INTERNAL_H
+#define STACK_TCP_TCP_INTERNAL_H
+
+#include <sys/queue.h>
+
+#include "base/pool.h"
+#include "base/siphash.h"
+#include "base/wheel.h"
+#include "stack/chain.h"
+#include "stack/tcp/tcp.h"
+#include "stack/wire/wire.h"
+
+/* ---- sequence numbers: comparison modulo 2^32 (RFC 9293, 3.4) ---- */
+
+static inline bool seq_lt(uint32_t a, uint32_t b)
+{
+    return (int32_t)(a - b) < 0;
+}
+
+static inline bool seq_le(uint32_t a, uint32_t b)
+{
+    return (int32_t)(a - b) <= 0;
+}
+
+static inline uint32_t seq_max(uint32_t a, uint32_t b)
+{
+    return seq_lt(a, b) ? b : a;
+}
+
+/* ---- constants ---- */
+
+#define TCP_DEFAULT_MSS       536 /* RFC 9293, 3.7.1: when the peer names none */
+#define TCP_WINDOW_SCALE      7   /* what we offer: windows up to 8 MB in steps of 128 bytes */
+#define TCP_INITIAL_SEGMENTS  10  /* RFC 6928 */
+#define TCP_DUPACK_THRESHOLD  3   /* RFC 5681 */
+#define TCP_QUICK_ACKS        16  /* segments acknowledged at once when a connection is young */
+#define TCP_DELAYED_ACK       (40 * CLOCK_MS)
+#define TCP_RTO_INITIAL       (1 * CLOCK_SEC) /* RFC 6298, 2.1 */
+#define TCP_RTO_MIN           (200 * CLOCK_MS)
+#define TCP_RTO_MAX           (60 * CLOCK_SEC)
+#define TCP_PERSIST_MIN       (200 * CLOCK_MS)
+#define TCP_SYNACK_RETRIES    5
+#define TCP_KEEPALIVE_PROBES  9
+#define TCP_KEEPALIVE_GAP     (75 * CLOCK_SEC)
+#define TCP_FIN_WAIT_2_TIME   (60 * CLOCK_SEC) /* for connections that nobody owns any more */
+#define TCP_TIME_WAIT_DEFAULT (60 * CLOCK_SEC)
+#define TCP_TIME_WAIT_REUSE   (1 * CLOCK_SEC) /* RFC 6191: timestamps must have moved on */
+#define TCP_CHALLENGE_GAP     (500 * CLOCK_MS)
+#define TCP_PAWS_EXPIRY       (24 * 24 * 3600 * CLOCK_SEC) /* RFC 7323, 5.5 */
+#define TCP_BLOCKED_RETRY     (20 * CLOCK_US)
+#define TCP_OUT_OF_ORDER_MAX  64 /* gaps in one connection's reassembly queue */
+#define TCP_PORT_MIN          16384
+#define TCP_PORT_MAX          65535
+
+/* ---- blocks ---- */
+
+enum sock_kind { SOCK_LISTENER, SOCK_CONNECTION };
+
+struct sock {
+    struct tcp *tcp;
+    void *user;
+    TAILQ_ENTRY(sock) ready_link;
+    uint8_t kind;
+    bool ready;    /* on tcp->ready */
+    bool owned;    /* somebody holds the pointer and will close it */
+    bool attached; /* the owner has set its pointer: events may be delivered */
+    uint32_t events;
+};
+
+struct tcp_buffers {
+    uint32_t receive, send;
+};
+
+struct tcp_listener {
+    struct sock sock;
+    LIST_ENTRY(tcp_listener) link;
+    struct ip_endpoint local;
+    struct sock_options options;
+    uint32_t backlog;
+    uint32_t half_open_count, accept_count;
+    TAILQ_HEAD(, tcp_conn) half_open; /* oldest first */
+    TAILQ_HEAD(, tcp_conn) accept;    /* oldest first */
+};
+
+/* Where the byte with a sequence number lies in the send queue. The offset counts from buf_addr, so
+ * that dropping acknowledged bytes in front does not move it. */
+struct tcp_cursor {
+    struct rte_mbuf *m; /* NULL: unknown, walk from the head */
+    uint32_t offset;
+    uint32_t seq;
+};
+
+/* A run of bytes received ahead of a gap. */
+struct tcp_run {
+    struct tcp_run *next;
+    uint32_t seq; /* of its first byte; its end is seq + chain.len */
+    struct chain chain;
+};
+
+enum tcp_timer_kind {
+    TCP_TIMER_RETRANSMIT, /* retransmission; in TIME_WAIT its end */
+    TCP_TIMER_PERSIST,
+    TCP_TIMER_DELAYED_ACK,
+    TCP_TIMER_KEEPALIVE, /* keepalive; in SYN_SENT the connect timeout; orphaned in FIN_WAIT_2
+                            its end */
+    TCP_TIMER_COUNT,
+};
+
+struct tcp_conn {
+    struct sock sock;
+
+    /* flow table */
+    struct tcp_conn *hash_next;
+    uint32_t hash;
+    uint8_t state; /* enum tcp_state */
+    uint8_t error; /* enum sock_error */
+
+    bool active : 1;       /* opened by us */
+    bool fin_queued : 1;   /* a FIN follows the send queue */
+    bool fin_received : 1; /* the peer's FIN is in order: rcv_nxt counts it */
+    bool fin_ahead : 1;    /* the peer's FIN lies beyond a gap, at fin_seq */
+    bool timestamps : 1;   /* RFC 7323, negotiated */
+    bool scaling : 1;      /* window scale negotiated */
+    bool nagle : 1;
+    bool ack_now : 1;
+    bool resend_head : 1;    /* retransmit the first unacknowledged segment */
+    bool send_syn : 1;       /* (re)send SYN or SYN-ACK */
+    bool timing : 1;         /* a round trip is being measured */
+    bool in_recovery : 1;    /* RFC 6582 */
+    bool want_write : 1;     /* tell when there is worthwhile room to write */
+    bool output_pending : 1; /* on tcp->output */
+    bool memory_waiting : 1; /* on tcp->memory_waiters */
+    bool in_half_open : 1;
+    bool in_accept : 1;
+    bool in_time_wait : 1; /* on tcp->time_waiters */
+
+    uint8_t snd_wscale, rcv_wscale;
+    uint8_t dupacks;
+    uint8_t retries; /* of the segment now timed, or probes now unanswered */
+    uint8_t quick_acks;
+    uint8_t unacked_segments; /* full segments received since our last acknowledgement */
+    uint16_t mss;             /* largest payload we send, without counting options */
+
+    struct ip_endpoint local, remote;
+    struct net_path path;
+
+    /* RFC 9293, 3.3.1 */
+    uint32_t iss, snd_una, snd_nxt, snd_wnd, snd_wl1, snd_wl2;
+    uint32_t irs, rcv_nxt;
+    uint32_t snd_max;     /* the highest sequence number ever sent, plus one */
+    uint32_t max_snd_wnd; /* the largest window the peer has offered */
+    uint32_t rcv_adv;     /* the right edge of the window that we have offered */
+    uint32_t last_ack_sent;
+    uint32_t fin_seq;
+
+    /* RFC 7323 */
+    uint32_t ts_recent, ts_offset;
+    clock_ns ts_recent_time;
+
+    /* RFC 6298 */
+    clock_ns srtt, rttvar, rto;
+    clock_ns timed_at;
+    uint32_t timed_seq;
+
+    /* RFC 5681, 6582 */
+    uint32_t cwnd, ssthresh, recover, bytes_acked_ca;
+
+    struct chain send_queue;
+    uint32_t send_queue_seq; /* sequence number of its first byte */
+    struct tcp_cursor cursor;
+    struct chain receive_queue;
+    struct tcp_run *runs; /* sorted, disjoint, not adjacent */
+    uint32_t run_segs, run_bytes;
+    uint16_t run_count;
+    uint32_t held; /* mbufs of all queues, as counted in tcp->held */
+
+    struct tcp_buffers buffers;
+    clock_ns keepalive, user_timeout;
+    clock_ns progress_at;  /* when the peer last acknowledged something, or had nothing to */
+    clock_ns heard_at;     /* when anything acceptable came from the peer */
+    clock_ns challenge_at; /* of the last challenge ACK */
+    clock_ns sent_at;      /* when data was last sent: RFC 5681, 4.1 */
+
+    struct wheel_timer timer;
+    clock_ns deadline[TCP_TIMER_COUNT];
+
+    struct tcp_listener *listener;    /* while half open or waiting to be accepted */
+    TAILQ_ENTRY(tcp_conn) queue_link; /* half-open, accept or TIME_WAIT queue */
+    TAILQ_ENTRY(tcp_conn) output_link;
+    TAILQ_ENTRY(tcp_conn) memory_link;
+
+    uint64_t bytes_received, bytes_acked;
+    uint32_t retransmissions;
+};
+
+struct tcp_table {
+    struct tcp_conn **bucket;
+    uint32_t mask;
+    struct siphash_key key;
+};
+
+TAILQ_HEAD(tcp_ready, sock);
+TAILQ_HEAD(tcp_conns, tcp_conn);
+
+struct tcp {
+    struct net *net;
+    struct stack_counters *counters;
+    clock_ns now;
+    struct wheel wheel;
+    struct tcp_table table;
+    struct pool conns, runs;
+    struct rte_mempool *data_pool;
+    uint32_t held, held_max; /* mbufs in queues */
+    struct siphash_key isn_key, port_key, ts_key;
+    uint32_t port_counter;
+    stack_owns_flow *owns_flow;
+    void *owns_flow_ctx;
+    clock_ns time_wait;
+    LIST_HEAD(, tcp_listener) listeners;
+    struct tcp_ready ready;
+    struct tcp_conns output, memory_waiters, time_waiters; /* the last: oldest first */
+    bool output_fresh; /* something was put on `output` since the last flush */
+    uint32_t state_count[TCP_TIME_WAIT + 1];
+};
+
+/* ---- tcp.c: life of a connection block ---- */
+
+/* A block in CLOSED, not yet in the table. Recycles the oldest TIME_WAIT when the pool is empty;
+ * keeps `reserve` blocks back. NULL: none to be had. */
+struct tcp_conn *tcp_conn_create(struct tcp *t, uint32_t reserve);
+
+/* Gives the flow its addresses, path and options, and enters it into the table. */
+void tcp_conn_bind(struct tcp_conn *c, const struct ip_endpoint *local,
+                   const struct ip_endpoint *remote, const struct net_path *path,
+                   const struct sock_options *options);
+
+void tcp_conn_state(struct tcp_conn *c, enum tcp_state state);
+
+/* To CLOSED: out of the table, timers off, queues freed. Tells the owner when `error` is not
+ * SOCK_OK; frees the block when there is no owner: do not touch it afterwards. */
+void tcp_conn_end(struct tcp_conn *c, enum sock_error error);
+
+/* The owner lets go; frees the block when it is dead. */
+void tcp_conn_disown(struct tcp_conn *c);
+
+void tcp_conn_time_wait(struct tcp_conn *c);
+
+/* Settles tcp->held after a queue of the connection changed. */
+void tcp_conn_account(struct tcp_conn *c);
+
+/* Puts the connection on the list of those that tcp_flush() looks at. */
+void tcp_conn_output(struct tcp_conn *c);
+
+void tcp_event_raise(struct sock *k, uint32_t what);
+
+/* ---- tcp_table.c ---- */
+
+int tcp_table_init(struct tcp_table *t, uint32_t max, const struct siphash_key *key);
+void tcp_table_fini(struct tcp_table *t);
+uint32_t tcp_table_hash(const struct tcp_table *t, const struct ip_endpoint *local,
+                        const struct ip_endpoint *remote);
+struct tcp_conn *tcp_table_find(const struct tcp_table *t, uint32_t hash,
+                                const struct ip_endpoint *local, const struct ip_endpoint *remote);
+void tcp_table_insert(struct tcp_table *t, struct tcp_conn *c); /* c->hash is set */
+void tcp_table_remove(struct tcp_table *t, struct tcp_conn *c);
+
+/* ---- tcp_isn.c ---- */
+
+/* RFC 6528. */
+uint32_t tcp_isn(const struct tcp *t, const struct ip_endpoint *local,
+                 const struct ip_endpoint *remote);
+
+/* Where a pair of hosts begins its timestamps (RFC 7323, 5.4): the same for every connection
+ * between them, so that TIME_WAIT can compare. */
+uint32_t tcp_ts_offset(const struct tcp *t, const struct ip_addr *local,
+                       const struct ip_addr *remote);
+
+/* ---- tcp_port.c ---- */
+
+/* A source port for `local`, whose port is filled in (RFC 6056, algorithm 3). *reuse is set when
+ * the port belongs to a connection in TIME_WAIT that may be replaced. Returns false when none is
+ * free. */
+bool tcp_port_pick(struct tcp *t, struct ip_endpoint *local, const struct ip_endpoint *remote,
+                   struct tcp_conn **reuse);
+
+/* ---- tcp_listen.c ---- */
+
+struct tcp_listener *tcp_listener_find(const struct tcp *t, const struct ip_endpoint *local);
+void tcp_listener_segment(struct tcp_listener *l, struct packet *p, uint32_t iss_min);
+void tcp_listener_established(struct tcp_conn *c); /* half open -> waiting to be accepted */
+void tcp_listener_forget(struct tcp_conn *c);      /* the connection leaves its listener's queues */
+void tcp_listener_close(struct tcp_listener *l);
+
+/* ---- tcp_input.c ---- */
+
+void tcp_input(void *ctx, struct packet *p, clock_ns now);
+bool tcp_input_error(void *ctx, const struct net_error *error, clock_ns now);
+
+/* What a SYN says: options, first window. */
+void tcp_input_syn_options(struct tcp_conn *c, const struct packet *p);
+
+/* ---- tcp_ack.c ---- */
+
+/* Processes the acknowledgement of an acceptable segment. Returns false when it must be dropped
+ * (p->drop is set) or when the connection has ended with it (*ended). */
+bool tcp_ack(struct tcp_conn *c, struct packet *p, bool *ended);
+
+/* ---- tcp_reassembly.c ---- */
+
+/* Takes the payload of an acceptable segment that begins at p->tcp.seq; delivers what is in order.
+ */
+void tcp_reassembly_add(struct tcp_conn *c, struct packet *p);
+void tcp_reassembly_free(struct tcp_conn *c);
+
+/* ---- tcp_window.c ---- */
+
+/* The window to offer now; moves rcv_adv. Never takes back what was offered (RFC 9293, 3.8.6). */
+uint32_t tcp_window_offer(struct tcp_conn *c);
+
+/* After bytes were read: sends an update when it is worth one (RFC 9293, 3.8.6.2.2). */
+void tcp_window_opened(struct tcp_conn *c);
+
+/* Room for another segment of payload in the budget of all connections? */
+bool tcp_window_memory(const struct tcp_conn *c, bool in_order);
+
+/* ---- tcp_output.c ---- */
+
+/* Sends what may be sent. Returns false when the interface has no room and the connection must be
+ * looked at again. */
+bool tcp_output(struct tcp_conn *c);
+
+void tcp_output_reset(struct tcp_conn *c);     /* RST for a synchronized connection */
+void tcp_output_challenge(struct tcp_conn *c); /* RFC 5961, rate-limited */
+void tcp_output_probe(struct tcp_conn *c);     /* window probe or keepalive: one below snd_una */
+void tcp_output_now(struct tcp_conn *c);       /* persist timeout: send what fits, however small */
+
+/* Ends the SYN_SENT or SYN_RECEIVED phase: windows, congestion state and timers start. */
+void tcp_conn_established(struct tcp_conn *c, const struct packet *p);
+
+/* RST in answer to a segment without connection (RFC 9293, 3.10.7.1). */
+void tcp_output_refuse(struct tcp *t, const struct packet *p);
+
+/* ---- tcp_rtt.c ---- */
+
+void tcp_rtt_sample(struct tcp_conn *c, clock_ns rtt);
+clock_ns tcp_rtt_backoff(const struct tcp_conn *c); /* the RTO after `retries` timeouts */
+
+/* ---- tcp_cc.c: NewReno (RFC 5681, 6582); the place for others ---- */
+
+void tcp_cc_init(struct tcp_conn *c);
+void tcp_cc_ack(struct tcp_conn *c, uint32_t acked);          /* new data acknowledged */
+void tcp_cc_dupack(struct tcp_conn *c);                       /* may enter recovery */
+void tcp_cc_recovery_ack(struct tcp_conn *c, uint32_t acked); /* new data, in recovery */
+void tcp_cc_timeout(struct tcp_conn *c);
+void tcp_cc_idle(struct tcp_conn *c); /* before sending after an idle time */
+
+/* ---- tcp_timer.c ---- */
+
+void tcp_timer_init(struct tcp_conn *c);
+void tcp_timer_set(struct tcp_conn *c, enum tcp_timer_kind kind, clock_ns deadline);
+void tcp_timer_stop(struct tcp_conn *c, enum tcp_timer_kind kind);
+void tcp_timer_stop_all(struct tcp_conn *c);
+
+static inline bool tcp_timer_running(const struct tcp_conn *c, enum tcp_timer_kind kind)
+{
+    return c->deadline[kind] != CLOCK_NEVER;
+}
+
+/* ---- shared by several ---- */
+
+/* The sequence number after the last byte queued, FIN not counted. */
+static inline uint32_t tcp_send_end(const struct tcp_conn *c)
+{
+    return c->send_queue_seq + c->send_queue.len;
+}
+
+/* Bytes of options in every segment after the handshake. */
+static inline uint32_t tcp_option_length(const struct tcp_conn *c)
+{
+    return c->timestamps ? 12 : 0;
+}
+
+/* The payload of a full segment. */
+static inline uint32_t tcp_segment_size(const struct tcp_conn *c)
+{
+    return c->mss - tcp_option_length(c);
+}
+
+static inline uint32_t tcp_ts_now(const struct tcp_conn *c)
+{
+    return (uint32_t)(c->sock.tcp->now / CLOCK_MS) + c->ts_offset;
+}
+
+/* The window that a SYN offers: never scaled (RFC 7323, 2.2). */
+static inline uint32_t tcp_syn_window(const struct tcp_conn *c)
+{
+    return c->buffers.receive < 65535 ? c->buffers.receive : 65535;
+}
+
+static inline bool tcp_synchronized(const struct tcp_conn *c)
+{
+    return c->state >= TCP_ESTABLISHED;
+}
+
+static inline struct tcp_conn *tcp_conn_of(const struct sock *k)
+{
+    return (struct tcp_conn *)(uintptr_t)k;
+}
+
+static inline struct tcp_listener *tcp_listener_of(const struct sock *k)
+{
+    return (struct tcp_listener *)(uintptr_t)k;
+}
+
+#define tcp_count(t, name)      COUNTER_INC((t)->counters->name)
+#define tcp_count_n(t, name, n) COUNTER_ADD((t)->counters->name, n)
+
+#endif

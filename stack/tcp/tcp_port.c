@@ -1,0 +1,47 @@
+/*
+ * Source ports by RFC 6056, algorithm 3: a keyed hash of the destination gives the start of the
+ * search, a counter moves it on, so that ports are hard to guess and reused as late as possible.
+ * A port is taken only when the replies reach this worker.
+ */
+#include "stack/tcp/tcp_internal.h"
+
+/* May this connection's place be taken by a new one to the same peer? RFC 6191: when timestamps
+ * let the peer tell the two apart, and their clock has moved on. */
+static bool replaceable(const struct tcp *t, const struct tcp_conn *c)
+{
+    clock_ns waited;
+
+    if (!c->in_time_wait || !c->timestamps)
+        return false;
+    waited = t->time_wait - (c->deadline[TCP_TIMER_RETRANSMIT] - t->now);
+    return waited > TCP_TIME_WAIT_REUSE;
+}
+
+bool tcp_port_pick(struct tcp *t, struct ip_endpoint *local, const struct ip_endpoint *remote,
+                   struct tcp_conn **reuse)
+{
+    struct {
+        struct ip_addr local, remote;
+        uint16_t remote_port;
+    } __attribute__((packed)) id = {local->addr, remote->addr, remote->port};
+    const uint32_t range = TCP_PORT_MAX - TCP_PORT_MIN + 1;
+    uint32_t offset = (uint32_t)siphash(&id, sizeof id, &t->port_key);
+
+    *reuse = NULL;
+    for (uint32_t tries = 0; tries < range; tries++) {
+        struct tcp_conn *c;
+
+        local->port = (uint16_t)(TCP_PORT_MIN + (offset + t->port_counter++) % range);
+        if (t->owns_flow != NULL && !t->owns_flow(t->owns_flow_ctx, remote, local))
+            continue;
+        c = tcp_table_find(&t->table, tcp_table_hash(&t->table, local, remote), local, remote);
+        if (c == NULL)
+            return true;
+        if (replaceable(t, c)) {
+            *reuse = c;
+            return true;
+        }
+    }
+    tcp_count(t, tcp_no_ports);
+    return false;
+}

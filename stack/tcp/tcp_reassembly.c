@@ -1,0 +1,212 @@
+/*
+ * Reassembly. In-order payload goes to the receive queue as it came, mbufs and all. What lies
+ * ahead of a gap waits in a list of runs, sorted, disjoint and merged where they touch, so that
+ * its length is the number of gaps. Bytes received first stay; later copies of them are trimmed
+ * away.
+ */
+#include <string.h>
+
+#include <rte_mbuf.h>
+
+#include "stack/tcp/tcp_internal.h"
+
+/* Takes the packet's payload from `skip` on, `len` bytes of it, as a chain. */
+static struct chain take_payload(struct packet *p, uint32_t skip, uint32_t len)
+{
+    struct chain payload = {0};
+    struct rte_mbuf *m = p->m;
+
+    p->m = NULL;
+    if (m->nb_segs == 1) {
+        m->data_off = (uint16_t)(m->data_off + p->payload_offset + skip);
+        m->data_len = (uint16_t)len;
+        m->pkt_len = len;
+        chain_append_packet(&payload, m);
+    } else {
+        chain_append_packet(&payload, m);
+        chain_drop(&payload, p->payload_offset + skip);
+        chain_truncate(&payload, len);
+    }
+    return payload;
+}
+
+/* Appends to a queue, copying a single small segment into the tail's room. */
+static void append(struct chain *to, struct chain *from)
+{
+    struct rte_mbuf *m = from->head;
+
+    if (from->segs == 1) {
+        memset(from, 0, sizeof *from);
+        chain_append_packet(to, m);
+    } else {
+        chain_append_chain(to, from);
+    }
+}
+
+static uint32_t run_end(const struct tcp_run *r)
+{
+    return r->seq + r->chain.len;
+}
+
+static void run_remove(struct tcp_conn *c, struct tcp_run **at)
+{
+    struct tcp_run *r = *at;
+
+    *at = r->next;
+    c->run_segs -= r->chain.segs;
+    c->run_bytes -= r->chain.len;
+    c->run_count--;
+    chain_free(&r->chain);
+    pool_put(&c->sock.tcp->runs, r);
+}
+
+void tcp_reassembly_free(struct tcp_conn *c)
+{
+    while (c->runs != NULL)
+        run_remove(c, &c->runs);
+}
+
+static void deliver(struct tcp_conn *c, struct chain *payload)
+{
+    uint32_t len = payload->len;
+
+    append(&c->receive_queue, payload);
+    c->rcv_nxt += len;
+    c->bytes_received += len;
+    tcp_count_n(c->sock.tcp, tcp_bytes_received, len);
+    tcp_event_raise(&c->sock, EVENT_READABLE);
+}
+
+/* Moves the runs that the receive queue has reached. */
+static void deliver_runs(struct tcp_conn *c)
+{
+    while (c->runs != NULL && seq_le(c->runs->seq, c->rcv_nxt)) {
+        struct tcp_run *r = c->runs;
+        uint32_t old = c->rcv_nxt - r->seq;
+
+        c->run_segs -= r->chain.segs;
+        c->run_bytes -= r->chain.len;
+        chain_drop(&r->chain, old);
+        if (r->chain.len > 0)
+            deliver(c, &r->chain);
+        c->run_segs += r->chain.segs; /* empty by now: run_remove() counts it */
+        c->run_bytes += r->chain.len;
+        run_remove(c, &c->runs);
+    }
+}
+
+/* Appends to the run in front when the new bytes touch it, else makes a run of their own. */
+static bool run_insert(struct tcp_conn *c, struct tcp_run *before, struct tcp_run **at,
+                       uint32_t seq, struct chain *payload)
+{
+    struct tcp_run *r = before;
+    uint32_t segs;
+
+    if (r == NULL || run_end(r) != seq) {
+        if (c->run_count >= TCP_OUT_OF_ORDER_MAX)
+            return false;
+        r = pool_get(&c->sock.tcp->runs);
+        if (r == NULL)
+            return false;
+        r->seq = seq;
+        r->next = *at;
+        *at = r;
+        c->run_count++;
+    }
+    segs = r->chain.segs;
+    c->run_bytes += payload->len;
+    append(&r->chain, payload);
+    c->run_segs += r->chain.segs - segs;
+    return true;
+}
+
+/* Joins a run with the one behind it when they touch. */
+static void run_merge(struct tcp_conn *c, struct tcp_run *r)
+{
+    struct tcp_run *next = r->next;
+
+    if (next == NULL || run_end(r) != next->seq)
+        return;
+    chain_append_chain(&r->chain, &next->chain);
+    r->next = next->next;
+    c->run_count--;
+    pool_put(&c->sock.tcp->runs, next);
+}
+
+/* Queues [seq, end) ahead of a gap. */
+static void add_ahead(struct tcp_conn *c, struct packet *p, uint32_t skip, uint32_t seq,
+                      uint32_t end)
+{
+    struct tcp_run **at = &c->runs, *before = NULL;
+    struct chain payload;
+
+    while (*at != NULL && seq_le((*at)->seq, seq)) {
+        before = *at;
+        at = &before->next;
+    }
+    if (before != NULL && seq_lt(seq, run_end(before))) {
+        skip += run_end(before) - seq;
+        seq = run_end(before);
+    }
+    /* Runs that the new bytes cover whole give way; one that they reach into cuts their end. */
+    while (*at != NULL && seq_lt(seq, end) && seq_le(run_end(*at), end))
+        run_remove(c, at);
+    if (*at != NULL && seq_lt((*at)->seq, end))
+        end = (*at)->seq;
+    if (!seq_lt(seq, end)) {
+        tcp_count(c->sock.tcp, tcp_duplicate_segments);
+        return;
+    }
+    payload = take_payload(p, skip, end - seq);
+    if (!run_insert(c, before, at, seq, &payload)) {
+        chain_free(&payload);
+        tcp_count(c->sock.tcp, tcp_out_of_order_dropped);
+        return;
+    }
+    if (before != NULL && run_end(before) == end) {
+        run_merge(c, before);
+    } else if (*at != NULL) {
+        run_merge(c, *at);
+    }
+}
+
+void tcp_reassembly_add(struct tcp_conn *c, struct packet *p)
+{
+    struct tcp *t = c->sock.tcp;
+    uint32_t seq = p->tcp.seq, end = seq + p->payload_length, skip = 0;
+    bool in_order;
+
+    if (seq_lt(seq, c->rcv_nxt)) {
+        skip = c->rcv_nxt - seq;
+        seq = c->rcv_nxt;
+    }
+    if (seq_lt(c->rcv_adv, end))
+        end = c->rcv_adv;
+    if (c->fin_ahead && seq_lt(c->fin_seq, end))
+        end = c->fin_seq;
+    if (!seq_lt(seq, end)) {
+        tcp_count(t, tcp_duplicate_segments);
+        c->ack_now = true;
+        return;
+    }
+    in_order = seq == c->rcv_nxt;
+    if (!tcp_window_memory(c, in_order)) {
+        p->drop = drop_tcp_no_memory;
+        c->ack_now = true;
+        return;
+    }
+    if (in_order) {
+        struct chain payload = take_payload(p, skip, end - seq);
+
+        /* RFC 5681, 4.2: a segment that fills a gap is acknowledged at once. */
+        if (c->runs != NULL || skip != 0)
+            c->ack_now = true;
+        deliver(c, &payload);
+        deliver_runs(c);
+    } else {
+        tcp_count(t, tcp_out_of_order);
+        c->ack_now = true;
+        add_ahead(c, p, skip, seq, end);
+    }
+    tcp_conn_account(c);
+}

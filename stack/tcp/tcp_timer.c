@@ -1,0 +1,179 @@
+/*
+ * Timers: one wheel timer for each connection, armed for the earliest of its deadlines. Moving a
+ * deadline later costs nothing (the timer fires, finds nothing due and is armed again).
+ */
+#include <stddef.h>
+
+#include "stack/tcp/tcp_internal.h"
+
+static bool orphan(const struct tcp_conn *c)
+{
+    return !c->sock.owned && c->listener == NULL;
+}
+
+/* Since when the peer owes us something. One that has closed its window, but answers, owes nothing
+ * to a connection that somebody owns (RFC 9293, 3.8.6.1). */
+static clock_ns waiting_since(const struct tcp_conn *c)
+{
+    return c->snd_wnd == 0 && !orphan(c) ? c->heard_at : c->progress_at;
+}
+
+/* RFC 6298, 5.4 to 5.7. Returns false when the connection has ended. */
+static bool retransmit_expired(struct tcp_conn *c)
+{
+    struct tcp *t = c->sock.tcp;
+    bool syn = c->state == TCP_SYN_SENT || c->state == TCP_SYN_RECEIVED;
+
+    if (c->state == TCP_TIME_WAIT) {
+        tcp_conn_end(c, SOCK_OK);
+        return false;
+    }
+    if (c->state == TCP_SYN_RECEIVED && !c->active && c->retries >= TCP_SYNACK_RETRIES) {
+        tcp_count(t, tcp_syn_expired);
+        tcp_conn_end(c, SOCK_TIMED_OUT);
+        return false;
+    }
+    if (!syn && t->now - waiting_since(c) >= c->user_timeout) {
+        tcp_count(t, tcp_timeouts);
+        tcp_output_reset(c);
+        tcp_conn_end(c, SOCK_TIMED_OUT);
+        return false;
+    }
+    tcp_count(t, tcp_rto_expired);
+    if (c->retries < UINT8_MAX)
+        c->retries++;
+    c->timing = false;
+    if (syn) {
+        c->send_syn = true;
+    } else {
+        tcp_cc_timeout(c);
+        /* Everything unacknowledged goes out again as the window opens; into a closed window one
+         * segment goes all the same, and is answered. */
+        c->resend_head = c->snd_wnd == 0;
+        if (c->snd_wnd != 0)
+            c->snd_nxt = c->snd_una;
+    }
+    tcp_timer_set(c, TCP_TIMER_RETRANSMIT, t->now + tcp_rtt_backoff(c));
+    tcp_conn_output(c);
+    return true;
+}
+
+/* RFC 9293, 3.8.6.1. A closed window may stay closed for ever while the peer answers; a silent
+ * peer, or one that nobody but us still talks to, may not. */
+static bool persist_expired(struct tcp_conn *c)
+{
+    struct tcp *t = c->sock.tcp;
+
+    if (t->now - waiting_since(c) >= c->user_timeout) {
+        tcp_count(t, tcp_timeouts);
+        tcp_output_reset(c);
+        tcp_conn_end(c, SOCK_TIMED_OUT);
+        return false;
+    }
+    if (c->retries < UINT8_MAX)
+        c->retries++;
+    tcp_output_now(c);
+    return true;
+}
+
+/* The timer of long waits: for a connect, for an idle peer, for the FIN that an orphan lacks. */
+static bool keepalive_expired(struct tcp_conn *c)
+{
+    struct tcp *t = c->sock.tcp;
+
+    if (c->state == TCP_SYN_SENT) {
+        tcp_count(t, tcp_connect_failed);
+        tcp_conn_end(c, SOCK_TIMED_OUT);
+        return false;
+    }
+    if (c->state == TCP_FIN_WAIT_2 && orphan(c)) {
+        tcp_conn_end(c, SOCK_OK);
+        return false;
+    }
+    if (c->keepalive == 0)
+        return true;
+    if (t->now - c->heard_at < c->keepalive) {
+        tcp_timer_set(c, TCP_TIMER_KEEPALIVE, c->heard_at + c->keepalive);
+        return true;
+    }
+    if (c->snd_una == c->snd_max) { /* else retransmissions test the peer */
+        if (c->retries >= TCP_KEEPALIVE_PROBES) {
+            tcp_count(t, tcp_timeouts);
+            tcp_output_reset(c);
+            tcp_conn_end(c, SOCK_TIMED_OUT);
+            return false;
+        }
+        c->retries++;
+        tcp_count(t, tcp_keepalive_probes);
+        tcp_output_probe(c);
+    }
+    tcp_timer_set(c, TCP_TIMER_KEEPALIVE,
+                  t->now + (c->keepalive < TCP_KEEPALIVE_GAP ? c->keepalive : TCP_KEEPALIVE_GAP));
+    return true;
+}
+
+static bool delayed_ack_expired(struct tcp_conn *c)
+{
+    c->ack_now = true;
+    tcp_conn_output(c);
+    return true;
+}
+
+static void arm(struct tcp_conn *c)
+{
+    clock_ns first = CLOCK_NEVER;
+
+    for (unsigned k = 0; k < TCP_TIMER_COUNT; k++) {
+        if (c->deadline[k] < first)
+            first = c->deadline[k];
+    }
+    if (first != CLOCK_NEVER && (!wheel_is_armed(&c->timer) || first < c->timer.deadline))
+        wheel_arm(&c->sock.tcp->wheel, &c->timer, first);
+}
+
+static void timer_fire(struct wheel_timer *timer, clock_ns now)
+{
+    static bool (*const expired[TCP_TIMER_COUNT])(struct tcp_conn *) = {
+        [TCP_TIMER_RETRANSMIT] = retransmit_expired,
+        [TCP_TIMER_PERSIST] = persist_expired,
+        [TCP_TIMER_DELAYED_ACK] = delayed_ack_expired,
+        [TCP_TIMER_KEEPALIVE] = keepalive_expired,
+    };
+    struct tcp_conn *c =
+        (struct tcp_conn *)(void *)((char *)timer - offsetof(struct tcp_conn, timer));
+
+    for (unsigned k = 0; k < TCP_TIMER_COUNT; k++) {
+        if (c->deadline[k] > now)
+            continue;
+        c->deadline[k] = CLOCK_NEVER;
+        if (!expired[k](c))
+            return;
+    }
+    arm(c);
+}
+
+void tcp_timer_init(struct tcp_conn *c)
+{
+    c->timer.fire = timer_fire;
+    for (unsigned k = 0; k < TCP_TIMER_COUNT; k++)
+        c->deadline[k] = CLOCK_NEVER;
+}
+
+void tcp_timer_set(struct tcp_conn *c, enum tcp_timer_kind kind, clock_ns deadline)
+{
+    c->deadline[kind] = deadline;
+    if (!wheel_is_armed(&c->timer) || deadline < c->timer.deadline)
+        wheel_arm(&c->sock.tcp->wheel, &c->timer, deadline);
+}
+
+void tcp_timer_stop(struct tcp_conn *c, enum tcp_timer_kind kind)
+{
+    c->deadline[kind] = CLOCK_NEVER;
+}
+
+void tcp_timer_stop_all(struct tcp_conn *c)
+{
+    for (unsigned k = 0; k < TCP_TIMER_COUNT; k++)
+        c->deadline[k] = CLOCK_NEVER;
+    wheel_cancel(&c->sock.tcp->wheel, &c->timer);
+}

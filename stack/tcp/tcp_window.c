@@ -1,0 +1,77 @@
+/*
+ * The receive window (RFC 9293, 3.8.6): what we offer follows the free part of the receive buffer,
+ * never takes back what was offered, and moves only in worthwhile steps. When the buffers of all
+ * connections together run short, everybody is offered less, before anything has to be dropped.
+ */
+#include "stack/tcp/tcp_internal.h"
+
+/* The largest window under the present memory pressure. */
+static uint32_t window_limit(const struct tcp_conn *c)
+{
+    const struct tcp *t = c->sock.tcp;
+    uint32_t limit = c->buffers.receive, small = 0;
+
+    if (t->held > t->held_max / 8 * 7)
+        small = 2u * c->mss;
+    else if (t->held > t->held_max / 4 * 3)
+        small = 16384;
+    else if (t->held > t->held_max / 2)
+        small = 65536;
+    return small != 0 && small < limit ? small : limit;
+}
+
+/* How far the window could be opened beyond what is offered already. */
+static uint32_t window_gain(const struct tcp_conn *c, uint32_t *offered)
+{
+    uint32_t limit = window_limit(c), queued = c->receive_queue.len;
+    uint32_t space = limit > queued ? limit - queued : 0;
+
+    *offered = seq_lt(c->rcv_nxt, c->rcv_adv) ? c->rcv_adv - c->rcv_nxt : 0;
+    return space > *offered ? space - *offered : 0;
+}
+
+static uint32_t worthwhile_step(const struct tcp_conn *c)
+{
+    uint32_t half = c->buffers.receive / 2;
+
+    return c->mss < half ? c->mss : half;
+}
+
+uint32_t tcp_window_offer(struct tcp_conn *c)
+{
+    unsigned scale = c->scaling ? c->rcv_wscale : 0;
+    uint32_t offered, gain = window_gain(c, &offered), window = offered, field;
+
+    if (gain >= worthwhile_step(c))
+        window += gain;
+    /* Rounded up: rounding down would take back bytes that were offered. */
+    field = (window + (1u << scale) - 1) >> scale;
+    if (field > 65535)
+        field = 65535;
+    c->rcv_adv = seq_max(c->rcv_adv, c->rcv_nxt + (field << scale));
+    return field;
+}
+
+void tcp_window_opened(struct tcp_conn *c)
+{
+    uint32_t offered, gain;
+
+    if (!tcp_synchronized(c) || c->fin_received)
+        return;
+    gain = window_gain(c, &offered);
+    /* An update for every segment read would be waste: for two, or when the peer is stuck. */
+    if (gain >= 2 * worthwhile_step(c) || (offered < c->mss && gain >= worthwhile_step(c))) {
+        c->ack_now = true;
+        tcp_conn_output(c);
+    }
+}
+
+bool tcp_window_memory(const struct tcp_conn *c, bool in_order)
+{
+    const struct tcp *t = c->sock.tcp;
+
+    if (!in_order)
+        return t->held < t->held_max / 4 * 3;
+    /* The last eighth is for connections that hold next to nothing: they go on, however slowly. */
+    return t->held < t->held_max / 8 * 7 || (t->held < t->held_max && c->receive_queue.segs < 4);
+}
