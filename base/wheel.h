@@ -3,8 +3,9 @@
  * few instructions whatever the number of timers.
  *
  * The tick is 2^20 ns, about a millisecond. A timer never fires before its deadline and, when the
- * wheel is advanced in time, at most one tick after it. The wheel spans 52 days, later
- * deadlines take a look every 52 days. One owner thread; the virtual clock of a simulator works as well as a real one.
+ * wheel is advanced in time, at most one tick after it. It spans 52 days; a timer further away is
+ * looked at once in a turn. One owner thread; the virtual clock of a simulator works as well as a
+ * real one.
  */
 #ifndef BASE_WHEEL_H
 #define BASE_WHEEL_H
