@@ -35,6 +35,7 @@ int mailbox_wait(struct mailbox *b, clock_ns timeout, struct error *e)
         if (errno != EINTR)
             return error_set(e, "no answer within %u ms", (unsigned)(timeout / CLOCK_MS));
     }
+    assert(!mailbox_pending(b));
     b->awaited = false;
     if (b->result < 0)
         error_set(e, "%s", b->error.text);
@@ -45,6 +46,6 @@ void mailbox_acknowledge(struct mailbox *b, int result, const struct error *erro
 {
     b->result = result;
     b->error = result < 0 ? *error : (struct error){0};
-    atomic_store_explicit(&b->posted, false, memory_order_relaxed);
-    sem_post(&b->acknowledged); /* releases all of the above to the main thread */
+    atomic_store_explicit(&b->posted, false, memory_order_release);
+    sem_post(&b->acknowledged);
 }

@@ -1,0 +1,103 @@
+/* On virtual time: each round costs a microsecond, a sleep takes as long as it was asked for. */
+#include "tests/unit/appliance/unit.h"
+
+#include "appliance/worker_idle.h"
+
+#define ROUND CLOCK_US
+
+/* Turns empty rounds from `now` until `end`; returns how many. */
+static unsigned rounds_until(struct worker_idle *idle, clock_ns now, clock_ns end,
+                             clock_ns *longest_sleep)
+{
+    unsigned rounds = 0;
+
+    *longest_sleep = 0;
+    for (; now < end; rounds++) {
+        clock_ns sleep = worker_idle_sleep(idle, now, CLOCK_NEVER);
+
+        if (sleep > *longest_sleep)
+            *longest_sleep = sleep;
+        now += sleep + ROUND;
+    }
+    return rounds;
+}
+
+static void test_polls_on_for_a_few_rounds(void **state)
+{
+    struct worker_idle idle = {0};
+    clock_ns now = CLOCK_SEC;
+
+    (void)state;
+    for (unsigned i = 0; i < WORKER_IDLE_SPIN_ROUNDS; i++)
+        assert_int_equal(worker_idle_sleep(&idle, now += ROUND, CLOCK_NEVER), 0);
+    assert_int_equal(worker_idle_sleep(&idle, now += ROUND, CLOCK_NEVER), WORKER_IDLE_SLEEP_MIN);
+}
+
+static void test_work_ends_the_silence(void **state)
+{
+    struct worker_idle idle = {0};
+    clock_ns longest;
+
+    (void)state;
+    rounds_until(&idle, 0, 10 * CLOCK_SEC, &longest);
+    worker_idle_busy(&idle);
+    assert_int_equal(worker_idle_sleep(&idle, 10 * CLOCK_SEC, CLOCK_NEVER), 0);
+    rounds_until(&idle, 10 * CLOCK_SEC, 10 * CLOCK_SEC + 100 * CLOCK_US, &longest);
+    assert_int_equal(longest, WORKER_IDLE_SLEEP_MIN);
+}
+
+static void test_sleep_is_a_fraction_of_the_silence(void **state)
+{
+    struct worker_idle idle = {0};
+    clock_ns now = CLOCK_SEC;
+
+    (void)state;
+    while (now < CLOCK_SEC + 2 * WORKER_IDLE_LONG) {
+        clock_ns silence = now - CLOCK_SEC;
+        clock_ns sleep = worker_idle_sleep(&idle, now, CLOCK_NEVER);
+
+        assert_true(sleep <= WORKER_IDLE_SLEEP_MIN || sleep <= silence / WORKER_IDLE_FRACTION);
+        if (silence < WORKER_IDLE_LONG)
+            assert_true(sleep <= WORKER_IDLE_SLEEP_SHORT);
+        assert_true(sleep <= WORKER_IDLE_SLEEP_LONG);
+        now += sleep + ROUND;
+    }
+}
+
+static void test_long_silence_takes_few_rounds(void **state)
+{
+    struct worker_idle idle = {0};
+    clock_ns longest;
+
+    (void)state;
+    rounds_until(&idle, 0, CLOCK_SEC, &longest);
+    assert_true(rounds_until(&idle, CLOCK_SEC, 2 * CLOCK_SEC, &longest) <= 1000);
+    assert_int_equal(longest, WORKER_IDLE_SLEEP_LONG);
+}
+
+static void test_never_past_a_deadline(void **state)
+{
+    struct worker_idle idle = {0};
+    clock_ns longest, now = CLOCK_SEC;
+
+    (void)state;
+    rounds_until(&idle, 0, now, &longest);
+    assert_int_equal(worker_idle_sleep(&idle, now, now + 100 * CLOCK_US), 100 * CLOCK_US);
+    assert_int_equal(worker_idle_sleep(&idle, now, now + CLOCK_US), 0); /* not worth it */
+    assert_int_equal(worker_idle_sleep(&idle, now, now), 0);            /* queued work */
+    assert_int_equal(worker_idle_sleep(&idle, now, now - CLOCK_MS), 0); /* overdue */
+    assert_int_equal(worker_idle_sleep(&idle, now, 0), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_polls_on_for_a_few_rounds),
+        cmocka_unit_test(test_work_ends_the_silence),
+        cmocka_unit_test(test_sleep_is_a_fraction_of_the_silence),
+        cmocka_unit_test(test_long_silence_takes_few_rounds),
+        cmocka_unit_test(test_never_past_a_deadline),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
