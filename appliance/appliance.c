@@ -80,7 +80,7 @@ static int start_env(struct appliance *a, struct error *e)
     const char *pci[STACK_MAX_IFACES];
     struct io_env_config config = {
         .hugepages = hugepages[policy->hugepages],
-        .memory = a->memory.total_bytes,
+        .memory = a->memory.data_bytes + ports_memory(policy, a->cpus.count, &a->memory),
         .pci = pci,
         .pci_count = ports_pci(policy, pci),
         .main_cpu = cpus_main(&a->available, &a->cpus),

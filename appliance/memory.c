@@ -4,7 +4,8 @@
  * the worker's data pool, and any of these may have to provide all of them: one port may bring all
  * the traffic, and all of it may be TLS records of our own making. So each pool is as large as the
  * budget, plus what is on the way below the stack: frames that wait for a device and frames in its
- * rings. Then a full budget closes windows, but a pool is never empty for the device.
+ * rings. Then a full budget closes windows, but a pool is never empty for the device. The ports
+ * size theirs in the same way (stack/io/io_pool.c).
  */
 #include "appliance/memory.h"
 
@@ -30,14 +31,9 @@ static uint32_t buffers_of(uint64_t bytes)
 void memory_plan(const struct policy_limits *limits, unsigned workers, unsigned ports,
                  struct memory_plan *out)
 {
-    uint64_t per_worker;
-
     out->connections = limits->connections;
     out->sessions = limits->connections > 1 ? limits->connections / 2 : 1;
     out->buffers = buffers_of(limits->buffer_memory);
     out->data_mbufs = out->buffers + ports * FRAMES_BELOW_STACK;
-    per_worker = out->data_mbufs;
-    /* Each port keeps a receive pool of the budget's size and a pool for frames built by us. */
-    per_worker += (uint64_t)ports * (out->buffers + 2 * FRAMES_BELOW_STACK);
-    out->total_bytes = per_worker * workers * MBUF_BYTES;
+    out->data_bytes = (uint64_t)workers * out->data_mbufs * MBUF_BYTES;
 }

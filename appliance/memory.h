@@ -14,7 +14,7 @@ struct memory_plan {
     uint32_t sessions;    /* a session owns up to two connections */
     uint32_t buffers;     /* mbufs that a worker's connections may hold: limits.buffer-memory */
     uint32_t data_mbufs;  /* a worker's data pool */
-    uint64_t total_bytes; /* of packet memory, all workers and ports: what EAL has to provide */
+    uint64_t data_bytes;  /* of all workers' data pools together */
 };
 
 void memory_plan(const struct policy_limits *limits, unsigned workers, unsigned ports,

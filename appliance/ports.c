@@ -22,6 +22,32 @@ unsigned ports_pci(const struct policy *policy, const char **out)
     return count;
 }
 
+static struct io_port_config port_config(const struct policy_interface *f, unsigned workers,
+                                         const struct memory_plan *memory)
+{
+    return (struct io_port_config){
+        .name = f->name,
+        .kind = device_kinds[f->device_kind],
+        .device = f->device,
+        .workers = workers,
+        .mtu = f->mtu,
+        .buffers = memory->buffers,
+    };
+}
+
+uint64_t ports_memory(const struct policy *policy, unsigned workers,
+                      const struct memory_plan *memory)
+{
+    uint64_t bytes = 0;
+
+    for (unsigned i = 0; i < policy->interface_count; i++) {
+        const struct io_port_config config = port_config(&policy->interfaces[i], workers, memory);
+
+        bytes += io_port_memory(&config);
+    }
+    return bytes;
+}
+
 static int port_open(struct port *p, const struct policy_interface *f,
                      const struct io_port_config *config, struct error *e)
 {
@@ -52,14 +78,7 @@ int ports_open(struct ports *ports, const struct policy *policy, unsigned worker
         return error_set(e, "more than %d interfaces", STACK_MAX_IFACES);
     for (unsigned i = 0; i < policy->interface_count; i++) {
         const struct policy_interface *f = &policy->interfaces[i];
-        struct io_port_config config = {
-            .name = f->name,
-            .kind = device_kinds[f->device_kind],
-            .device = f->device,
-            .workers = workers,
-            .mtu = f->mtu,
-            .buffers = memory->buffers,
-        };
+        struct io_port_config config = port_config(f, workers, memory);
 
         memcpy(config.rss_key, secrets->rss_key, sizeof config.rss_key);
         if (port_open(&ports->port[i], f, &config, e) < 0) {

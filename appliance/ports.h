@@ -32,6 +32,10 @@ struct ports {
  * written to out[STACK_MAX_IFACES]. */
 unsigned ports_pci(const struct policy *policy, const char **out);
 
+/* Bytes that all ports together will need of EAL. */
+uint64_t ports_memory(const struct policy *policy, unsigned workers,
+                      const struct memory_plan *memory);
+
 /* Opens all, or none. */
 int ports_open(struct ports *ports, const struct policy *policy, unsigned workers,
                const struct memory_plan *memory, const struct secrets *secrets, struct error *e);
