@@ -1,0 +1,233 @@
+/* What the files of the proxy share. The theory of operation stands at the top of proxy_session.c.
+ */
+#ifndef PROXY_PROXY_INTERNAL_H
+#define PROXY_PROXY_INTERNAL_H
+
+#include <assert.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "base/log.h"
+#include "base/pool.h"
+#include "base/wheel.h"
+#include "policy/policy.h"
+#include "proxy/proxy.h"
+#include "stack/event.h"
+#include "stack/socket.h"
+#include "tls/tls.h"
+#include "tls/tls_hello.h"
+
+/* One TLS record of plaintext (RFC 8446, 5.1), and a whole ClientHello. */
+#define PROXY_SCRATCH 16384
+static_assert(PROXY_SCRATCH >= TLS_HELLO_MAX, "a ClientHello is parsed in the scratch buffer");
+
+/* Bytes that a session may move one way before the others have their turn. */
+#define PROXY_QUANTUM 65536u
+
+/* Probes find a peer that vanished without a word (RFC 9293, 3.8.4) before the idle timeout does,
+ * where that is set to hours. */
+#define PROXY_KEEPALIVE (120 * CLOCK_SEC)
+
+/* How long a client may take to see our last words (proxy_session_linger()). */
+#define PROXY_LINGER (5 * CLOCK_SEC)
+
+/* What is kept of a server name for log lines; sized so that a session fills three cache lines. */
+#define SESSION_NAME_MAX 44
+
+/* Each state's duties and exits are in the table at the top of proxy_session.c. */
+enum session_state {
+    SESSION_HELLO,
+    SESSION_HANDSHAKE,
+    SESSION_CONNECTING,
+    SESSION_RELAY,
+    SESSION_CLOSING,
+};
+
+/* Every session is on exactly one of these lists. */
+enum session_queue {
+    QUEUE_WAITING,   /* for an event or a timer */
+    QUEUE_HANDSHAKE, /* has handshake work to do; first come, first served */
+    QUEUE_READY,     /* has more bytes to move; each gets its turn */
+    QUEUE_COUNT,
+};
+
+/* The two directions of a relay, as bits of work to do. */
+#define WORK_REQUEST          0x01 /* from the client to the server */
+#define WORK_RESPONSE         0x02 /* from the server to the client */
+
+#define SESSION_REQUEST_DONE  0x01 /* the client's end of stream was passed on to the server */
+#define SESSION_RESPONSE_DONE 0x02 /* the server's end of stream was passed on to the client */
+#define SESSION_BACKEND_DEAD  0x04 /* the server's socket reported an error */
+#define SESSION_STEPPED       0x08 /* the dear first step of the handshake has run */
+
+struct session {
+    struct wheel_timer timer;
+    TAILQ_ENTRY(session) link; /* of p->queue[queue] */
+    struct proxy *proxy;
+    struct proxy_generation *generation;
+    const struct policy_listener *listener; /* of the generation's policy, as is the rule */
+    const struct policy_rule *rule;         /* NULL until the policy has decided */
+    struct sock *client;                    /* owned, never NULL */
+    struct sock *backend;                   /* owned; NULL while there is none */
+    struct tls_conn *tls;                   /* owned; only where TLS ends here */
+    clock_ns opened;
+    clock_ns active;                     /* when bytes last moved, or the state began */
+    uint64_t from_client, from_backend;  /* payload bytes passed on */
+    uint16_t server_first, server_tries; /* where the round began, how many were tried */
+    uint16_t hello_need;                 /* bytes without which parsing is of no use */
+    uint16_t round;                      /* in which handshake work was queued */
+    uint8_t state, queue, work, flags;
+    char name[SESSION_NAME_MAX]; /* server name, "" when none; cut where it is longer */
+};
+static_assert(sizeof(struct session) <= 192, "an idle session is three cache lines");
+
+TAILQ_HEAD(session_list, session);
+
+/* Per worker and generation: whose turn it is, and what was wrong with each server last. */
+struct proxy_backend {
+    uint32_t next;
+    enum sock_error *last_error; /* by server */
+};
+
+/* A snapshot with the worker's own state for it. Lives while it is current or has sessions. */
+struct proxy_generation {
+    TAILQ_ENTRY(proxy_generation) link;
+    struct proxy_snapshot *snapshot;
+    struct proxy_backend *backends; /* by policy_backend.index */
+};
+
+struct proxy_listener {
+    TAILQ_ENTRY(proxy_listener) link;
+    struct proxy *proxy;
+    struct sock *sock;                    /* its user pointer is this listener */
+    const struct policy_listener *config; /* of the current generation */
+    struct ip_endpoint bind;
+    uint32_t backlog; /* with which the socket was opened */
+};
+
+TAILQ_HEAD(proxy_listener_list, proxy_listener);
+TAILQ_HEAD(proxy_generation_list, proxy_generation);
+
+struct proxy {
+    struct stack *stack;
+    char name[32];
+    clock_ns now; /* of the current round */
+    uint16_t round;
+    bool draining;
+    struct wheel_timer drain;
+    clock_ns handshake_budget;
+    struct pool sessions;
+    struct session_list queue[QUEUE_COUNT];
+    uint32_t queued[QUEUE_COUNT];
+    struct proxy_listener_list listeners;
+    struct proxy_generation_list generations;
+    struct proxy_generation *current;
+    struct proxy_counters counters;
+    /* Apart, so that a flood of bad clients cannot hide a dead server. */
+    struct log_limit client_lines, backend_lines;
+    struct wheel wheel;
+    uint8_t scratch[PROXY_SCRATCH]; /* valid within one call; no session keeps payload */
+};
+
+/* What a pump of one direction came to. */
+enum relay_result {
+    RELAY_IDLE,      /* nothing to do before the next event */
+    RELAY_MORE,      /* the quantum is used up, there may be more */
+    RELAY_TRUNCATED, /* the client's stream ended without close_notify */
+    RELAY_TLS_ERROR, /* tls_conn_error() says why */
+    RELAY_NO_BUFFER, /* packet buffers ran out with decrypted bytes in hand */
+};
+
+/* proxy_queue.c */
+void proxy_queue_init(struct proxy *p);
+void proxy_queue_add(struct session *s, enum session_queue queue);
+void proxy_queue_move(struct session *s, enum session_queue queue);
+void proxy_queue_remove(struct session *s);
+
+/* proxy_generation.c */
+struct proxy_generation *proxy_generation_create(struct proxy_snapshot *snapshot, struct error *e);
+void proxy_generation_free(struct proxy_generation *g); /* without releasing the snapshot */
+/* Releases the generations that are neither current nor in use. Never called from within a
+ * session's work, which may still look at its policy. */
+void proxy_generation_reap(struct proxy *p);
+
+static inline const struct policy *generation_policy(const struct proxy_generation *g)
+{
+    return g->snapshot->policy;
+}
+
+/* proxy_listener.c */
+int proxy_listener_apply(struct proxy *p, const struct policy *policy, struct error *e);
+void proxy_listener_accept(struct proxy_listener *l);
+void proxy_listener_close_all(struct proxy *p);
+void proxy_listener_options(struct sock_options *out);
+
+/* proxy_session.c. A call that may end the session says so; `s` is dead when it returns. */
+void proxy_session_open(struct proxy_listener *l, struct sock *client);
+void proxy_session_event(struct session *s, const struct event *ev); /* may end */
+void proxy_session_turn(struct session *s);                          /* may end */
+/* Ends it. `why` goes to the log. */
+void proxy_session_end(struct session *s, const char *why);
+void proxy_session_end_all(struct proxy *p, const char *why);
+/* Gives up everything but the client's socket, sends the FIN, and waits for the client to have seen
+ * our last words. May end. */
+void proxy_session_linger(struct session *s, const char *why);
+void proxy_session_relay_begin(struct session *s); /* may end */
+
+/* proxy_hello.c: what the policy makes of a client. All may end. */
+void proxy_hello_begin(struct session *s);
+void proxy_hello_read(struct session *s);
+
+/* proxy_refuse.c: last words for a client that is not served. All may end. */
+void proxy_refuse_alert(struct session *s, uint8_t alert, const char *why);
+void proxy_refuse_plain_http(struct session *s);
+bool proxy_refuse_is_http(const uint8_t *data, size_t len);
+
+/* proxy_handshake.c */
+/* Takes the client's TLS with the chosen certificate. May end. */
+void proxy_handshake_begin(struct session *s, struct tls_server *server, int cert);
+void proxy_handshake_queue(struct session *s);
+void proxy_handshake_run(struct proxy *p);
+
+/* proxy_backend.c. Both may end. */
+void proxy_backend_connect(struct session *s);
+void proxy_backend_failed(struct session *s); /* EVENT_ERROR on a connection that never stood */
+
+/* proxy_splice.c, proxy_tls.c: one direction, up to a quantum. */
+enum relay_result proxy_splice_request(struct session *s);
+enum relay_result proxy_splice_response(struct session *s);
+enum relay_result proxy_tls_request(struct session *s);
+enum relay_result proxy_tls_response(struct session *s);
+extern const struct tls_transport proxy_tls_transport; /* its ctx is the session */
+
+/* Accounts for payload passed on. */
+static inline void session_count_request(struct session *s, uint32_t bytes)
+{
+    s->from_client += bytes;
+    s->active = s->proxy->now;
+    COUNTER_ADD(s->proxy->counters.bytes_from_clients, bytes);
+}
+
+static inline void session_count_response(struct session *s, uint32_t bytes)
+{
+    s->from_backend += bytes;
+    s->active = s->proxy->now;
+    COUNTER_ADD(s->proxy->counters.bytes_from_backends, bytes);
+}
+
+/* proxy_timeout.c */
+/* Arms the session's timer for its state; call when the deadline came nearer. Activity alone does
+ * not call it: the timer looks at s->active when it fires. */
+void proxy_timeout_arm(struct session *s);
+wheel_fire proxy_timeout_fire;
+
+/* proxy_log.c: lines that a peer can cause, limited. */
+void proxy_log_client(struct session *s, enum log_level level, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+void proxy_log_backend(struct session *s, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+void proxy_log_refused(struct proxy *p, const struct policy_listener *l, struct sock *client);
+void proxy_log_end(const struct session *s, const char *why);
+
+#endif
