@@ -56,6 +56,7 @@ class Lab:
         self.directory = tempfile.mkdtemp(prefix="sluice-lab-")
         self.www = self.path("www")
         self.sluice = None
+        self._web_servers = 0
         self._cleanup = contextlib.ExitStack()
         self._cleanup.callback(shutil.rmtree, self.directory, ignore_errors=True)
 
@@ -122,12 +123,18 @@ class Lab:
 
     def nginx(self, *addresses, certificate=None, workers=1):
         """A web server on the addresses of the backend's side; each names itself in X-Server."""
-        server = peers.Nginx(self.backend, self.path("nginx"), self.www, workers)
+        self._web_servers += 1
+        server = peers.Nginx(self.backend, self.path(f"nginx-{self._web_servers}"), self.www,
+                             workers)
         for address in addresses or (f"{BACKENDS[0]}:8080",):
             server.serve(address, address.partition(":")[0], certificate)
         server.start()
         wait_until(server.ready, "nginx to listen")
         return server
+
+    def proxy_mac(self):
+        """The address to which frames for the daemon's outside go."""
+        return self.proxy.mac("outside")
 
     def connect(self, port=443, timeout=10.0):
         """A kernel TCP connection from the client to the daemon."""
