@@ -133,13 +133,27 @@ static bool can_write(const struct tcp_conn *c)
                               c->state == TCP_SYN_SENT || c->state == TCP_SYN_RECEIVED);
 }
 
+static uint32_t send_room(const struct tcp_conn *c)
+{
+    if (!can_write(c) || c->send_queue.len >= c->buffers.send)
+        return 0;
+    return c->buffers.send - c->send_queue.len;
+}
+
+/* The budget of all connections is used up: writers wait, except for what keeps one going. */
+static bool memory_tight(const struct tcp_conn *c)
+{
+    const struct tcp *t = c->sock.tcp;
+
+    return t->held >= t->held_max && c->send_queue.segs >= 4;
+}
+
+/* What sock_write() would take now: a caller who decrypts has to know before, not after. */
 uint32_t sock_writable(const struct sock *k)
 {
     const struct tcp_conn *c = tcp_conn_of(k);
 
-    if (!can_write(c) || c->send_queue.len >= c->buffers.send)
-        return 0;
-    return c->buffers.send - c->send_queue.len;
+    return memory_tight(c) ? 0 : send_room(c);
 }
 
 /*
@@ -162,18 +176,10 @@ static void queued(struct tcp_conn *c, uint32_t bytes, bool for_memory)
     }
 }
 
-/* The budget of all connections is used up: writers wait, except for what keeps one going. */
-static bool memory_tight(const struct tcp_conn *c)
-{
-    const struct tcp *t = c->sock.tcp;
-
-    return t->held >= t->held_max && c->send_queue.segs >= 4;
-}
-
 uint32_t sock_write(struct sock *k, const void *data, uint32_t len)
 {
     struct tcp_conn *c = tcp_conn_of(k);
-    uint32_t room = sock_writable(k), n = len < room ? len : room, done = 0;
+    uint32_t room = send_room(c), n = len < room ? len : room, done = 0;
 
     if (!can_write(c))
         return 0;
@@ -186,7 +192,7 @@ uint32_t sock_write(struct sock *k, const void *data, uint32_t len)
 uint32_t sock_splice(struct sock *from, struct sock *to, uint32_t max)
 {
     struct tcp_conn *a = tcp_conn_of(from), *b = tcp_conn_of(to);
-    uint32_t room = sock_writable(to), n = max < room ? max : room, moved;
+    uint32_t room = send_room(b), n = max < room ? max : room, moved;
 
     if (!can_write(b) || a->receive_queue.len == 0)
         return 0;

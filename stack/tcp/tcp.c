@@ -239,8 +239,9 @@ void tcp_conn_end(struct tcp_conn *c, enum sock_error error)
     chain_free(&c->send_queue);
     tcp_reassembly_free(c);
     c->cursor.m = NULL;
-    /* After an orderly end the owner may still read what came; after an error it may not. */
-    if (error != SOCK_OK)
+    /* What came may still be read after an orderly end, and after an error when a FIN had said that
+     * it was all. Anything else would look complete though it may not be. */
+    if (error != SOCK_OK && !c->fin_received)
         chain_free(&c->receive_queue);
     tcp_conn_account(c);
     tcp_conn_state(c, TCP_CLOSED);
