@@ -6,8 +6,9 @@
  * gets a header mbuf followed by references to the queue's mbufs; any other gets one linear copy.
  * With segmentation offload one frame carries many segments' worth.
  *
- * After a retransmission timeout snd_nxt goes back to snd_una and everything follows again as the
- * congestion window allows; the fast retransmit sends the first unacknowledged segment alone.
+ * After a retransmission timeout snd_nxt goes back to snd_una: the first segment goes out again
+ * whatever the windows say (it is also the probe of a window that was closed over it), and the rest
+ * follows as they allow. The fast retransmit sends the first unacknowledged segment alone.
  */
 #include <string.h>
 
@@ -268,6 +269,7 @@ static struct sendable sendable(const struct tcp_conn *c, bool force)
     uint32_t window = c->snd_wnd < cwnd ? c->snd_wnd : cwnd;
     uint32_t room = window > sent ? window - sent : 0;
     uint32_t segment = tcp_segment_size(c), unsent, len;
+    bool again = seq_lt(c->snd_nxt, c->snd_max); /* sent before: the peer had room for it once */
     struct sendable s = {0};
 
     if (seq_lt(end, c->snd_nxt)) /* the FIN has been sent */
@@ -278,12 +280,10 @@ static struct sendable sendable(const struct tcp_conn *c, bool force)
         s.len = frame_payload(c, len);
     } else if (len < unsent) {
         /* Cut by a window. By the peer's: worth sending when it is half of its largest. */
-        if (force || (len > 0 && c->snd_wnd <= cwnd && len >= c->max_snd_wnd / 2))
+        if (force || again || (c->snd_wnd <= cwnd && len >= c->max_snd_wnd / 2))
             s.len = len;
         return s;
     } else if (len > 0) {
-        bool again = seq_lt(c->snd_nxt, c->snd_max);
-
         if (c->nagle && !force && !again && !c->fin_queued && c->snd_nxt != c->snd_una)
             return s;
         s.len = len;
@@ -356,6 +356,7 @@ static bool resend_head(struct tcp_conn *c)
     if (!emit(c, c->snd_una, len, data_flags(c, c->snd_una, len, fin)))
         return false;
     note_sent(c, c->snd_una, len, fin);
+    c->snd_nxt = seq_max(c->snd_nxt, c->snd_una + len + fin); /* after a timeout it went back */
     c->resend_head = false;
     return true;
 }

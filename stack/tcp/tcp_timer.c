@@ -47,11 +47,8 @@ static bool retransmit_expired(struct tcp_conn *c)
         c->send_syn = true;
     } else {
         tcp_cc_timeout(c);
-        /* Everything unacknowledged goes out again as the window opens; into a closed window one
-         * segment goes all the same, and is answered. */
-        c->resend_head = c->snd_wnd == 0;
-        if (c->snd_wnd != 0)
-            c->snd_nxt = c->snd_una;
+        c->resend_head = true;
+        c->snd_nxt = c->snd_una; /* the rest follows as the windows allow */
     }
     tcp_timer_set(c, TCP_TIMER_RETRANSMIT, t->now + tcp_rtt_backoff(c));
     tcp_conn_output(c);
