@@ -21,49 +21,59 @@ enum io_hugepages { IO_HUGEPAGES_AUTO, IO_HUGEPAGES_REQUIRE, IO_HUGEPAGES_OFF };
 
 struct io_env_config {
     enum io_hugepages hugepages;
-    uint64_t memory;         /* bytes that all pools together will need */
-    const char *const *pci;  /* PCI addresses that ports will use; none: the bus is not scanned */
+    uint64_t memory;        /* bytes that all pools together will need */
+    const char *const *pci; /* PCI addresses that ports will use; none: the bus is not scanned */
     unsigned pci_count;
-    unsigned main_cpu;       /* CPU of the calling thread, which never handles packets */
+    unsigned main_cpu; /* CPU of the calling thread, which never handles packets */
 };
 
 /* Starts EAL. Once in a process. The log line says which kind of memory is used and why. */
 int io_env_init(const struct io_env_config *config, struct error *e);
 void io_env_fini(void);
 
-/* Makes the calling thread a worker: pins it to the CPU, gives it a DPDK lcore id (mempool caches) and
- * places its memory on the NUMA node (-1: the CPU's own) with libnuma. */
+/* Makes the calling thread a worker: pins it to the CPU, gives it a DPDK lcore id (mempool caches)
+ * and places its memory on the NUMA node (-1: the CPU's own) with libnuma. */
 int io_worker_enter(unsigned cpu, int numa_node, struct error *e);
 void io_worker_leave(void);
 
 /* ---- ports ---- */
 
-enum io_device { IO_DEVICE_KERNEL, IO_DEVICE_PCI, IO_DEVICE_AF_PACKET, IO_DEVICE_TAP, IO_DEVICE_VDEV };
+enum io_device {
+    IO_DEVICE_KERNEL,
+    IO_DEVICE_PCI,
+    IO_DEVICE_AF_PACKET,
+    IO_DEVICE_TAP,
+    IO_DEVICE_VDEV
+};
 
 struct io_port_config {
-    const char *name;        /* the interface's name in the configuration */
+    const char *name; /* the interface's name in the configuration */
     enum io_device kind;
     const char *device;
     unsigned workers;
-    uint16_t mtu;            /* 0: the device's own */
-    uint32_t buffers;        /* mbufs a worker that its stack may hold (stack_config.max_buffers) */
-    uint8_t rss_key[40];     /* the same for all ports */
+    uint16_t mtu;        /* 0: the device's own */
+    uint32_t buffers;    /* mbufs a worker that its stack may hold (stack_config.max_buffers) */
+    uint8_t rss_key[40]; /* the same for all ports */
 };
 
 struct io_port;
 
-/* Opens, configures and starts a port. For IO_DEVICE_KERNEL: AF_XDP, else AF_PACKET with a warning that
- * says what was refused and why. Logs one line: driver, queues, offloads, NUMA node, MAC. */
+/* Bytes that the port's pools and rings will need at most: their sum over all ports, and what the
+ * application adds, is io_env_config.memory. May be called before io_env_init(). */
+uint64_t io_port_memory(const struct io_port_config *config);
+
+/* Opens, configures and starts a port. For IO_DEVICE_KERNEL: AF_XDP, else AF_PACKET with a warning
+ * that says what was refused and why. Logs one line: driver, queues, offloads, NUMA node, MAC. */
 struct io_port *io_port_open(const struct io_port_config *config, struct error *e);
 void io_port_close(struct io_port *p);
 
 struct io_port_facts {
-    char driver[32];         /* "net_af_xdp" */
+    char driver[32]; /* "net_af_xdp" */
     uint8_t mac[6];
     uint16_t mtu;
-    uint16_t queues;         /* receive and transmit queues in use: at most `workers` */
-    int numa_node;           /* -1: unknown */
-    uint32_t offloads;       /* STACK_TX_* (stack/stack.h) */
+    uint16_t queues;   /* receive and transmit queues in use: at most `workers` */
+    int numa_node;     /* -1: unknown */
+    uint32_t offloads; /* STACK_TX_* (stack/stack.h) */
 };
 
 void io_port_facts(const struct io_port *p, struct io_port_facts *out);
@@ -72,9 +82,9 @@ void io_port_facts(const struct io_port *p, struct io_port_facts *out);
 struct rte_mempool *io_port_tx_pool(const struct io_port *p, unsigned worker);
 
 /*
- * Receives up to `max` frames that belong to the worker: from its own queue, and from the rings through
- * which other workers hand over. A worker that owns a queue hands over what belongs to others. ARP
- * goes to every worker. Returns how many.
+ * Receives up to `max` frames that belong to the worker: from its own queue, and from the rings
+ * through which other workers hand over. A worker that owns a queue hands over what belongs to
+ * others. ARP goes to every worker. Returns how many.
  */
 unsigned io_port_receive(struct io_port *p, unsigned worker, struct rte_mbuf **out, unsigned max);
 
@@ -86,17 +96,17 @@ unsigned io_port_receive(struct io_port *p, unsigned worker, struct rte_mbuf **o
 unsigned io_port_transmit(struct io_port *p, unsigned worker, struct rte_mbuf **frames,
                           unsigned count);
 
-/* The worker to which the device and the hand-off deliver a packet of this flow (remote is the wire's
- * source). The same hash as in the device (DPDK's thash library). */
+/* The worker to which the device and the hand-off deliver a packet of this flow (remote is the
+ * wire's source). The same hash as in the device (DPDK's thash library). */
 unsigned io_port_worker_of(const struct io_port *p, const struct ip_endpoint *remote,
                            const struct ip_endpoint *local);
 
-#define IO_COUNTERS(X)                                                                             \
-    X(io_rx_missed, "frames the device dropped because the receive queue was full")                \
-    X(io_rx_errors, "frames the device received with errors")                                      \
-    X(io_rx_no_mbuf, "frames the device dropped because no mbuf could be had")                     \
-    X(io_tx_errors, "frames the device failed to send")                                            \
-    X(io_handoff_sent, "frames handed to another worker")                                          \
+#define IO_COUNTERS(X)                                                              \
+    X(io_rx_missed, "frames the device dropped because the receive queue was full") \
+    X(io_rx_errors, "frames the device received with errors")                       \
+    X(io_rx_no_mbuf, "frames the device dropped because no mbuf could be had")      \
+    X(io_tx_errors, "frames the device failed to send")                             \
+    X(io_handoff_sent, "frames handed to another worker")                           \
     X(io_handoff_dropped, "frames dropped because another worker's ring was full")
 
 COUNTER_STRUCT(io_counters, IO_COUNTERS);
