@@ -148,32 +148,40 @@ static bool memory_tight(const struct tcp_conn *c)
     return t->held >= t->held_max && c->send_queue.segs >= 4;
 }
 
-/* What sock_write() would take now: a caller who decrypts has to know before, not after. */
-uint32_t sock_writable(const struct sock *k)
-{
-    const struct tcp_conn *c = tcp_conn_of(k);
-
-    return memory_tight(c) ? 0 : send_room(c);
-}
-
-/*
- * After bytes were queued: when the queue is nearly full, the writer is told as soon as there is
- * worthwhile room again, whether it tried to write more or not. `for_memory`: it was the budget of
- * all connections that cut it short.
- */
-static void queued(struct tcp_conn *c, uint32_t bytes, bool for_memory)
+/* The writer is to be told when there is worthwhile room again: in its own queue, or, `for_memory`,
+ * in the budget of all connections. */
+static void want_room(struct tcp_conn *c, bool for_memory)
 {
     struct tcp *t = c->sock.tcp;
 
-    tcp_conn_account(c);
-    if (bytes > 0)
-        tcp_conn_output(c);
-    if (for_memory || c->send_queue.len > c->buffers.send / 3 * 2)
-        c->want_write = true;
+    c->want_write = true;
     if (for_memory && !c->memory_waiting) {
         TAILQ_INSERT_TAIL(&t->memory_waiters, c, memory_link);
         c->memory_waiting = true;
     }
+}
+
+uint32_t sock_writable(struct sock *k)
+{
+    struct tcp_conn *c = tcp_conn_of(k);
+    uint32_t room = send_room(c);
+
+    if (room > 0 && memory_tight(c)) {
+        want_room(c, true);
+        return 0;
+    }
+    return room;
+}
+
+/* After bytes were queued. A nearly full queue counts as a wish for room, whether more was offered
+ * or not: who asks sock_writable() first never offers too much. */
+static void queued(struct tcp_conn *c, uint32_t bytes, bool for_memory)
+{
+    tcp_conn_account(c);
+    if (bytes > 0)
+        tcp_conn_output(c);
+    if (for_memory || c->send_queue.len > c->buffers.send / 3 * 2)
+        want_room(c, for_memory);
 }
 
 uint32_t sock_write(struct sock *k, const void *data, uint32_t len)

@@ -97,8 +97,9 @@ uint32_t sock_peek(const struct sock *k, uint32_t offset, void *out, uint32_t le
 /* Consumes bytes without copying them. */
 void sock_skip(struct sock *k, uint32_t len);
 
-/* Room in the send queue; 0 after sock_shutdown() and on a dead connection. */
-uint32_t sock_writable(const struct sock *k);
+/* What sock_write() would take now; 0 after sock_shutdown() and on a dead connection. When it is 0
+ * on a live one, EVENT_WRITABLE follows as soon as there is worthwhile room. */
+uint32_t sock_writable(struct sock *k);
 
 /* Queues bytes; returns how many were taken. When fewer than asked for, EVENT_WRITABLE follows as
  * soon as there is worthwhile room. */
