@@ -4,15 +4,15 @@ import contextlib
 import ctypes
 import os
 import re
+import shutil
 import signal
-import threading
 
 from lab.process import LabError, Process, run
 
 PREFIX = "sluice-"
+_ETC = "/etc/netns"
 _CLONE_NEWNET = 0x40000000
 _libc = ctypes.CDLL(None, use_errno=True)
-_own_namespace = threading.local()
 
 
 def _setns(fd):
@@ -21,14 +21,17 @@ def _setns(fd):
 
 
 class Namespace:
-    """A network namespace, named sluice-<run>-<role>, where <run> is by default this process's id."""
+    """A network namespace, named sluice-<run>-<role>; <run> is the process id of the run."""
 
-    def __init__(self, role, log_dir, run_name=None):
+    def __init__(self, role, log_dir, run_name):
         self.role = role
-        self.name = f"{PREFIX}{run_name or os.getpid()}-{role}"
+        self.name = f"{PREFIX}{run_name}-{role}"
         self.log_dir = log_dir
         self._processes = []
         run("ip", "netns", "add", self.name)
+        self._host_file = os.path.join(_ETC, self.name, "hosts")
+        os.makedirs(os.path.dirname(self._host_file), exist_ok=True)
+        self.add_host("127.0.0.1", "localhost")
         self.run("sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1",
                  "net.ipv6.conf.default.disable_ipv6=1")
         self.run("ip", "link", "set", "lo", "up")
@@ -57,6 +60,12 @@ class Namespace:
                 yield
             finally:
                 _setns(before.fileno())
+
+    def add_host(self, address, *names):
+        """Makes names known to processes in the namespace: `ip netns exec` gives them this file as
+        their /etc/hosts."""
+        with open(self._host_file, "a", encoding="ascii") as hosts:
+            hosts.write(f"{address} {' '.join(names)}\n")
 
     def add_address(self, device, address):
         self.run("ip", "address", "add", address, "dev", device)
@@ -94,16 +103,17 @@ def remove_namespace(name):
         with contextlib.suppress(ProcessLookupError):
             os.kill(int(pid), signal.SIGKILL)
     run("ip", "netns", "delete", name, check=False)
+    shutil.rmtree(os.path.join(_ETC, name), ignore_errors=True)
 
 
-def remove_leftovers(pid=None):
-    """Removes the namespaces of runs whose process is gone, or those of one dead run."""
+def remove_leftovers(run_name=None):
+    """Removes the namespaces of a run that has ended, and of all runs whose process is gone."""
     for line in run("ip", "netns", "list").stdout.splitlines():
-        match = re.match(rf"{PREFIX}(\d+)-", line)
-        if match is None or (pid is not None and int(match.group(1)) != pid):
-            continue
-        if not os.path.exists(f"/proc/{match.group(1)}"):
-            remove_namespace(line.split()[0])
+        name = line.split()[0] if line else ""
+        match = re.match(rf"{PREFIX}(\d+)-", name)
+        dead = match is not None and not os.path.exists(f"/proc/{match.group(1)}")
+        if dead or (run_name and name.startswith(f"{PREFIX}{run_name}-")):
+            remove_namespace(name)
 
 
 def require_root():

@@ -88,7 +88,7 @@ def run_case(case, binary, build):
                 child.kill()
                 output, _ = child.communicate()
             output += f"\nno end within {case.scenario.timeout:g} s"
-    remove_leftovers(child.pid)
+    remove_leftovers(str(child.pid))
     return child.returncode == 0, output, time.monotonic() - started
 
 

@@ -48,8 +48,9 @@ BASE_CONFIG = {
 class Lab:
     """Namespaces, certificates, peers and the daemon of one scenario; a context manager."""
 
-    def __init__(self, binary, sanitized=False, workers=None):
+    def __init__(self, binary, sanitized=False, workers=None, run_name=None):
         require_root()
+        self.run_name = run_name or str(os.getpid())
         self.binary = binary
         self.sanitized = sanitized
         self.workers = workers
@@ -62,13 +63,14 @@ class Lab:
 
     def __enter__(self):
         try:
-            remove_leftovers()
+            remove_leftovers(self.run_name)
             os.mkdir(self.www)
             self.client, self.proxy, self.backend = (
                 self.namespace(role) for role in ("client", "proxy", "backend"))
             join(self.client, "eth0", self.proxy, "outside")
             join(self.proxy, "inside", self.backend, "eth0")
             self.client.add_address("eth0", f"{CLIENT}/24")
+            self.client.add_host(OUTSIDE, "shop.example", "legacy.example")
             for address in [*BACKENDS, LEGACY]:
                 self.backend.add_address("eth0", f"{address}/24")
             self.authority = Authority(self.path("certs"))
@@ -94,7 +96,7 @@ class Lab:
         return os.path.join(self.directory, *parts)
 
     def namespace(self, role):
-        namespace = Namespace(role, self.directory)
+        namespace = Namespace(role, self.directory, self.run_name)
         self._cleanup.callback(namespace.close)
         return namespace
 
@@ -171,8 +173,7 @@ class Lab:
     def curl(self, path="/", *options, host="shop.example", port=443, **more):
         """An HTTPS request through the daemon."""
         return peers.curl(self.client, f"https://{host}:{port}{path}",
-                          "--cacert", self.authority.certificate,
-                          "--resolve", f"{host}:{port}:{OUTSIDE}", *options, **more)
+                          "--cacert", self.authority.certificate, *options, **more)
 
     def level(self, *gauges):
         """The present values of gauges that go back to where they were when work is done."""
