@@ -72,6 +72,19 @@ void tcp_conn_established(struct tcp_conn *c, const struct packet *p)
 
 /* ---- SYN_SENT (3.10.7.3) ---- */
 
+/*
+ * The peer knows an older connection of these ports, as after a restart of ours; our RST ends it
+ * (RFC 9293, 3.5.2). The SYN need not wait a whole second to follow. Once: the ACK may be forged.
+ */
+static void syn_sent_stale(struct tcp_conn *c, const struct packet *p)
+{
+    struct tcp *t = c->sock.tcp;
+
+    tcp_output_refuse(t, p);
+    if (c->retries == 0)
+        tcp_timer_set(c, TCP_TIMER_RETRANSMIT, t->now + TCP_SYN_AGAIN);
+}
+
 static void syn_sent(struct tcp_conn *c, struct packet *p)
 {
     struct tcp *t = c->sock.tcp;
@@ -80,7 +93,7 @@ static void syn_sent(struct tcp_conn *c, struct packet *p)
     if (ack && p->tcp.ack != c->iss + 1) {
         p->drop = drop_tcp_ack;
         if ((p->tcp.flags & TCP_RST) == 0)
-            tcp_output_refuse(t, p);
+            syn_sent_stale(c, p);
         return;
     }
     if ((p->tcp.flags & TCP_RST) != 0) {

@@ -43,6 +43,7 @@ static inline uint32_t seq_max(uint32_t a, uint32_t b)
 #define TCP_QUICK_ACKS        16  /* segments acknowledged at once when a connection is young */
 #define TCP_DELAYED_ACK       (40 * CLOCK_MS)
 #define TCP_RTO_INITIAL       (1 * CLOCK_SEC) /* RFC 6298, 2.1 */
+#define TCP_SYN_AGAIN         (10 * CLOCK_MS) /* after resetting the peer's older connection */
 #define TCP_RTO_MIN           (200 * CLOCK_MS)
 #define TCP_RTO_MAX           (60 * CLOCK_SEC)
 #define TCP_PERSIST_MIN       (200 * CLOCK_MS)
