@@ -24,27 +24,30 @@ enum tls_hello_status {
 };
 
 struct tls_hello {
-    const char *why;                 /* unless OK or MORE: what is wrong, a constant text such as
-                                        "plain HTTP request" or "extension length past its end" */
+    const char *why; /* unless OK or MORE: what is wrong, a constant text such as
+                        "plain HTTP request" or "extension length past its end";
+                        what was parsed before the fault is kept */
     bool has_sni;
-    char sni[TLS_HELLO_NAME_MAX + 1]; /* lower case, no trailing dot; a host_name of legal characters */
+    char sni[TLS_HELLO_NAME_MAX +
+             1]; /* lower case, no trailing dot; a host_name of legal characters */
     uint16_t legacy_version;
-    uint16_t versions[8];            /* supported_versions, or legacy_version alone; GREASE left out */
+    uint16_t versions[8]; /* supported_versions, or legacy_version alone; GREASE left out */
     unsigned version_count;
     uint8_t alpn[TLS_HELLO_ALPN_MAX]; /* ProtocolNameList entries: length byte, name, … */
     size_t alpn_len;
-    uint16_t ciphers[64];            /* the first ones, GREASE left out */
+    uint16_t ciphers[64]; /* the first ones, GREASE left out */
     unsigned cipher_count;
     uint16_t groups[16];
     unsigned group_count;
-    bool has_ticket;                 /* session ticket or PSK offered */
-    size_t length;                   /* bytes on the wire of the whole message */
+    bool has_ticket; /* session ticket or PSK offered */
+    bool truncated;  /* a list above holds only its first values */
+    size_t length;   /* bytes on the wire of the whole message */
 };
 
 /*
- * Parses `len` bytes from the start of the stream. *need (never NULL) is set with TLS_HELLO_MORE: no
- * use to call again with fewer bytes than that. Never reads past `len`. SSLv2-framed hellos are
- * NOT_TLS.
+ * Parses `len` bytes from the start of the stream. *need (never NULL) is set with TLS_HELLO_MORE:
+ * with fewer bytes than that no ClientHello can be complete, nor more be known of it; it is over
+ * `len` and at most TLS_HELLO_MAX. Never reads past `len`. SSLv2-framed hellos are NOT_TLS.
  */
 enum tls_hello_status tls_hello_parse(const uint8_t *data, size_t len, struct tls_hello *out,
                                       size_t *need);
