@@ -1,0 +1,300 @@
+/*
+ * Theory of operation: a thin state around an SSL whose two ends are our BIO. OpenSSL's answers are
+ * turned into enum tls_result in one place (judge()), and the first cause of a failure is kept as
+ * text; memory for the text exists only once there is one.
+ *
+ * Three things OpenSSL leaves to us. The end of the stream without close_notify ends reading only
+ * (tls_bio.c). A peer that sends record after record without data (key updates, empty records,
+ * refused renegotiations) is cut off after TLS_CONN_IDLE_RECORDS_MAX of them. And a write that
+ * found no room must be repeated before anything else is written, which close_notify would do.
+ */
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/ec.h>
+#include <openssl/err.h>
+#include <openssl/objects.h>
+
+#include "tls/tls_internal.h"
+
+#define ERROR_MAX  256
+#define RECORD_MAX 16384 /* application bytes: RFC 8446, 5.1 */
+
+struct tls_conn *tls_conn_of(const SSL *ssl)
+{
+    return BIO_get_data(SSL_get_rbio(ssl));
+}
+
+static struct tls_counters *counters(const struct tls_conn *c)
+{
+    return &c->server->worker->counters;
+}
+
+/* ---- failing ---- */
+
+void tls_conn_blame(struct tls_conn *c, const char *text)
+{
+    if (c->error == NULL)
+        c->error = strdup(text);
+}
+
+static enum tls_result fail(struct tls_conn *c, const char *text)
+{
+    tls_conn_blame(c, text);
+    if (!c->failed && c->established)
+        COUNTER_INC(counters(c)->tls_record_errors);
+    else if (!c->failed)
+        COUNTER_INC(counters(c)->tls_handshakes_failed);
+    c->failed = true;
+    ERR_clear_error();
+    return TLS_FAILED;
+}
+
+static enum tls_result fail_by_queue(struct tls_conn *c)
+{
+    char text[ERROR_MAX];
+
+    return fail(c, tls_error_take("the connection was lost while writing", text, sizeof text));
+}
+
+static enum tls_result end_of_stream(struct tls_conn *c)
+{
+    OSSL_HANDSHAKE_STATE state = SSL_get_state(c->ssl);
+
+    if (c->established) {
+        /* Not fatal for writing: see tls_conn_read(). */
+        tls_conn_blame(c, "stream ended without close_notify");
+        return TLS_FAILED;
+    }
+    if (state == TLS_ST_BEFORE || state == TLS_ST_SR_CLNT_HELLO)
+        return fail(c, "client closed the connection within its ClientHello");
+    return fail(c,
+                "client closed the connection during the handshake, without an alert; clients that "
+                "do not accept the certificate often do so");
+}
+
+/* What a call of OpenSSL's that returned `ret` (<= 0) means. */
+static enum tls_result judge(struct tls_conn *c, int ret)
+{
+    switch (SSL_get_error(c->ssl, ret)) {
+    case SSL_ERROR_WANT_READ:
+        return c->eof ? end_of_stream(c) : TLS_WANT_READ;
+    case SSL_ERROR_WANT_WRITE:
+        return TLS_WANT_WRITE;
+    case SSL_ERROR_ZERO_RETURN:
+        return TLS_CLOSED;
+    default:
+        if (c->idle_records > TLS_CONN_IDLE_RECORDS_MAX)
+            return fail(c, "client sent too many records without data in a row");
+        return fail_by_queue(c);
+    }
+}
+
+/* ---- life ---- */
+
+/* Counts what a peer makes us read without sending data. */
+static void on_message(int sent, int version, int type, const void *data, size_t len, SSL *ssl,
+                       void *arg)
+{
+    struct tls_conn *c = arg;
+
+    (void)version, (void)data, (void)len, (void)ssl;
+    if (!sent && type == SSL3_RT_HEADER && c->established)
+        c->idle_records++;
+}
+
+static int set_up_ssl(struct tls_conn *c, SSL_CTX *ctx)
+{
+    BIO *bio;
+
+    c->ssl = SSL_new(ctx);
+    if (c->ssl == NULL)
+        return -1;
+    bio = tls_bio_create(c->server->worker, c);
+    if (bio == NULL)
+        return -1;
+    SSL_set_bio(c->ssl, bio, bio);
+    SSL_set_msg_callback(c->ssl, on_message);
+    SSL_set_msg_callback_arg(c->ssl, c);
+    SSL_set_accept_state(c->ssl);
+    return 0;
+}
+
+struct tls_conn *tls_conn_create(struct tls_server *s, int cert,
+                                 const struct tls_transport *transport, void *ctx)
+{
+    struct tls_conn *c;
+
+    assert(cert >= 0 && (unsigned)cert < s->cert_count);
+    c = calloc(1, sizeof *c);
+    if (c == NULL)
+        return NULL;
+    c->server = s;
+    c->cert = (unsigned)cert;
+    c->transport = transport;
+    c->transport_ctx = ctx;
+    ERR_clear_error();
+    if (set_up_ssl(c, s->ctx[cert]) != 0) {
+        SSL_free(c->ssl);
+        free(c);
+        ERR_clear_error();
+        return NULL;
+    }
+    s->refs++;
+    COUNTER_INC(counters(c)->tls_handshakes_started);
+    return c;
+}
+
+void tls_conn_destroy(struct tls_conn *c)
+{
+    if (c == NULL)
+        return;
+    /* Given up by the caller: what was begun is either completed or failed. */
+    if (!c->established && !c->failed)
+        COUNTER_INC(counters(c)->tls_handshakes_failed);
+    SSL_free(c->ssl);
+    tls_server_unref(c->server);
+    free(c->error);
+    free(c);
+}
+
+/* ---- handshake ---- */
+
+static void establish(struct tls_conn *c)
+{
+    struct tls_counters *n = counters(c);
+
+    c->established = true;
+    COUNTER_INC(n->tls_handshakes_completed);
+    if (SSL_session_reused(c->ssl))
+        COUNTER_INC(n->tls_handshakes_resumed);
+    if (SSL_version(c->ssl) == TLS1_3_VERSION)
+        COUNTER_INC(n->tls_tls13);
+    else
+        COUNTER_INC(n->tls_tls12);
+}
+
+enum tls_result tls_conn_handshake(struct tls_conn *c)
+{
+    int ret;
+
+    if (c->failed)
+        return TLS_FAILED;
+    if (c->established)
+        return TLS_DONE;
+    ERR_clear_error();
+    ret = SSL_do_handshake(c->ssl);
+    if (ret != 1)
+        return judge(c, ret);
+    establish(c);
+    return TLS_DONE;
+}
+
+/* ---- data ---- */
+
+enum tls_result tls_conn_read(struct tls_conn *c, void *out, size_t len, size_t *got)
+{
+    int ret;
+
+    *got = 0;
+    assert(c->established || c->failed);
+    if (c->failed)
+        return TLS_FAILED;
+    ERR_clear_error();
+    ret = SSL_read_ex(c->ssl, out, len, got);
+    if (ret != 1)
+        return judge(c, ret);
+    c->idle_records = 0;
+    COUNTER_ADD(counters(c)->tls_bytes_decrypted, *got);
+    return TLS_DONE;
+}
+
+enum tls_result tls_conn_write(struct tls_conn *c, const void *data, size_t len, size_t *taken)
+{
+    enum tls_result result;
+    int ret;
+
+    *taken = 0;
+    assert(c->established || c->failed);
+    assert(len >= c->unfinished);
+    if (c->failed)
+        return TLS_FAILED;
+    if (len == 0)
+        return TLS_DONE;
+    ERR_clear_error();
+    ret = SSL_write_ex(c->ssl, data, len, taken);
+    if (ret != 1) {
+        result = judge(c, ret);
+        if (result == TLS_WANT_WRITE)
+            c->unfinished = len < RECORD_MAX ? len : RECORD_MAX;
+        return result;
+    }
+    c->unfinished = 0;
+    COUNTER_ADD(counters(c)->tls_bytes_encrypted, *taken);
+    return TLS_DONE;
+}
+
+enum tls_result tls_conn_close_notify(struct tls_conn *c)
+{
+    int ret;
+
+    if (c->failed)
+        return TLS_FAILED;
+    if (c->close == TLS_CLOSE_SENT || !c->established)
+        return TLS_DONE;
+    if (c->unfinished > 0)
+        return TLS_WANT_WRITE;
+    ERR_clear_error();
+    /* A third call would read, and take data that still comes as an error. */
+    ret = SSL_shutdown(c->ssl);
+    if (ret < 0) {
+        c->close = TLS_CLOSE_WRITING;
+        return judge(c, ret);
+    }
+    c->close = TLS_CLOSE_SENT;
+    return TLS_DONE;
+}
+
+bool tls_conn_truncated(const struct tls_conn *c)
+{
+    return c->established && c->eof && (SSL_get_shutdown(c->ssl) & SSL_RECEIVED_SHUTDOWN) == 0;
+}
+
+bool tls_conn_pending(const struct tls_conn *c)
+{
+    /* Without read-ahead OpenSSL takes one record at a time from the transport. */
+    return !c->failed && SSL_pending(c->ssl) > 0;
+}
+
+const char *tls_conn_error(const struct tls_conn *c)
+{
+    return c->error != NULL ? c->error : "out of memory";
+}
+
+/* ---- what was negotiated ---- */
+
+static const char *group_name(int nid)
+{
+    const char *nist;
+
+    if (nid <= 0)
+        return ""; /* resumed without key exchange */
+    nist = EC_curve_nid2nist(nid);
+    return nist != NULL ? nist : OBJ_nid2sn(nid);
+}
+
+void tls_conn_info(const struct tls_conn *c, struct tls_conn_info *out)
+{
+    const unsigned char *alpn;
+    unsigned len;
+
+    out->version = SSL_get_version(c->ssl);
+    out->cipher = SSL_get_cipher_name(c->ssl);
+    out->group = group_name((int)SSL_get_negotiated_group(c->ssl));
+    out->certificate = c->server->certs[c->cert]->name;
+    out->resumed = SSL_session_reused(c->ssl) == 1;
+    SSL_get0_alpn_selected(c->ssl, &alpn, &len);
+    snprintf(out->alpn, sizeof out->alpn, "%.*s", (int)len, alpn != NULL ? (const char *)alpn : "");
+}

@@ -1,0 +1,187 @@
+/*
+ * Shared by the files of tls/ alone.
+ */
+#ifndef TLS_TLS_INTERNAL_H
+#define TLS_TLS_INTERNAL_H
+
+#include <stdatomic.h>
+
+#include <openssl/ssl.h>
+
+#include "tls/tls.h"
+
+/* ---- host names (tls_names.c) ---- */
+
+/*
+ * Lower case, without one trailing dot. False unless it is a host name: labels of 1 to 63 letters,
+ * digits, '-' or '_' (which RFC 952 lacks and real names have), 253 characters in all.
+ */
+bool tls_names_normalise(const char *name, size_t len, char out[TLS_HELLO_NAME_MAX + 1]);
+
+struct tls_name {
+    const char *name; /* exact, or "*.rest"; the certificate file's */
+    unsigned cert;
+};
+
+struct tls_names {
+    struct tls_name *entries; /* by name, then by certificate */
+    size_t count;
+};
+
+int tls_names_build(struct tls_names *n, struct tls_cert_file *const *certs, unsigned count);
+void tls_names_free(struct tls_names *n);
+
+/* The certificate for a normalised name, or -1. */
+int tls_names_find(const struct tls_names *n, const char *name);
+
+/* ---- ClientHello ---- */
+
+/* The body of a server_name extension: NULL, or what is wrong with it. */
+const char *tls_hello_server_name(const uint8_t *ext, size_t len, char out[TLS_HELLO_NAME_MAX + 1]);
+
+/* ---- text for log lines (tls_text.c): what does not fit is left out ---- */
+
+struct tls_text {
+    char *out;
+    size_t size, len;
+};
+
+struct tls_text tls_text_begin(char *out, size_t size);
+void tls_text_add(struct tls_text *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void tls_text_version(struct tls_text *t, uint16_t version);             /* "TLS 1.3" */
+void tls_text_alpn(struct tls_text *t, const uint8_t *list, size_t len); /* "h2, http/1.1" */
+
+/* ---- OpenSSL's error queue (tls_error.c) ---- */
+
+/* Empties the queue and says its first cause in plain words; returns out. `fallback` where it is
+ * empty. */
+const char *tls_error_take(const char *fallback, char *out, size_t size);
+
+/* The same as "what: cause" in *e. Returns -1. */
+int tls_error_set(struct error *e, const char *what);
+
+/* ---- alerts (tls_alert.c) ---- */
+
+const char *tls_alert_name(uint8_t alert);    /* RFC 8446's word, or "unknown alert" */
+const char *tls_alert_meaning(uint8_t alert); /* what a peer says with it, or NULL */
+
+/* ---- PEM files (tls_pem.c) ---- */
+
+/* The certificates of a file in their order, or NULL. */
+STACK_OF(X509) * tls_pem_chain(const char *path, struct error *e);
+EVP_PKEY *tls_pem_key(const char *path, struct error *e);
+
+/* ---- certificates ---- */
+
+struct tls_der {
+    uint8_t *data;
+    size_t len;
+};
+
+struct tls_cert_file {
+    atomic_uint refs;
+    char *name;
+    struct tls_der key;    /* OpenSSL's preferred private key encoding; wiped when freed */
+    struct tls_der *chain; /* leaf first */
+    unsigned chain_len;
+    char **dns; /* normalised, "*." kept */
+    unsigned dns_count;
+    time_t expiry;
+    bool rsa; /* its key signs RSA; else ECDSA or EdDSA, which share TLS 1.2's suites */
+};
+
+/* Puts chain and key into an SSL_CTX, decoded anew for its library context. Returns 0 or -1. */
+int tls_cert_install(const struct tls_cert_file *f, SSL_CTX *ctx, OSSL_LIB_CTX *lib,
+                     struct error *e);
+
+/* The DNS names of a leaf, into f->dns. Returns 0 or -1 when there is none. */
+int tls_cert_names(struct tls_cert_file *f, X509 *leaf, struct error *e);
+
+/* Refuses a leaf and chain that clients could not or would not accept, see tls_cert_file_load(). */
+int tls_cert_check(STACK_OF(X509) * chain, EVP_PKEY *key, time_t now, const char *chain_path,
+                   const char *key_path, struct error *e);
+
+/* An ASN.1 time as time_t, or -1. */
+time_t tls_cert_time(const ASN1_TIME *t);
+
+/* ---- cipher suites and security (tls_cipher.c) ---- */
+
+#define TLS_SECURITY_LEVEL 2 /* OpenSSL's: 112 bits, no SHA-1 signatures in certificates */
+
+/* OpenSSL's lists, in our order of preference. */
+extern const char tls_cipher_tls12[], tls_cipher_tls13[];
+
+/* True when a suite is one that we accept for the version, with a certificate of that kind. */
+bool tls_cipher_accepted(uint16_t suite, uint16_t version, bool rsa);
+
+/* ---- worker, server, connection ---- */
+
+struct tls_worker {
+    OSSL_LIB_CTX *lib;
+    OSSL_PROVIDER *provider;
+    BIO_METHOD *bio;
+    EVP_MD *sha256;
+    struct tls_counters counters;
+};
+
+struct tls_server {
+    struct tls_worker *worker;
+    unsigned refs; /* the owner's and each connection's; one thread */
+    struct tls_cert_file **certs;
+    SSL_CTX **ctx; /* one a certificate */
+    unsigned cert_count;
+    int default_cert;
+    uint16_t min_version, max_version;
+    uint8_t *alpn;
+    size_t alpn_len;
+    struct tls_names names;
+};
+
+void tls_server_unref(struct tls_server *s);
+
+/* True for the key exchange groups that servers accept. */
+bool tls_server_group_accepted(uint16_t group);
+
+enum tls_close { TLS_CLOSE_NONE, TLS_CLOSE_WRITING, TLS_CLOSE_SENT };
+
+struct tls_conn {
+    SSL *ssl;
+    struct tls_server *server;
+    const struct tls_transport *transport;
+    void *transport_ctx;
+    char *error;       /* first cause, or NULL */
+    size_t unfinished; /* bytes of the write to be repeated, or 0 */
+    unsigned cert;
+    uint16_t idle_records; /* records after the handshake since the last one with data */
+    enum tls_close close;
+    bool established;
+    bool eof; /* the transport's read has ended */
+    bool failed;
+    bool name_matched; /* the client's name is one of the server's */
+};
+
+/* The connection behind a callback of OpenSSL's. */
+struct tls_conn *tls_conn_of(const SSL *ssl);
+
+/* Keeps the cause of a failure, unless one is kept already. */
+void tls_conn_blame(struct tls_conn *c, const char *text);
+
+/* Records without application data in a row that a peer may send: each costs us work (key updates,
+ * empty records) and moves nothing. */
+#define TLS_CONN_IDLE_RECORDS_MAX 64
+
+/* ---- transport BIO (tls_bio.c) ---- */
+
+BIO_METHOD *tls_bio_method_create(void);
+BIO *tls_bio_create(struct tls_worker *w, struct tls_conn *c);
+
+/* ---- tickets (tls_ticket.c) ---- */
+
+#define TLS_TICKET_LIFETIME 7200 /* s */
+
+int tls_ticket_setup(SSL_CTX *ctx, const uint8_t secret[TLS_TICKET_SECRET_LEN], struct error *e);
+
+/* Binds the connection's tickets, old and new, to a server name ("" for none). Returns 0 or -1. */
+int tls_ticket_bind(struct tls_conn *c, const char *name);
+
+#endif

@@ -1,0 +1,197 @@
+/*
+ * PEM files, read whole into memory first: a stdio buffer would keep a copy of the key that nobody
+ * wipes.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <openssl/err.h>
+#include <openssl/pem.h>
+
+#include "tls/tls_internal.h"
+
+#define FILE_MAX  (1024 * 1024)
+#define CHAIN_MAX 16 /* certificates; each costs every client its transfer */
+
+struct file {
+    char *data;
+    size_t len;
+};
+
+static void file_free(struct file *f)
+{
+    OPENSSL_clear_free(f->data, f->len);
+}
+
+static int read_all(int fd, struct file *f)
+{
+    size_t have = 0;
+    ssize_t n;
+
+    while (have < f->len && (n = read(fd, f->data + have, f->len - have)) != 0) {
+        if (n < 0 && errno != EINTR)
+            return -1;
+        if (n > 0)
+            have += (size_t)n;
+    }
+    return 0;
+}
+
+static int file_load(int fd, struct file *f, const char *path, struct error *e)
+{
+    struct stat st;
+
+    if (fstat(fd, &st) != 0)
+        return error_set(e, "cannot read %s: %s", path, strerror(errno));
+    if (!S_ISREG(st.st_mode))
+        return error_set(e, "cannot read %s: not a regular file", path);
+    if (st.st_size > FILE_MAX)
+        return error_set(e, "%s is larger than 1 MiB: no certificate or key", path);
+    f->len = (size_t)st.st_size;
+    f->data = OPENSSL_zalloc(f->len + 1);
+    if (f->data == NULL)
+        return error_set(e, "out of memory");
+    if (read_all(fd, f) != 0)
+        return error_set(e, "cannot read %s: %s", path, strerror(errno));
+    return 0;
+}
+
+static int file_read(const char *path, struct file *f, struct error *e)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not hang us */
+    int status;
+
+    *f = (struct file){0};
+    if (fd < 0)
+        return error_set(e, "cannot read %s: %s", path, strerror(errno));
+    status = file_load(fd, f, path, e);
+    close(fd);
+    if (status != 0)
+        file_free(f);
+    return status;
+}
+
+/* After a PEM function found nothing: is the end of the file the reason? Empties the queue then. */
+static bool at_end(void)
+{
+    unsigned long code = ERR_peek_last_error();
+
+    if (ERR_GET_LIB(code) != ERR_LIB_PEM || ERR_GET_REASON(code) != PEM_R_NO_START_LINE)
+        return false;
+    ERR_clear_error();
+    return true;
+}
+
+static int check_not_der(const struct file *f, const char *path, struct error *e)
+{
+    if (f->len > 2 && (uint8_t)f->data[0] == 0x30 && ((uint8_t)f->data[1] & 0x80) != 0)
+        return error_set(e, "%s is in DER form; PEM is needed (-----BEGIN ...)", path);
+    return 0;
+}
+
+static int parse_chain(BIO *bio, const char *path, STACK_OF(X509) * chain, struct error *e)
+{
+    char cause[256];
+    X509 *x;
+
+    while ((x = PEM_read_bio_X509(bio, NULL, NULL, NULL)) != NULL) {
+        if (sk_X509_num(chain) == CHAIN_MAX || sk_X509_push(chain, x) == 0) {
+            X509_free(x);
+            return error_set(e, "%s holds more than %d certificates", path, CHAIN_MAX);
+        }
+    }
+    if (!at_end())
+        return error_set(e, "certificate %d in %s cannot be parsed: %s", sk_X509_num(chain) + 1,
+                         path, tls_error_take("no cause given", cause, sizeof cause));
+    if (sk_X509_num(chain) == 0)
+        return error_set(e, "no certificate (-----BEGIN CERTIFICATE-----) in %s", path);
+    return 0;
+}
+
+STACK_OF(X509) * tls_pem_chain(const char *path, struct error *e)
+{
+    STACK_OF(X509) *chain = NULL;
+    BIO *bio = NULL;
+    struct file f;
+
+    ERR_clear_error();
+    if (file_read(path, &f, e) != 0)
+        return NULL;
+    if (check_not_der(&f, path, e) != 0)
+        goto err;
+    chain = sk_X509_new_null();
+    bio = BIO_new_mem_buf(f.data, (int)f.len);
+    if (chain == NULL || bio == NULL) {
+        error_set(e, "out of memory");
+        goto err;
+    }
+    if (parse_chain(bio, path, chain, e) != 0)
+        goto err;
+    BIO_free(bio);
+    file_free(&f);
+    return chain;
+
+err:
+    sk_X509_pop_free(chain, X509_free);
+    BIO_free(bio);
+    file_free(&f);
+    return NULL;
+}
+
+/* Asked for a pass phrase, that is: the key is encrypted. There is nobody to type one. */
+static int no_passphrase(char *out, int size, int writing, void *encrypted)
+{
+    (void)out, (void)size, (void)writing;
+    *(bool *)encrypted = true;
+    return -1;
+}
+
+static EVP_PKEY *parse_key(BIO *bio, const char *path, struct error *e)
+{
+    bool encrypted = false;
+    EVP_PKEY *key = PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, &encrypted);
+    char cause[256];
+
+    if (key != NULL)
+        return key;
+    if (encrypted)
+        error_set(
+            e,
+            "the key in %s is encrypted: store it decrypted (openssl pkey -in FILE -out FILE) "
+            "and protect it by the file's permissions",
+            path);
+    else
+        error_set(e, "the key in %s cannot be parsed: %s", path,
+                  tls_error_take("no cause given", cause, sizeof cause));
+    ERR_clear_error();
+    return NULL;
+}
+
+/* The decoder's own word for a file without a key is "unsupported". */
+static int check_has_key(const struct file *f, const char *path, struct error *e)
+{
+    if (strstr(f->data, "PRIVATE KEY-----") == NULL)
+        return error_set(e, "no private key (-----BEGIN PRIVATE KEY-----) in %s", path);
+    return 0;
+}
+
+EVP_PKEY *tls_pem_key(const char *path, struct error *e)
+{
+    EVP_PKEY *key = NULL;
+    struct file f;
+    BIO *bio;
+
+    ERR_clear_error();
+    if (file_read(path, &f, e) != 0)
+        return NULL;
+    if (check_not_der(&f, path, e) == 0 && check_has_key(&f, path, e) == 0) {
+        bio = BIO_new_mem_buf(f.data, (int)f.len);
+        key = bio != NULL ? parse_key(bio, path, e) : NULL;
+        BIO_free(bio);
+    }
+    file_free(&f);
+    return key;
+}
