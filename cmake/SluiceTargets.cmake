@@ -14,6 +14,10 @@ get_target_property(dpdk_includes PkgConfig::DPDK INTERFACE_INCLUDE_DIRECTORIES)
 set_target_properties(PkgConfig::DPDK PROPERTIES
   INTERFACE_SYSTEM_INCLUDE_DIRECTORIES "${dpdk_includes}")
 
+# Assertions state invariants, never what a peer may do, and stay on in releases: a stack that has
+# lost track of itself must not go on handling other people's bytes.
+set(CMAKE_C_FLAGS_RELEASE "-O2" CACHE STRING "" FORCE)
+
 add_library(sluice_options INTERFACE)
 target_include_directories(sluice_options INTERFACE ${CMAKE_SOURCE_DIR})
 target_compile_definitions(sluice_options INTERFACE _GNU_SOURCE)

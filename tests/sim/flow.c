@@ -1,6 +1,8 @@
 #include "tests/sim/flow.h"
 
-#include <stdio.h>
+#include <string.h>
+
+#include "tests/sim/flow_tls.h"
 
 #define FLOW_PIECE_MAX 65536
 
@@ -38,28 +40,71 @@ static void flow_end(struct flow *f, enum sock_error error)
 {
     f->error = error;
     f->finished = true;
-    sock_close(f->sock);
+    if (f->tls != NULL)
+        flow_tls_destroy(f->tls);
+    f->tls = NULL;
+    if (error == SOCK_OK)
+        sock_close(f->sock);
+    else
+        sock_abort(f->sock);
     f->sock = NULL;
+}
+
+/* ---- the stream below: a socket, or TLS on one ---- */
+
+static uint32_t stream_write(struct flow *f, const void *data, uint32_t len)
+{
+    return f->tls != NULL ? flow_tls_write(f->tls, data, len) : sock_write(f->sock, data, len);
+}
+
+static uint32_t stream_read(struct flow *f, void *out, uint32_t len)
+{
+    return f->tls != NULL ? flow_tls_read(f->tls, out, len) : sock_read(f->sock, out, len);
+}
+
+static void stream_shutdown(struct flow *f)
+{
+    if (f->tls != NULL)
+        flow_tls_shutdown(f->tls);
+    else
+        sock_shutdown(f->sock);
+}
+
+static bool stream_eof(struct flow *f)
+{
+    return f->tls != NULL ? flow_tls_eof(f->tls) : sock_eof(f->sock);
+}
+
+static bool announce(struct flow *f)
+{
+    uint8_t number[4];
+
+    memcpy(number, &f->number, 4);
+    if (f->announce && f->announced < 4)
+        f->announced += stream_write(f, number + f->announced, 4 - f->announced);
+    return !f->announce || f->announced == 4;
 }
 
 static void flow_write(struct flow *f)
 {
     static uint8_t data[FLOW_PIECE_MAX];
 
+    if (!announce(f))
+        return;
     while (f->sent < f->to_send) {
         uint32_t want = piece(f), n;
 
         if (want > f->to_send - f->sent)
             want = (uint32_t)(f->to_send - f->sent);
         flow_fill(f->send_pattern, f->sent, data, want);
-        n = sock_write(f->sock, data, want);
+        n = stream_write(f, data, want);
         f->sent += n;
         if (n < want)
             return;
     }
     if (!f->shut) {
         f->shut = true;
-        sock_shutdown(f->sock);
+        stream_shutdown(f);
     }
 }
 
@@ -80,7 +125,7 @@ static void flow_read(struct flow *f, clock_ns now)
     static uint8_t data[FLOW_PIECE_MAX];
 
     while (now >= f->read_again) {
-        uint32_t n = sock_read(f->sock, data, piece(f));
+        uint32_t n = stream_read(f, data, piece(f));
 
         if (n == 0)
             return;
@@ -107,9 +152,23 @@ clock_ns flow_progress(struct flow *f, clock_ns now)
 {
     if (f->finished || !f->established)
         return CLOCK_NEVER;
+    if (f->tls != NULL && !flow_tls_progress(f->tls)) {
+        flow_end(f, SOCK_RESET);
+        return CLOCK_NEVER;
+    }
     flow_write(f);
     flow_read(f, now);
-    if (f->shut && sock_eof(f->sock)) {
+    if (f->abort_at != 0 && f->sent + f->received >= f->abort_at) {
+        sock_abort(f->sock);
+        f->sock = NULL;
+        f->aborted = true;
+        f->finished = true;
+        if (f->tls != NULL)
+            flow_tls_destroy(f->tls);
+        f->tls = NULL;
+        return CLOCK_NEVER;
+    }
+    if (f->shut && stream_eof(f)) {
         flow_end(f, SOCK_OK);
         return CLOCK_NEVER;
     }

@@ -8,16 +8,22 @@
 
 #include "tests/sim/sim.h"
 
+struct flow_tls; /* tests/sim/flow_tls.h: the client's end of TLS between the flow and its socket */
+
 struct flow {
     struct sock *sock; /* NULL when closed */
     uint64_t random;
     uint64_t send_pattern, receive_pattern; /* seeds of the two streams */
     uint64_t to_send, sent;
     uint64_t to_receive, received;
-    uint32_t piece;      /* largest read or write */
-    clock_ns pause;      /* longest pause between reads; 0: none */
-    clock_ns read_again; /* the present pause ends then */
-    bool established, shut, finished;
+    uint32_t piece;       /* largest read or write */
+    clock_ns pause;       /* longest pause between reads; 0: none */
+    clock_ns read_again;  /* the present pause ends then */
+    struct flow_tls *tls; /* NULL: plain */
+    bool announce;        /* the stream begins with the flow's number, four bytes */
+    uint32_t number, announced;
+    bool established, shut, finished, aborted;
+    uint64_t abort_at; /* bytes sent and received after which we reset; 0: never */
     enum sock_error error;
     uint64_t mismatch_at; /* position + 1 of the first wrong byte; 0: none */
 };
