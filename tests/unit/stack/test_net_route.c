@@ -110,6 +110,21 @@ static void test_bad_routes(void **state)
     assert_no_path(x, "10.0.0.1");
 }
 
+/* A route to part of a network of ours: gateways in that part are not direct, and our own address
+ * in it is still ours. */
+static void test_route_to_part_of_a_direct_network(void **state)
+{
+    struct fix *x = *state;
+
+    assert_int_equal(route(x, "10.0.0.0/28", "192.0.2.3", NULL), 0);
+    assert_path(x, "10.0.0.5", FIX_OUTSIDE, "192.0.2.10", "192.0.2.3");
+    assert_path(x, "10.0.0.17", FIX_INSIDE, "10.0.0.1", "10.0.0.17");
+    assert_no_path(x, "10.0.0.1");
+    assert_int_equal(route(x, "172.16.0.0/12", "10.0.0.5", NULL), -1);
+    assert_int_equal(route(x, "10.0.0.32/28", "10.0.0.17", NULL), 0);
+    assert_int_equal(route(x, "172.16.0.0/12", "10.0.0.33", NULL), -1);
+}
+
 static int iface(struct fix *x, const char *addr, struct error *e)
 {
     struct stack_iface_config c = fix_iface_config(x, FIX_INSIDE, "bad", addr);
@@ -194,6 +209,7 @@ int main(void)
         TEST(test_source_is_on_the_next_hops_network),
         TEST(test_point_to_point_network),
         TEST(test_bad_routes),
+        TEST(test_route_to_part_of_a_direct_network),
         TEST(test_bad_interfaces),
         TEST(test_refused_interface_leaves_no_route),
         TEST(test_is_local),
