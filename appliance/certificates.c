@@ -7,13 +7,24 @@
 #define EXPIRY_WARNING_DAYS 14
 #define DAY_SECONDS         86400
 
+/* Whether a message is about the key rather than the chain: by the file it names first. */
+static bool about_key(const struct policy_certificate *c, const char *why)
+{
+    const char *key = strstr(why, c->key), *chain = strstr(why, c->chain);
+
+    return key != NULL && (chain == NULL || key < chain);
+}
+
 static void report_refusal(const struct policy *policy, const struct policy_certificate *c,
                            const char *why, struct policy_report *report)
 {
-    bool key = strstr(why, c->key) != NULL && strstr(why, c->chain) == NULL;
+    bool key = about_key(c, why);
     const struct policy_mark *mark = key ? &c->key_mark : &c->chain_mark;
-    char path[256];
+    char path[256], prefix[256];
+    int len = snprintf(prefix, sizeof prefix, "certificate %s: ", c->name);
 
+    if (strncmp(why, prefix, (size_t)len) == 0)
+        why += len; /* the path says it */
     snprintf(path, sizeof path, "certificates.%s.%s", c->name, key ? "key" : "chain");
     policy_report_add(report, false, policy->path, mark->line, mark->column, path, "%s", why);
 }

@@ -52,7 +52,7 @@ static int port_open(struct port *p, const struct policy_interface *f,
                      const struct io_port_config *config, struct error *e)
 {
     if (f->addr_count > STACK_IFACE_ADDRS)
-        return error_set(e, "more than %d addresses", STACK_IFACE_ADDRS);
+        return error_set(e, "interface %s: more than %d addresses", f->name, STACK_IFACE_ADDRS);
     p->addr_count = f->addr_count;
     memcpy(p->addrs, f->addrs, f->addr_count * sizeof *f->addrs);
     p->name = strdup(f->name);
@@ -82,7 +82,6 @@ int ports_open(struct ports *ports, const struct policy *policy, unsigned worker
 
         memcpy(config.rss_key, secrets->rss_key, sizeof config.rss_key);
         if (port_open(&ports->port[i], f, &config, e) < 0) {
-            error_prefix(e, "interface %s", f->name);
             ports_close(ports);
             return -1;
         }

@@ -67,6 +67,7 @@ struct snapshot *snapshot_load(const char *path, const struct cpus *available, t
     check_workers(s->policy, available, report);
     check_devices(s->policy, report);
     s->certificates = certificates_load(s->policy, now, report);
+    policy_report_sort(report, 0);
     if (report->errors > 0) {
         snapshot_free(s);
         return NULL;

@@ -83,7 +83,7 @@ static bool owns_flow(void *ctx, const struct ip_endpoint *remote, const struct 
 static int setup_stack(struct worker *w, struct error *e)
 {
     struct stack_config config = {
-        .name = w->name,
+        .name = "stack",
         .max_connections = w->config.memory->connections,
         .max_buffers = w->config.memory->buffers,
         .data_pool = w->data_pool,
@@ -113,9 +113,7 @@ static int setup_iface(struct worker *w, unsigned index, struct error *e)
 
     memcpy(config.mac, p->facts.mac, sizeof config.mac);
     memcpy(config.addrs, p->addrs, sizeof config.addrs);
-    if (stack_iface_add(w->stack, &config, e) < 0)
-        return error_prefix(e, "interface %s", p->name);
-    return 0;
+    return stack_iface_add(w->stack, &config, e) < 0 ? -1 : 0;
 }
 
 static int setup_routes(struct worker *w, struct error *e)
