@@ -1,0 +1,154 @@
+#include <arpa/inet.h>
+#include <string.h>
+
+#include "policy/policy_scalar.h"
+
+/*
+ * The one place that keeps IPv6 out: the stack does not serve it yet. A colon before any port makes
+ * an address IPv6, also a mapped one ("::ffff:192.0.2.1").
+ */
+static bool is_ipv6(const char *text)
+{
+    const char *colon = strchr(text, ':');
+
+    return colon != NULL && (text[0] == '[' || strchr(colon + 1, ':') != NULL);
+}
+
+/* Reports text that did not parse, or that is IPv6, by what was expected instead. */
+static bool accepted(struct policy_reader *r, const struct policy_type *type,
+                     const struct policy_node *n, bool parsed)
+{
+    if (is_ipv6(n->text))
+        policy_reader_error(r, n, "IPv6 is not supported yet");
+    else if (!parsed)
+        policy_schema_mismatch(r, type, n);
+    else
+        return true;
+    return false;
+}
+
+/* Why no host can have the address (RFC 6890), or NULL. */
+static const char *unusable(const struct ip_addr *addr)
+{
+    uint32_t a = ntohl(ip_to_v4(addr));
+
+    if (a == 0)
+        return "the unspecified address";
+    if (a >> 24 == 0)
+        return "in 0.0.0.0/8, which no host has";
+    if (a >> 24 == 127)
+        return "a loopback address";
+    if (a >> 28 == 14)
+        return "a multicast address";
+    if (a == UINT32_MAX)
+        return "the broadcast address";
+    return a >> 28 == 15 ? "in 240.0.0.0/4, which is reserved" : NULL;
+}
+
+const char *policy_addr_special_in(const struct ip_addr *addr, const struct ip_prefix *p)
+{
+    uint32_t host_bits, host;
+
+    /* RFC 3021: a /31 has two hosts, and a /32 is one, without network or broadcast address. */
+    if (!ip_is_v4(addr) || p->len < 96 || p->len >= 96 + 31 || !ip_in_prefix(addr, p))
+        return NULL;
+    host_bits = UINT32_MAX >> (p->len - 96);
+    host = ntohl(ip_to_v4(addr)) & host_bits;
+    if (host == 0)
+        return "the address of the network itself";
+    return host == host_bits ? "the broadcast address of the network" : NULL;
+}
+
+static bool usable(struct policy_reader *r, const struct policy_node *n, const struct ip_addr *addr)
+{
+    const char *why = unusable(addr);
+    char text[IP_TEXT_MAX];
+
+    if (why != NULL)
+        policy_reader_error(r, n, "expected the address of a host, found %s, %s",
+                            ip_format(addr, text), why);
+    return why == NULL;
+}
+
+void policy_addr_host(struct policy_reader *r, const struct policy_type *type,
+                      const struct policy_node *n, void *out)
+{
+    struct ip_addr addr;
+
+    if (accepted(r, type, n, ip_parse(n->text, &addr) == 0) && usable(r, n, &addr))
+        *(struct ip_addr *)out = addr;
+}
+
+void policy_addr_interface(struct policy_reader *r, const struct policy_type *type,
+                           const struct policy_node *n, void *out)
+{
+    struct ip_prefix p;
+    bool parsed = strchr(n->text, '/') != NULL && ip_prefix_parse(n->text, &p) == 0;
+    char text[IP_TEXT_MAX];
+    const char *why;
+
+    if (!accepted(r, type, n, parsed) || !usable(r, n, &p.addr))
+        return;
+    why = p.len == 96 ? "which leaves no address outside the network"
+                      : policy_addr_special_in(&p.addr, &p);
+    if (why != NULL)
+        policy_reader_error(r, n, "expected the address of a host, found %s, %s",
+                            ip_prefix_format(&p, text), why);
+    else
+        *(struct ip_prefix *)out = p;
+}
+
+void policy_addr_network(struct policy_reader *r, const struct policy_type *type,
+                         const struct policy_node *n, void *out)
+{
+    struct ip_prefix p, network;
+    char found[IP_TEXT_MAX], meant[IP_TEXT_MAX];
+
+    if (!accepted(r, type, n, ip_prefix_parse(n->text, &p) == 0))
+        return;
+    network = ip_prefix_network(&p);
+    if (ip_equal(&network.addr, &p.addr))
+        *(struct ip_prefix *)out = p;
+    else
+        policy_reader_error(r, n, "%s has bits set beyond its length, did you mean %s?",
+                            ip_prefix_format(&p, found), ip_prefix_format(&network, meant));
+}
+
+void policy_addr_default(struct policy_reader *r, const struct policy_type *type,
+                         const struct policy_node *n, void *out)
+{
+    if (strcmp(n->text, "default") == 0)
+        *(struct ip_prefix *)out = (struct ip_prefix){ip_from_v4(0), 96};
+    else
+        policy_addr_network(r, type, n, out);
+}
+
+static void read_endpoint(struct policy_reader *r, const struct policy_type *type,
+                          const struct policy_node *n, struct ip_endpoint *out)
+{
+    struct ip_endpoint e;
+
+    if (accepted(r, type, n, ip_endpoint_parse(n->text, &e) == 0) && usable(r, n, &e.addr))
+        *out = e;
+}
+
+void policy_addr_bind(struct policy_reader *r, const struct policy_type *type,
+                      const struct policy_node *n, void *out)
+{
+    struct ip_endpoint e;
+
+    if (ip_endpoint_parse(n->text, &e) == 0 && ip_is_v4(&e.addr) && ip_is_unspecified(&e.addr))
+        policy_reader_error(r, n,
+                            "expected one of the interfaces' addresses, found 0.0.0.0: a "
+                            "listener has one address");
+    else
+        read_endpoint(r, type, n, out);
+}
+
+void policy_addr_server(struct policy_reader *r, const struct policy_type *type,
+                        const struct policy_node *n, void *out)
+{
+    struct policy_server *server = out;
+
+    read_endpoint(r, type, n, &server->endpoint);
+}

@@ -1,0 +1,299 @@
+/*
+ * Values that could not be read are zero (policy_schema.c): addresses then have no family, since
+ * IPv4 ones are kept IPv4-mapped, and strings are NULL. Both are skipped here.
+ */
+#include "policy/policy_check.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "policy/policy_scalar.h"
+
+static bool known(const struct ip_addr *a)
+{
+    return a->q[0] != 0 || a->q[1] != 0;
+}
+
+/* The node of an entry of a section or list, or of a key in it where that was written. */
+static const struct policy_node *node_of(const struct policy_reader *r, const char *section,
+                                         unsigned index, const char *key)
+{
+    const struct policy_node *entry = policy_node_at(policy_node_get(r->root, section), index);
+    const struct policy_node *value = key != NULL ? policy_node_get(entry, key) : NULL;
+
+    return value != NULL ? value : entry;
+}
+
+/* ---- interfaces ---- */
+
+/* Kernel interfaces have one name space, whatever they are used through. */
+static bool same_device(const struct policy_interface *a, const struct policy_interface *b)
+{
+    bool a_netdev = a->device_kind != POLICY_DEVICE_PCI && a->device_kind != POLICY_DEVICE_VDEV;
+    bool b_netdev = b->device_kind != POLICY_DEVICE_PCI && b->device_kind != POLICY_DEVICE_VDEV;
+    size_t len;
+
+    if (a->device == NULL || b->device == NULL)
+        return false;
+    if (a_netdev || b_netdev)
+        return a_netdev && b_netdev && strcmp(a->device, b->device) == 0;
+    if (a->device_kind != b->device_kind)
+        return false;
+    /* A vdev's name ends at the first comma and must be unique in the process. */
+    len = strcspn(a->device, ",");
+    return len == strcspn(b->device, ",") && strncmp(a->device, b->device, len) == 0;
+}
+
+static bool overlap(const struct ip_prefix *a, const struct ip_prefix *b)
+{
+    return known(&a->addr) && known(&b->addr) &&
+           (ip_in_prefix(&a->addr, b) || ip_in_prefix(&b->addr, a));
+}
+
+static void check_overlap(struct policy_reader *r, unsigned index, unsigned addr_index,
+                          const struct policy_interface *former)
+{
+    const struct policy_interface *in = &r->snapshot->policy.interfaces[index];
+    const struct ip_prefix *addr = &in->addrs[addr_index];
+    char text[IP_TEXT_MAX];
+
+    for (unsigned i = 0; i < former->addr_count; i++) {
+        bool same = ip_equal(&addr->addr, &former->addrs[i].addr);
+
+        if (!overlap(addr, &former->addrs[i]) || (former == in && (i >= addr_index || !same)))
+            continue;
+        policy_reader_error(
+            r, policy_node_at(node_of(r, "interfaces", index, "addresses"), addr_index),
+            same ? "the address is that of interface \"%s\" (line %u) already: %s"
+                 : "the network overlaps that of interface \"%s\" (line %u): %s",
+            former->name, former->mark.line, ip_prefix_format(&former->addrs[i], text));
+        return;
+    }
+}
+
+static void check_interface(struct policy_reader *r, unsigned index)
+{
+    const struct policy_interface *interfaces = r->snapshot->policy.interfaces;
+
+    for (unsigned former = 0; former < index; former++)
+        if (same_device(&interfaces[index], &interfaces[former]))
+            policy_reader_error(r, node_of(r, "interfaces", index, "device"),
+                                "the device is that of interface \"%s\" (line %u) already",
+                                interfaces[former].name, interfaces[former].mark.line);
+    for (unsigned i = 0; i < interfaces[index].addr_count; i++)
+        for (unsigned former = 0; former <= index; former++)
+            check_overlap(r, index, i, &interfaces[former]);
+}
+
+/* ---- what is reached how ---- */
+
+/* Is every address of every interface known? Otherwise one cannot say that something is not
+ * reached. */
+static bool complete(const struct policy *p)
+{
+    for (unsigned i = 0; i < p->interface_count; i++) {
+        if (p->interfaces[i].addr_count == 0)
+            return false;
+        for (unsigned j = 0; j < p->interfaces[i].addr_count; j++)
+            if (!known(&p->interfaces[i].addrs[j].addr))
+                return false;
+    }
+    return p->interface_count > 0;
+}
+
+/* The interface's network that holds the address; *own: it is the interface's own address. */
+static const struct ip_prefix *connected(const struct policy *p, const struct ip_addr *addr,
+                                         const struct policy_interface **own)
+{
+    const struct ip_prefix *found = NULL;
+
+    *own = NULL;
+    for (unsigned i = 0; i < p->interface_count; i++) {
+        for (unsigned j = 0; j < p->interfaces[i].addr_count; j++) {
+            const struct ip_prefix *prefix = &p->interfaces[i].addrs[j];
+
+            if (!ip_in_prefix(addr, prefix))
+                continue;
+            found = prefix;
+            if (ip_equal(addr, &prefix->addr)) {
+                *own = &p->interfaces[i];
+                return found;
+            }
+        }
+    }
+    return found;
+}
+
+static bool routed(const struct policy *p, const struct ip_addr *addr)
+{
+    for (unsigned i = 0; i < p->route_count; i++)
+        if (known(&p->routes[i].to.addr) && ip_in_prefix(addr, &p->routes[i].to))
+            return true;
+    return false;
+}
+
+static void check_gateway(struct policy_reader *r, unsigned index)
+{
+    const struct ip_addr *via = &r->snapshot->policy.routes[index].via;
+    const struct policy_node *at = node_of(r, "routes", index, "via");
+    const struct policy_interface *own;
+    const struct ip_prefix *network = connected(&r->snapshot->policy, via, &own);
+    char text[IP_TEXT_MAX];
+    const char *special;
+
+    if (network == NULL) {
+        policy_reader_error(r, at, "no interface has a network that holds the gateway %s",
+                            ip_format(via, text));
+        return;
+    }
+    special = policy_addr_special_in(via, network);
+    if (own != NULL)
+        policy_reader_error(r, at, "the gateway is interface \"%s\" itself", own->name);
+    else if (special != NULL)
+        policy_reader_error(r, at, "expected the address of a host, found %s", special);
+}
+
+static void check_route(struct policy_reader *r, unsigned index)
+{
+    const struct policy_route *routes = r->snapshot->policy.routes;
+    const struct policy_route *route = &routes[index];
+
+    if (known(&route->via) && complete(&r->snapshot->policy))
+        check_gateway(r, index);
+    for (unsigned i = 0; i < index && known(&route->to.addr); i++) {
+        if (routes[i].to.len != route->to.len || !ip_equal(&routes[i].to.addr, &route->to.addr))
+            continue;
+        policy_reader_error(r, node_of(r, "routes", index, "to"),
+                            "there is a route to this destination already, in line %u",
+                            routes[i].mark.line);
+        break;
+    }
+}
+
+static void check_server(struct policy_reader *r, const struct policy_node *at,
+                         const struct ip_addr *addr)
+{
+    const struct policy *p = &r->snapshot->policy;
+    const struct policy_interface *own;
+    const struct ip_prefix *network = connected(p, addr, &own);
+    const char *special = network != NULL ? policy_addr_special_in(addr, network) : NULL;
+    char text[IP_TEXT_MAX];
+
+    if (own != NULL)
+        policy_reader_error(r, at, "%s is the address of interface \"%s\": connections would loop",
+                            ip_format(addr, text), own->name);
+    else if (special != NULL)
+        policy_reader_error(r, at, "expected the address of a host, found %s, %s",
+                            ip_format(addr, text), special);
+    else if (network == NULL && !routed(p, addr))
+        policy_reader_error(r, at, "no interface and no route reaches %s", ip_format(addr, text));
+}
+
+static void check_backend(struct policy_reader *r, unsigned index)
+{
+    const struct policy_backend *backend = &r->snapshot->policy.backends[index];
+    const struct policy_node *servers = node_of(r, "backends", index, "servers");
+
+    for (unsigned i = 0; i < backend->server_count; i++)
+        if (known(&backend->servers[i].endpoint.addr))
+            check_server(r, policy_node_at(servers, i), &backend->servers[i].endpoint.addr);
+}
+
+/* ---- listeners ---- */
+
+static void check_bind(struct policy_reader *r, unsigned index)
+{
+    const struct policy *p = &r->snapshot->policy;
+    const struct ip_addr *addr = &p->listeners[index].bind.addr;
+    const struct policy_interface *own;
+    char found[IP_TEXT_MAX], have[256];
+    size_t len = 0;
+
+    connected(p, addr, &own);
+    if (own != NULL)
+        return;
+    for (unsigned i = 0; i < p->interface_count; i++) {
+        for (unsigned j = 0; j < p->interfaces[i].addr_count && len < sizeof have; j++) {
+            char text[IP_TEXT_MAX];
+
+            len += (size_t)snprintf(have + len, sizeof have - len, "%s%s", len > 0 ? ", " : "",
+                                    ip_format(&p->interfaces[i].addrs[j].addr, text));
+        }
+    }
+    policy_reader_error(r, node_of(r, "listeners", index, "bind"),
+                        "no interface has the address %s, expected one of: %s",
+                        ip_format(addr, found), have);
+}
+
+/* Finds equal endpoints by their text, which is canonical. */
+static void check_binds(struct policy_reader *r)
+{
+    const struct policy *p = &r->snapshot->policy;
+    struct policy_table seen = {0};
+
+    if (policy_table_init(&seen, &r->nodes, p->listener_count) < 0) {
+        r->no_memory = true;
+        return;
+    }
+    for (unsigned i = 0; i < p->listener_count; i++) {
+        struct policy_listener *listener = &p->listeners[i], *former;
+        const struct policy_node *at = node_of(r, "listeners", i, "bind");
+
+        if (!known(&listener->bind.addr))
+            continue;
+        if (complete(p))
+            check_bind(r, i);
+        former = policy_table_add(&seen, at->text, listener);
+        if (former != NULL)
+            policy_reader_error(r, at, "the listener \"%s\" (line %u) has this address and port",
+                                former->name, former->mark.line);
+    }
+}
+
+void policy_check_network(struct policy_reader *r)
+{
+    const struct policy *p = &r->snapshot->policy;
+
+    for (unsigned i = 0; i < p->interface_count; i++)
+        check_interface(r, i);
+    for (unsigned i = 0; i < p->route_count; i++)
+        check_route(r, i);
+    for (unsigned i = 0; i < p->backend_count && complete(p); i++)
+        check_backend(r, i);
+    check_binds(r);
+}
+
+/* ---- what nothing uses ---- */
+
+static bool certificate_used(const struct policy *p, const struct policy_certificate *certificate)
+{
+    for (unsigned i = 0; i < p->listener_count; i++) {
+        const struct policy_tls *tls = p->listeners[i].tls;
+
+        for (unsigned j = 0; tls != NULL && j < tls->certificate_count; j++)
+            if (tls->certificates[j] == certificate)
+                return true;
+    }
+    return false;
+}
+
+static bool backend_used(const struct policy *p, const struct policy_backend *backend)
+{
+    for (unsigned i = 0; i < p->rule_count; i++)
+        if (p->rules[i].backend == backend)
+            return true;
+    return false;
+}
+
+void policy_check_unused(struct policy_reader *r)
+{
+    const struct policy *p = &r->snapshot->policy;
+
+    for (unsigned i = 0; i < p->certificate_count; i++)
+        if (!certificate_used(p, &p->certificates[i]))
+            policy_reader_warn(r, node_of(r, "certificates", i, NULL),
+                               "no listener uses this certificate");
+    for (unsigned i = 0; i < p->backend_count; i++)
+        if (!backend_used(p, &p->backends[i]))
+            policy_reader_warn(r, node_of(r, "backends", i, NULL), "no rule uses this backend");
+}

@@ -1,0 +1,120 @@
+/* Names that the file gives to its own parts, and names of servers that clients ask for. */
+#include <ctype.h>
+#include <string.h>
+
+#include "base/ip.h"
+#include "policy/policy_scalar.h"
+
+#define NAME_MAX_LEN  64  /* of an interface, certificate, backend or listener */
+#define SNI_MAX_LEN   253 /* of a host name as text (RFC 1035, 2.3.4) */
+#define LABEL_MAX_LEN 63
+
+void policy_scalar_check_name(struct policy_reader *r, const struct policy_node *key)
+{
+    const char *name = key->text;
+    size_t len = strlen(name);
+    bool good = len > 0 && len <= NAME_MAX_LEN && isalnum((unsigned char)name[0]);
+
+    for (size_t i = 0; good && i < len; i++)
+        good = isalnum((unsigned char)name[i]) || strchr("-_.", name[i]) != NULL;
+    if (!good)
+        policy_reader_error(r, key,
+                            "expected a name of at most %d letters, digits, '-', '_' and '.' that "
+                            "begins with a letter or digit",
+                            NAME_MAX_LEN);
+}
+
+static const char *section_key(enum policy_section section)
+{
+    static const char *const keys[POLICY_SECTION_COUNT] = {
+        [POLICY_SECTION_CERTIFICATES] = "certificates",
+        [POLICY_SECTION_BACKENDS] = "backends",
+        [POLICY_SECTION_LISTENERS] = "listeners",
+    };
+
+    return keys[section];
+}
+
+void policy_name_reference(struct policy_reader *r, const struct policy_type *type,
+                           const struct policy_node *n, void *out)
+{
+    void *entry = policy_table_find(&r->names[type->section], n->text);
+    const struct policy_node *section = policy_node_get(r->root, section_key(type->section));
+    struct policy_suggest suggest = {.text = n->text};
+    char found[POLICY_QUOTE_MAX], hint[POLICY_HINT_MAX];
+
+    if (entry != NULL) {
+        *(const void **)out = entry;
+        return;
+    }
+    /* A report that is full needs no suggestions, and a hostile file could ask for many. */
+    if (section != NULL && r->report->count < POLICY_REPORT_MAX)
+        for (const struct policy_node *c = section->first; c != NULL; c = c->next)
+            if (c->key != NULL)
+                policy_suggest_offer(&suggest, c->key->text);
+    policy_reader_error(r, n, "expected %s, found %s%s", type->expected,
+                        policy_node_describe(n, found), policy_reader_hint(&suggest, hint));
+}
+
+/* ---- server names ---- */
+
+/* What is wrong with the labels of a host name, or NULL. Underscores occur in practice. */
+static const char *label_fault(const char *name)
+{
+    size_t label = 0;
+
+    for (const char *c = name;; c++) {
+        if (*c == '.' || *c == '\0') {
+            if (label == 0)
+                return "it has an empty label";
+            if (label > LABEL_MAX_LEN)
+                return "a label has more than 63 characters";
+            if (*c == '\0')
+                return NULL;
+            label = 0;
+            continue;
+        }
+        if ((unsigned char)*c >= 0x80)
+            return "international names are written in their ASCII form (xn--…)";
+        if (*c == '*')
+            return "\"*\" may only be the whole first label, as in *.example.com";
+        if (!isalnum((unsigned char)*c) && *c != '-' && *c != '_')
+            return "it has characters that no host name has";
+        label++;
+    }
+}
+
+static const char *sni_fault(const char *name)
+{
+    struct ip_addr addr;
+
+    if (strcmp(name, "*") == 0)
+        return "leave the key out to match any name";
+    if (strlen(name) > SNI_MAX_LEN)
+        return "it is longer than 253 characters";
+    if (ip_parse(name, &addr) == 0)
+        return "clients ask for names, never for addresses (RFC 6066, 3)";
+    return label_fault(strncmp(name, "*.", 2) == 0 ? name + 2 : name);
+}
+
+void policy_name_sni(struct policy_reader *r, const struct policy_type *type,
+                     const struct policy_node *n, void *out)
+{
+    size_t len = strlen(n->text);
+    char found[POLICY_QUOTE_MAX];
+    const char *fault;
+    char *name = policy_reader_text(r, n->text);
+
+    if (name == NULL)
+        return;
+    if (len > 1 && name[len - 1] == '.')
+        name[len - 1] = '\0';
+    for (char *c = name; *c != '\0'; c++)
+        *c = (char)tolower((unsigned char)*c);
+    fault = sni_fault(name);
+    if (fault != NULL)
+        policy_reader_error(r, n, "expected %s, found %s: %s", type->expected,
+                            policy_node_describe(n, found), fault);
+    else
+        *(const char **)out = name;
+}

@@ -1,0 +1,106 @@
+/*
+ * What a reload cannot change is what the workers were built from: their CPUs, their memory, the
+ * ports and the stacks' interfaces and routes.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "policy/policy.h"
+
+#define RESTART "cannot be changed while running: restart to apply it"
+
+static void refuse(struct policy_report *report, const struct policy *to, struct policy_mark at,
+                   const char *key, const char *name)
+{
+    char path[128];
+
+    snprintf(path, sizeof path, "%s%s%s", key, name[0] != '\0' ? "." : "", name);
+    policy_report_add(report, false, to->path, at.line, at.column, path, RESTART);
+}
+
+static bool same_interface(const struct policy_interface *a, const struct policy_interface *b)
+{
+    if (strcmp(a->name, b->name) != 0 || a->device_kind != b->device_kind ||
+        strcmp(a->device, b->device) != 0 || a->mtu != b->mtu || a->addr_count != b->addr_count)
+        return false;
+    for (unsigned i = 0; i < a->addr_count; i++)
+        if (a->addrs[i].len != b->addrs[i].len || !ip_equal(&a->addrs[i].addr, &b->addrs[i].addr))
+            return false;
+    return true;
+}
+
+static bool has_interface(const struct policy *p, const struct policy_interface *wanted)
+{
+    for (unsigned i = 0; i < p->interface_count; i++)
+        if (same_interface(&p->interfaces[i], wanted))
+            return true;
+    return false;
+}
+
+static bool has_interface_name(const struct policy *p, const char *name)
+{
+    for (unsigned i = 0; i < p->interface_count; i++)
+        if (strcmp(p->interfaces[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+static void compare_interfaces(const struct policy *from, const struct policy *to,
+                               struct policy_report *report)
+{
+    for (unsigned i = 0; i < to->interface_count; i++)
+        if (!has_interface(from, &to->interfaces[i]))
+            refuse(report, to, to->interfaces[i].mark, "interfaces", to->interfaces[i].name);
+    for (unsigned i = 0; i < from->interface_count; i++)
+        if (!has_interface_name(to, from->interfaces[i].name))
+            refuse(report, to, (struct policy_mark){0}, "interfaces", from->interfaces[i].name);
+}
+
+static bool has_route(const struct policy *p, const struct policy_route *wanted)
+{
+    for (unsigned i = 0; i < p->route_count; i++)
+        if (p->routes[i].to.len == wanted->to.len &&
+            ip_equal(&p->routes[i].to.addr, &wanted->to.addr) &&
+            ip_equal(&p->routes[i].via, &wanted->via))
+            return true;
+    return false;
+}
+
+static void compare_routes(const struct policy *from, const struct policy *to,
+                           struct policy_report *report)
+{
+    unsigned errors = report->errors;
+
+    for (unsigned i = 0; i < to->route_count; i++)
+        if (!has_route(from, &to->routes[i]))
+            refuse(report, to, to->routes[i].mark, "routes", "");
+    /* Routes cannot be given twice, so fewer of them means that one is gone. */
+    if (report->errors == errors && to->route_count < from->route_count)
+        refuse(report, to, (struct policy_mark){0}, "routes", "");
+}
+
+static bool same_workers(const struct policy *a, const struct policy *b)
+{
+    return a->worker_count == b->worker_count &&
+           (a->worker_count == 0 ||
+            memcmp(a->workers, b->workers, a->worker_count * sizeof *a->workers) == 0);
+}
+
+int policy_reloadable(const struct policy *from, const struct policy *to,
+                      struct policy_report *report)
+{
+    const struct policy_mark whole = {0};
+    unsigned errors = report->errors;
+
+    if (!same_workers(from, to))
+        refuse(report, to, whole, "workers", "");
+    if (from->hugepages != to->hugepages)
+        refuse(report, to, whole, "hugepages", "");
+    compare_interfaces(from, to, report);
+    compare_routes(from, to, report);
+    if (from->limits.connections != to->limits.connections)
+        refuse(report, to, whole, "limits", "connections");
+    if (from->limits.buffer_memory != to->limits.buffer_memory)
+        refuse(report, to, whole, "limits", "buffer-memory");
+    return report->errors > errors ? -1 : 0;
+}
