@@ -168,7 +168,7 @@ clock_ns flow_progress(struct flow *f, clock_ns now)
         f->tls = NULL;
         return CLOCK_NEVER;
     }
-    if (f->shut && stream_eof(f)) {
+    if (f->shut && stream_eof(f) && (f->tls == NULL || flow_tls_flushed(f->tls))) {
         flow_end(f, SOCK_OK);
         return CLOCK_NEVER;
     }

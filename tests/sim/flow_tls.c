@@ -146,3 +146,8 @@ bool flow_tls_eof(const struct flow_tls *t)
 {
     return t->closed;
 }
+
+bool flow_tls_flushed(const struct flow_tls *t)
+{
+    return t->fin_sent;
+}
