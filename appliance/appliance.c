@@ -161,6 +161,7 @@ static void appliance_stop(struct appliance *a)
 {
     workers_stop(&a->workers);
     ports_close(&a->ports);
+    workers_free(&a->workers);
     if (a->env)
         io_env_fini();
     secrets_wipe(&a->secrets);

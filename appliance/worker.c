@@ -36,26 +36,33 @@ static unsigned worker_receive(struct worker *w, clock_ns now)
     return total;
 }
 
+/* Returns how many frames the devices took. A device that takes none, as when its link is down, is
+ * no reason to stay awake. */
 static uint32_t worker_transmit(struct worker *w)
 {
-    uint32_t waiting = 0;
+    uint32_t sent = 0;
 
-    for (unsigned i = 0; i < w->config.ports->count; i++)
-        waiting += scheduler_flush(w->port[i].scheduler);
-    return waiting;
+    for (unsigned i = 0; i < w->config.ports->count; i++) {
+        struct scheduler *s = w->port[i].scheduler;
+        uint32_t waiting = scheduler_waiting(s);
+
+        if (waiting > 0)
+            sent += waiting - scheduler_flush(s);
+    }
+    return sent;
 }
 
-/* Returns whether packets came or wait for a device. */
+/* Returns whether packets came or went. */
 static bool worker_round(struct worker *w, clock_ns now)
 {
     unsigned received = worker_receive(w, now);
-    uint32_t waiting;
+    uint32_t sent;
 
     proxy_run(w->proxy, now);
     stack_flush(w->stack, now);
-    waiting = worker_transmit(w);
+    sent = worker_transmit(w);
     COUNTER_INC(w->counters.worker_rounds);
-    return received > 0 || waiting > 0;
+    return received > 0 || sent > 0;
 }
 
 static void worker_sleep(clock_ns duration)

@@ -9,6 +9,7 @@
 #define APPLIANCE_WORKER_H
 
 #include <pthread.h>
+#include <stdalign.h>
 #include <stdatomic.h>
 
 #include "appliance/mailbox.h"
@@ -25,9 +26,9 @@
 #include "stack/stack.h"
 #include "tls/tls.h"
 
-#define WORKER_COUNTERS(X)                                                \
-    X(worker_rounds, "rounds of the loop")                                \
-    X(worker_busy_rounds, "rounds in which packets came or waited to go") \
+#define WORKER_COUNTERS(X)                                        \
+    X(worker_rounds, "rounds of the loop")                        \
+    X(worker_busy_rounds, "rounds in which packets came or went") \
     X(worker_sleeps, "times the worker slept for want of work")
 
 COUNTER_STRUCT(worker_counters, WORKER_COUNTERS);
@@ -51,8 +52,9 @@ struct worker_port {
     struct scheduler *scheduler;
 };
 
+/* Aligned so that two workers' counters never share a cache line. */
 struct worker {
-    struct worker_config config;
+    alignas(64) struct worker_config config;
     char name[16]; /* "worker 0" */
     pthread_t thread;
 

@@ -183,7 +183,6 @@ void worker_teardown(struct worker *w)
         firewall_destroy(w->firewall);
     if (w->tls != NULL)
         tls_worker_destroy(w->tls);
-    rte_mempool_free(w->data_pool);
     if (w->entered)
         io_worker_leave();
 }

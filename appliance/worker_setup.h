@@ -7,7 +7,8 @@
 /* Builds everything, or nothing. */
 int worker_setup(struct worker *w, struct error *e);
 
-/* Takes down what is there, in reverse order. */
+/* Takes down what is there, in reverse order; all but the data pool, whose mbufs the devices may
+ * still refer to. */
 void worker_teardown(struct worker *w);
 
 #endif

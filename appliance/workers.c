@@ -1,5 +1,7 @@
 #include "appliance/workers.h"
 
+#include <rte_mempool.h>
+#include <stdalign.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,7 +23,7 @@ static int launch_all(struct workers *ws, const struct cpus *cpus,
         own.worker_count = cpus->count;
         if (worker_launch(&ws->worker[i], &own, e) < 0)
             return -1;
-        ws->count++;
+        ws->count = ++ws->running;
     }
     return 0;
 }
@@ -31,8 +33,8 @@ int workers_start(struct workers *ws, const struct cpus *cpus, const struct work
 {
     int result;
 
-    ws->count = 0;
-    ws->worker = calloc(cpus->count, sizeof *ws->worker);
+    memset(ws, 0, sizeof *ws);
+    ws->worker = aligned_alloc(alignof(struct worker), cpus->count * sizeof *ws->worker);
     if (ws->worker == NULL)
         return error_set(e, "out of memory");
     result = launch_all(ws, cpus, config, e);
@@ -47,10 +49,17 @@ int workers_start(struct workers *ws, const struct cpus *cpus, const struct work
 
 void workers_stop(struct workers *ws)
 {
-    for (unsigned i = 0; i < ws->count; i++)
+    for (unsigned i = 0; i < ws->running; i++)
         worker_stop(&ws->worker[i]);
-    for (unsigned i = 0; i < ws->count; i++)
+    for (unsigned i = 0; i < ws->running; i++)
         worker_join(&ws->worker[i]);
+    ws->running = 0;
+}
+
+void workers_free(struct workers *ws)
+{
+    for (unsigned i = 0; i < ws->count; i++)
+        rte_mempool_free(ws->worker[i].data_pool);
     free(ws->worker);
     memset(ws, 0, sizeof *ws);
 }

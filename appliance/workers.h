@@ -6,17 +6,20 @@
 #include "appliance/worker.h"
 
 struct workers {
-    unsigned count;
+    unsigned count, running;
     struct worker *worker; /* array */
 };
 
-/* Starts one worker on each CPU and waits until all are built. On failure all are gone again.
- * `config` is what they have in common. */
+/* Starts one worker on each CPU and waits until all are built. On failure none is running. `config`
+ * is what they have in common. */
 int workers_start(struct workers *ws, const struct cpus *cpus, const struct worker_config *config,
                   struct error *e);
 
 /* Resets what is left of the sessions and ends the threads. */
 void workers_stop(struct workers *ws);
+
+/* Frees what devices may have held on to: after the ports are closed. */
+void workers_free(struct workers *ws);
 
 /* Sends a message to all, then waits for every answer. Returns 0, or -1 with the first error. */
 int workers_tell(struct workers *ws, const struct mailbox_message *message, struct error *e);
