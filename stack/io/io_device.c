@@ -41,7 +41,7 @@
 #define IO_XDP_RING        2048
 #define IO_XDP_COMPLETION  2048
 #define IO_XDP_RESERVE     256  /* XDP_PACKET_HEADROOM, taken from each buffer */
-#define IO_XDP_MAX_MTU     3498 /* what a UMEM chunk of one page leaves */
+#define IO_XDP_MAX_MTU     3434 /* with it an mbuf and its mempool header fit into one page */
 
 #define IO_PACKET_FRAMES   1024
 #define IO_PACKET_OVERHEAD 128 /* TPACKET2's header, sockaddr_ll, alignment, one VLAN tag */

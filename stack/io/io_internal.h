@@ -83,6 +83,17 @@ void io_socket_list(int family, struct io_sockets *out);
 void io_socket_subtract(struct io_sockets *now, const struct io_sockets *before);
 void io_socket_intersect(struct io_sockets *now, const struct io_sockets *of);
 
+/* ---- io_xsk.c: why AF_XDP failed ---- */
+
+enum io_xsk_verdict {
+    IO_XSK_POSSIBLE,   /* sockets work here: the cause lies in the XDP program */
+    IO_XSK_IMPOSSIBLE, /* the error says what is missing */
+    IO_XSK_TAKEN       /* the queue is another's; so would its frames be under AF_PACKET */
+};
+
+/* `bytes`: of memory that it should be able to lock. */
+enum io_xsk_verdict io_xsk_probe(const char *netdev, unsigned queue, size_t bytes, struct error *e);
+
 /* ---- io_pool.c ---- */
 
 /* What the sizes of a port's pools follow from. */

@@ -303,15 +303,28 @@ static struct io_port *io_port_attempt(const struct io_port_config *config, stru
     return NULL;
 }
 
+/* Another program that receives through AF_XDP takes every frame before AF_PACKET sees it. */
+static bool io_port_leave_xdp(const struct io_port_config *config, struct error *why)
+{
+    struct error cause = {.set = false};
+    enum io_xsk_verdict verdict = io_xsk_probe(config->device, 0, io_port_memory(config), &cause);
+
+    if (verdict != IO_XSK_POSSIBLE)
+        *why = cause;
+    if (verdict == IO_XSK_TAKEN)
+        return false;
+    log_warn(IO_AREA, "%s: no AF_XDP on %s, using the slower AF_PACKET: %s", config->name,
+             config->device, why->text);
+    return true;
+}
+
 /* After a failure: is there a lesser way? Says so if the user should know. */
 static bool io_port_fall_back(const struct io_port_config *config, struct io_port_try *how,
-                              const struct error *why)
+                              struct error *why)
 {
     if (how->xdp) {
-        log_warn(IO_AREA, "%s: no AF_XDP on %s, using the slower AF_PACKET: %s", config->name,
-                 config->device, why->text);
         how->xdp = false;
-        return true;
+        return io_port_leave_xdp(config, why);
     }
     if (how->hw_rss) {
         log_info(IO_AREA, "%s: flows are spread by software: %s", config->name, why->text);

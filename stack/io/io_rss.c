@@ -55,7 +55,7 @@ bool io_rss_capable(const struct rte_eth_dev_info *info, unsigned workers, unsig
     return workers > 1 && queues == workers && info->hash_key_size >= IO_RSS_KEY_LEN &&
            info->hash_key_size <= IO_RSS_KEY_MAX && info->reta_size >= IO_RSS_BUCKETS &&
            info->reta_size <= RTE_ETH_RSS_RETA_SIZE_512 && info->reta_size % IO_RSS_BUCKETS == 0 &&
-           (info->flow_type_rss_offloads & RTE_ETH_RSS_NONFRAG_IPV4_TCP) != 0;
+           (info->flow_type_rss_offloads & IO_RSS_TYPES) == IO_RSS_TYPES;
 }
 
 void io_rss_conf(const struct rte_eth_dev_info *info, const uint8_t key[IO_RSS_KEY_LEN],
@@ -80,7 +80,7 @@ static int io_rss_check_key(uint16_t ethdev, const uint8_t key[IO_RSS_KEY_LEN], 
         return error_set(e, "its RSS key cannot be read back: %s", rte_strerror(-err));
     if (memcmp(read, key, IO_RSS_KEY_LEN) != 0)
         return error_set(e, "it does not take our RSS key");
-    if ((conf.rss_hf & RTE_ETH_RSS_NONFRAG_IPV4_TCP) == 0)
+    if ((conf.rss_hf & IO_RSS_TYPES) != IO_RSS_TYPES)
         return error_set(e, "it does not hash TCP ports");
     return 0;
 }
