@@ -1,5 +1,5 @@
 /* A real second thread plays the worker. */
-#include "tests/unit/appliance/unit.h"
+#include "tests/unit/support/test_unit.h"
 
 #include <pthread.h>
 #include <sched.h>

@@ -1,4 +1,4 @@
-#include "tests/unit/appliance/unit.h"
+#include "tests/unit/support/test_unit.h"
 
 #include "appliance/memory.h"
 

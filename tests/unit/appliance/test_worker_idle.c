@@ -1,5 +1,5 @@
 /* On virtual time: each round costs a microsecond, a sleep takes as long as it was asked for. */
-#include "tests/unit/appliance/unit.h"
+#include "tests/unit/support/test_unit.h"
 
 #include "appliance/worker_idle.h"
 

@@ -1,4 +1,4 @@
-#include "tests/unit/base/unit.h"
+#include "tests/unit/support/test_unit.h"
 
 #include <string.h>
 

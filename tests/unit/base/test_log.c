@@ -1,5 +1,5 @@
 /* Lines are caught by putting a pipe in the place of standard error. */
-#include "tests/unit/base/unit.h"
+#include "tests/unit/support/test_unit.h"
 
 #include <stdlib.h>
 #include <string.h>

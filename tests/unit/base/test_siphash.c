@@ -2,7 +2,7 @@
  * SipHash-1-3 of the messages 00, 00 01, ... under the key 00 01 ... 0f. The expected bytes were
  * made by an independent implementation: openssl mac -macopt c-rounds:1 -macopt d-rounds:3 SIPHASH.
  */
-#include "tests/unit/base/unit.h"
+#include "tests/unit/support/test_unit.h"
 
 #include <string.h>
 

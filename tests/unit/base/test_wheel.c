@@ -3,7 +3,7 @@
  * every step. Random arming, moving, cancelling and advancing by anything from less than a tick to
  * more than a turn of the top level; callbacks that arm and cancel.
  */
-#include "tests/unit/base/unit.h"
+#include "tests/unit/support/test_unit.h"
 
 #include <stdio.h>
 #include <string.h>
