@@ -66,6 +66,7 @@ void net_handler_set(struct net *n, uint8_t ip_protocol, net_handler *handler,
 /*
  * Takes a burst of parsed packets of one interface, after the ingress hook: answers ARP and ICMP
  * echo, passes the rest to its handlers, counts every drop and frees what nobody took.
+ * Packets for an address of another interface are dropped (strong end system, RFC 1122, 3.3.4.2).
  */
 void net_input(struct net *n, struct packet *packets, unsigned count, clock_ns now);
 
