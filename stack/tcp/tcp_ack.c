@@ -4,22 +4,6 @@
  */
 #include "stack/tcp/tcp_internal.h"
 
-/* RFC 6298, 3: never from a retransmitted segment, unless its timestamp tells which one it was. */
-static void sample_round_trip(struct tcp_conn *c, const struct packet *p)
-{
-    const struct tcp *t = c->sock.tcp;
-
-    if (c->timing && seq_le(c->timed_seq, p->tcp.ack)) {
-        c->timing = false;
-        tcp_rtt_sample(c, t->now - c->timed_at);
-    } else if (!c->timing && c->timestamps && p->tcp.has_timestamp) {
-        uint32_t ms = tcp_ts_now(c) - p->tcp.ts_echo;
-
-        if (ms < 60000) /* a broken echo must not freeze the connection */
-            tcp_rtt_sample(c, (clock_ns)ms * CLOCK_MS);
-    }
-}
-
 /* Frees what was acknowledged. Returns true when our FIN was. */
 static bool release_acked(struct tcp_conn *c, uint32_t ack)
 {
@@ -54,7 +38,7 @@ static void update_window(struct tcp_conn *c, const struct packet *p)
     if (!(seq_lt(c->snd_wl1, p->tcp.seq) ||
           (c->snd_wl1 == p->tcp.seq && seq_le(c->snd_wl2, p->tcp.ack))))
         return;
-    c->snd_wnd = (uint32_t)p->tcp.window << (c->scaling ? c->snd_wscale : 0);
+    c->snd_wnd = tcp_window_of(c, p);
     c->snd_wl1 = p->tcp.seq;
     c->snd_wl2 = p->tcp.ack;
     if (c->snd_wnd > c->max_snd_wnd)
@@ -65,15 +49,14 @@ static void update_window(struct tcp_conn *c, const struct packet *p)
 static bool is_duplicate(const struct tcp_conn *c, const struct packet *p)
 {
     return p->tcp.ack == c->snd_una && c->snd_una != c->snd_max && p->payload_length == 0 &&
-           (p->tcp.flags & (TCP_SYN | TCP_FIN)) == 0 &&
-           (uint32_t)p->tcp.window << (c->scaling ? c->snd_wscale : 0) == c->snd_wnd;
+           (p->tcp.flags & (TCP_SYN | TCP_FIN)) == 0 && tcp_window_of(c, p) == c->snd_wnd;
 }
 
 static void new_data_acked(struct tcp_conn *c, const struct packet *p, uint32_t acked)
 {
     struct tcp *t = c->sock.tcp;
 
-    sample_round_trip(c, p);
+    tcp_rtt_measure(c, p);
     c->snd_una = p->tcp.ack;
     if (seq_lt(c->snd_nxt, c->snd_una))
         c->snd_nxt = c->snd_una; /* after a timeout the peer had more than we thought */

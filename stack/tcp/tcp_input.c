@@ -46,8 +46,9 @@ void tcp_conn_established(struct tcp_conn *c, const struct packet *p)
 
     c->snd_una = p->tcp.ack;
     c->snd_nxt = c->snd_max = c->snd_una;
-    if (c->retries == 0)
-        tcp_rtt_sample(c, t->now - c->timed_at);
+    /* RFC 6298, 5.7: the RTO of a lost SYN says nothing, but that it was too short. */
+    if (!tcp_rtt_measure(c, p) && c->retries > 0)
+        c->rto = TCP_RTO_SYN_LOST;
     tcp_cc_init(c);
     c->retries = 0;
     c->timing = false;
@@ -81,7 +82,7 @@ static void syn_sent_stale(struct tcp_conn *c, const struct packet *p)
     struct tcp *t = c->sock.tcp;
 
     tcp_output_refuse(t, p);
-    if (c->retries == 0)
+    if (c->retries == 0 && c->deadline[TCP_TIMER_RETRANSMIT] > t->now + TCP_SYN_AGAIN)
         tcp_timer_set(c, TCP_TIMER_RETRANSMIT, t->now + TCP_SYN_AGAIN);
 }
 
@@ -302,7 +303,7 @@ static bool completes_handshake(struct tcp_conn *c, struct packet *p)
     tcp_conn_established(c, p);
     c->snd_wl1 = p->tcp.seq;
     c->snd_wl2 = p->tcp.ack;
-    c->snd_wnd = (uint32_t)p->tcp.window << (c->scaling ? c->snd_wscale : 0);
+    c->snd_wnd = tcp_window_of(c, p);
     if (c->snd_wnd > c->max_snd_wnd)
         c->max_snd_wnd = c->snd_wnd;
     return true;
@@ -346,11 +347,15 @@ static bool admit(struct tcp_conn *c, struct packet *p)
         reset_received(c, p);
         return false;
     }
-    if ((p->tcp.flags & TCP_SYN) != 0 &&
-        !(c->state == TCP_SYN_RECEIVED && c->active && (p->tcp.flags & TCP_ACK) != 0)) {
-        p->drop = drop_tcp_syn;
-        tcp_output_challenge(c);
-        return false;
+    if ((p->tcp.flags & TCP_SYN) != 0) {
+        if (c->state != TCP_SYN_RECEIVED || !c->active || (p->tcp.flags & TCP_ACK) == 0) {
+            p->drop = drop_tcp_syn;
+            tcp_output_challenge(c);
+            return false;
+        }
+        /* Simultaneous open. What a SYN carries is not taken here either: it comes again. */
+        p->payload_length = 0;
+        p->tcp.flags &= (uint8_t)~TCP_FIN;
     }
     if ((p->tcp.flags & TCP_ACK) == 0) {
         p->drop = drop_tcp_flags;

@@ -43,6 +43,7 @@ static inline uint32_t seq_max(uint32_t a, uint32_t b)
 #define TCP_QUICK_ACKS        16  /* segments acknowledged at once when a connection is young */
 #define TCP_DELAYED_ACK       (40 * CLOCK_MS)
 #define TCP_RTO_INITIAL       (1 * CLOCK_SEC) /* RFC 6298, 2.1 */
+#define TCP_RTO_SYN_LOST      (3 * CLOCK_SEC) /* RFC 6298, 5.7 */
 #define TCP_SYN_AGAIN         (10 * CLOCK_MS) /* after resetting the peer's older connection */
 #define TCP_RTO_MIN           (200 * CLOCK_MS)
 #define TCP_RTO_MAX           (60 * CLOCK_SEC)
@@ -109,8 +110,8 @@ enum tcp_timer_kind {
     TCP_TIMER_RETRANSMIT, /* retransmission; in TIME_WAIT its end */
     TCP_TIMER_PERSIST,
     TCP_TIMER_DELAYED_ACK,
-    TCP_TIMER_KEEPALIVE, /* keepalive; in SYN_SENT the connect timeout; orphaned in FIN_WAIT_2
-                            its end */
+    TCP_TIMER_KEEPALIVE, /* keepalive; of an active open the connect timeout; orphaned in
+                            FIN_WAIT_2 its end */
     TCP_TIMER_COUNT,
 };
 
@@ -351,7 +352,12 @@ void tcp_output_refuse(struct tcp *t, const struct packet *p);
 /* ---- tcp_rtt.c ---- */
 
 void tcp_rtt_sample(struct tcp_conn *c, clock_ns rtt);
-clock_ns tcp_rtt_backoff(const struct tcp_conn *c); /* the RTO after `retries` timeouts */
+
+/* Takes a sample from an acknowledgement of something new. Returns false when it gives none. */
+bool tcp_rtt_measure(struct tcp_conn *c, const struct packet *p);
+
+void tcp_rtt_backoff(struct tcp_conn *c);           /* a timeout: RFC 6298, 5.5 */
+clock_ns tcp_rtt_persist(const struct tcp_conn *c); /* the time to the next window probe */
 
 /* ---- tcp_cc.c: NewReno (RFC 5681, 6582); the place for others ---- */
 
@@ -399,7 +405,13 @@ static inline uint32_t tcp_ts_now(const struct tcp_conn *c)
     return (uint32_t)(c->sock.tcp->now / CLOCK_MS) + c->ts_offset;
 }
 
-/* The window that a SYN offers: never scaled (RFC 7323, 2.2). */
+/* The window that a segment of the peer offers: never scaled with a SYN (RFC 7323, 2.2). */
+static inline uint32_t tcp_window_of(const struct tcp_conn *c, const struct packet *p)
+{
+    return (uint32_t)p->tcp.window << ((p->tcp.flags & TCP_SYN) != 0 ? 0 : c->snd_wscale);
+}
+
+/* The window that our SYN offers. */
 static inline uint32_t tcp_syn_window(const struct tcp_conn *c)
 {
     return c->buffers.receive < 65535 ? c->buffers.receive : 65535;

@@ -56,18 +56,35 @@ struct sock *tcp_listen(struct tcp *t, const struct ip_endpoint *local, uint32_t
     return &l->sock;
 }
 
+/* The oldest half-open connection gives way. Returns false when there is none. */
+static bool half_open_evict(struct tcp_listener *l)
+{
+    struct tcp_conn *oldest = TAILQ_FIRST(&l->half_open);
+
+    if (oldest == NULL)
+        return false;
+    tcp_count(l->sock.tcp, tcp_syn_expired);
+    tcp_conn_end(oldest, SOCK_TIMED_OUT);
+    return true;
+}
+
 /* Makes room in the backlog. Returns false when it is full of connections to be accepted. */
 static bool backlog_room(struct tcp_listener *l)
 {
-    struct tcp *t = l->sock.tcp;
+    return l->half_open_count + l->accept_count < l->backlog || half_open_evict(l);
+}
 
-    if (l->half_open_count + l->accept_count < l->backlog)
-        return true;
-    if (TAILQ_EMPTY(&l->half_open))
-        return false;
-    tcp_count(t, tcp_syn_expired);
-    tcp_conn_end(TAILQ_FIRST(&l->half_open), SOCK_TIMED_OUT);
-    return true;
+/* A block for a SYN. A proxied connection needs a second one for the backend: an eighth is kept for
+ * those. A flood must not lock everybody out of a pool that is smaller than the backlog either. */
+static struct tcp_conn *half_open_create(struct tcp_listener *l)
+{
+    struct tcp *t = l->sock.tcp;
+    uint32_t reserve = t->conns.capacity / 8;
+    struct tcp_conn *c = tcp_conn_create(t, reserve);
+
+    if (c == NULL && half_open_evict(l))
+        c = tcp_conn_create(t, reserve);
+    return c;
 }
 
 void tcp_listener_segment(struct tcp_listener *l, struct packet *p, uint32_t iss_min)
@@ -77,13 +94,12 @@ void tcp_listener_segment(struct tcp_listener *l, struct packet *p, uint32_t iss
     struct net_path path;
     struct tcp_conn *c;
 
-    /* A proxied connection needs a second block for the backend: an eighth is kept for those. */
     if (!backlog_room(l)) {
         p->drop = drop_tcp_backlog;
         return;
     }
     if (t->held > t->held_max / 8 * 7 || net_path_find(t->net, &remote.addr, &path) < 0 ||
-        (c = tcp_conn_create(t, t->conns.capacity / 8)) == NULL) {
+        (c = half_open_create(l)) == NULL) {
         p->drop = drop_tcp_no_memory;
         return;
     }

@@ -316,7 +316,7 @@ static void note_sent(struct tcp_conn *c, uint32_t seq, uint32_t len, bool fin)
     }
     c->sent_at = t->now;
     if (!tcp_timer_running(c, TCP_TIMER_RETRANSMIT))
-        tcp_timer_set(c, TCP_TIMER_RETRANSMIT, t->now + tcp_rtt_backoff(c));
+        tcp_timer_set(c, TCP_TIMER_RETRANSMIT, t->now + c->rto);
     tcp_timer_stop(c, TCP_TIMER_PERSIST);
 }
 
@@ -367,11 +367,10 @@ static void start_persist(struct tcp_conn *c)
     struct tcp *t = c->sock.tcp;
     bool waiting =
         seq_lt(c->snd_nxt, tcp_send_end(c)) || (c->fin_queued && c->snd_nxt == tcp_send_end(c));
-    clock_ns rto = tcp_rtt_backoff(c);
 
     if (!waiting || c->snd_una != c->snd_max || tcp_timer_running(c, TCP_TIMER_PERSIST))
         return;
-    tcp_timer_set(c, TCP_TIMER_PERSIST, t->now + (rto > TCP_PERSIST_MIN ? rto : TCP_PERSIST_MIN));
+    tcp_timer_set(c, TCP_TIMER_PERSIST, t->now + tcp_rtt_persist(c));
 }
 
 static bool send_data(struct tcp_conn *c)
@@ -408,11 +407,12 @@ static void send_syn(struct tcp_conn *c)
         tcp_count(t, tcp_retransmissions);
         c->retransmissions++;
     }
+    c->timing = c->snd_max == c->iss; /* Karn */
+    c->timed_at = t->now;
+    c->timed_seq = c->iss + 1;
     c->snd_nxt = c->snd_max = c->iss + 1;
-    if (c->retries == 0 && !tcp_timer_running(c, TCP_TIMER_RETRANSMIT))
-        c->timed_at = t->now;
     if (!tcp_timer_running(c, TCP_TIMER_RETRANSMIT))
-        tcp_timer_set(c, TCP_TIMER_RETRANSMIT, t->now + tcp_rtt_backoff(c));
+        tcp_timer_set(c, TCP_TIMER_RETRANSMIT, t->now + c->rto);
 }
 
 static bool has_data_to_send(const struct tcp_conn *c)

@@ -22,11 +22,39 @@ void tcp_rtt_sample(struct tcp_conn *c, clock_ns rtt)
         c->rto = TCP_RTO_MAX;
 }
 
-clock_ns tcp_rtt_backoff(const struct tcp_conn *c)
+/* RFC 6298, 3 (Karn): never from a segment that was sent twice, unless its timestamp tells which
+ * one was answered. */
+bool tcp_rtt_measure(struct tcp_conn *c, const struct packet *p)
 {
-    clock_ns rto = c->rto;
+    const struct tcp *t = c->sock.tcp;
+    uint32_t ms;
 
-    for (unsigned i = 0; i < c->retries && rto < TCP_RTO_MAX; i++)
-        rto *= 2;
-    return rto < TCP_RTO_MAX ? rto : TCP_RTO_MAX;
+    if (c->timing && seq_le(c->timed_seq, p->tcp.ack)) {
+        c->timing = false;
+        tcp_rtt_sample(c, t->now - c->timed_at);
+        return true;
+    }
+    if (c->timing || !c->timestamps || !p->tcp.has_timestamp)
+        return false;
+    ms = tcp_ts_now(c) - p->tcp.ts_echo;
+    if (ms >= 60000) /* a broken echo must not freeze the connection */
+        return false;
+    tcp_rtt_sample(c, (clock_ns)ms * CLOCK_MS);
+    return true;
+}
+
+/* It stays so until the next sample: were it forgotten with the next acknowledgement, a round trip
+ * longer than the RTO would never be measured without timestamps. */
+void tcp_rtt_backoff(struct tcp_conn *c)
+{
+    c->rto = 2 * c->rto < TCP_RTO_MAX ? 2 * c->rto : TCP_RTO_MAX;
+}
+
+clock_ns tcp_rtt_persist(const struct tcp_conn *c)
+{
+    clock_ns gap = c->rto > TCP_PERSIST_MIN ? c->rto : TCP_PERSIST_MIN;
+
+    for (unsigned i = 0; i < c->retries && gap < TCP_RTO_MAX; i++)
+        gap *= 2;
+    return gap < TCP_RTO_MAX ? gap : TCP_RTO_MAX;
 }

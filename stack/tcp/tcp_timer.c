@@ -40,6 +40,7 @@ static bool retransmit_expired(struct tcp_conn *c)
         return false;
     }
     tcp_count(t, tcp_rto_expired);
+    tcp_rtt_backoff(c);
     if (c->retries < UINT8_MAX)
         c->retries++;
     c->timing = false;
@@ -50,7 +51,7 @@ static bool retransmit_expired(struct tcp_conn *c)
         c->resend_head = true;
         c->snd_nxt = c->snd_una; /* the rest follows as the windows allow */
     }
-    tcp_timer_set(c, TCP_TIMER_RETRANSMIT, t->now + tcp_rtt_backoff(c));
+    tcp_timer_set(c, TCP_TIMER_RETRANSMIT, t->now + c->rto);
     tcp_conn_output(c);
     return true;
 }
@@ -78,7 +79,7 @@ static bool keepalive_expired(struct tcp_conn *c)
 {
     struct tcp *t = c->sock.tcp;
 
-    if (c->state == TCP_SYN_SENT) {
+    if (c->state == TCP_SYN_SENT || c->state == TCP_SYN_RECEIVED) {
         tcp_count(t, tcp_connect_failed);
         tcp_conn_end(c, SOCK_TIMED_OUT);
         return false;
