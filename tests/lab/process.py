@@ -37,14 +37,18 @@ def run(*command, check=True, timeout=60, **options):
 
 
 def wait_until(condition, what, timeout=10.0, interval=0.02):
-    """Polls until condition() is true and returns its value; the deadline bounds a failure only."""
+    """Polls until condition() is true and returns its value; the deadline bounds a failure only.
+
+    `what` is a text, or a function that makes one when it is needed.
+    """
     deadline = time.monotonic() + timeout
     while True:
         value = condition()
         if value:
             return value
         if time.monotonic() > deadline:
-            raise LabError(f"waited {timeout:g} s in vain: {what}")
+            told = what() if callable(what) else what
+            raise LabError(f"waited {timeout:g} s in vain: {told}")
         time.sleep(interval)
 
 

@@ -4,6 +4,7 @@ import concurrent.futures
 import glob
 import importlib.util
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,8 +13,10 @@ import traceback
 
 from lab.network import remove_leftovers, require_root
 from lab.report import Report
-from lab.scenario import Scenario
+from lab.scenario import ALONE, HEAVY, LIGHT, Scenario
 from lab.topology import Lab
+
+_COUNTER_LINE = re.compile(r"^(worker \d+ .*|.*\bcounters: .*)\n", re.MULTILINE)
 
 TESTS = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
 TOP = os.path.dirname(TESTS)
@@ -52,6 +55,17 @@ def _interrupted(number, _frame):
     raise KeyboardInterrupt(f"signal {number}")
 
 
+def describe(sluice):
+    """After a failure: the daemon's log, and what it has counted."""
+    if sluice is None or sluice.process is None:
+        return
+    print("---- the daemon's log, without reports of counters")
+    print(_COUNTER_LINE.sub("", sluice.process.log())[-6000:])
+    if sluice.process.running():
+        counted = {name: value for name, value in sluice.counters().items() if value}
+        print("---- its counters now\n" + ", ".join(f"{n} {v}" for n, v in counted.items()))
+
+
 def run_one(name, binary, build):
     """In the child: runs one case; the exit status tells the result."""
     signal.signal(signal.SIGTERM, _interrupted)
@@ -62,8 +76,7 @@ def run_one(name, binary, build):
             try:
                 case.scenario.function(lab)
             except BaseException:
-                if lab.sluice is not None and lab.sluice.process is not None:
-                    print("---- the daemon's log\n" + lab.sluice.process.log()[-6000:])
+                describe(lab.sluice)
                 raise
     except BaseException:  # pylint: disable=broad-except
         traceback.print_exc(file=sys.stdout)
@@ -93,16 +106,16 @@ def run_case(case, binary, build):
 
 
 def run_all(report, build, binary=None, patterns=(), jobs=2):
-    """Runs the selected cases: those that can share the machine side by side, then the others."""
+    """Runs the selected cases, side by side as far as their loads allow."""
     binary = os.path.abspath(binary or binary_of(build))
     cases = [case for case in discover() if build in case.scenario.builds
              and (not patterns or any(pattern in case.name for pattern in patterns))]
     if not os.access(binary, os.X_OK):
         report.fail(f"scenarios [{build}]", f"{binary} is not there; build it first")
         return
-    for alone in (False, True):
-        group = [case for case in cases if case.scenario.alone == alone]
-        with concurrent.futures.ThreadPoolExecutor(1 if alone else jobs) as pool:
+    for load in (LIGHT, HEAVY, ALONE):
+        group = [case for case in cases if case.scenario.load == load]
+        with concurrent.futures.ThreadPoolExecutor(1 if load == ALONE else jobs) as pool:
             futures = {pool.submit(run_case, case, binary, build): case for case in group}
             for future in concurrent.futures.as_completed(futures):
                 passed, output, seconds = future.result()

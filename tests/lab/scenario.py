@@ -7,6 +7,10 @@ from lab.process import LabError
 
 RELEASE, SANITIZE = "release", "sanitize"
 
+# What may run side by side: light scenarios with each other, heavy ones (which fill the machine, and
+# wait long enough to share it) with each other, and nothing beside one that measures time.
+LIGHT, HEAVY, ALONE = "light", "heavy", "alone"
+
 
 @dataclasses.dataclass
 class Scenario:
@@ -14,7 +18,7 @@ class Scenario:
     function: typing.Callable
     builds: tuple
     workers: tuple     # CPU lists: the scenario runs once with each
-    alone: bool        # measures time or fills the machine: nothing else may run beside it
+    load: str          # LIGHT, HEAVY or ALONE
     timeout: float     # seconds after which the scenario counts as failed
 
     @property
@@ -23,10 +27,10 @@ class Scenario:
         return f"{module}.{self.function.__name__}"
 
 
-def scenario(builds=(RELEASE, SANITIZE), workers=((1,),), alone=False, timeout=60.0):
+def scenario(builds=(RELEASE, SANITIZE), workers=((1,),), load=LIGHT, timeout=60.0):
     """Marks a function of a test_*.py file as a scenario."""
     def mark(function):
-        function.scenario = Scenario(function, builds, workers, alone, timeout)
+        function.scenario = Scenario(function, builds, workers, load, timeout)
         return function
     return mark
 

@@ -36,10 +36,11 @@ def packet(segment=None, source=GHOST, destination=OUTSIDE, **fields):
 
 # Each counter with the IPv4 packets that it must count.
 BAD_PACKETS = {
-    "drop_truncated": [packet()[:19], packet()[:1], packet()[:20 + 19][:39]],
+    "drop_truncated": [packet()[:19], packet()[:1], packet(header_words=15)],
     "drop_ip_version": [packet(version=6), packet(version=0)],
-    "drop_ip_header": [packet(header_words=4), packet(header_words=15)],
-    "drop_ip_length": [packet(length=4000), packet(length=10), packet(length=65535)],
+    "drop_ip_header": [packet(header_words=4), packet(header_words=0)],
+    "drop_ip_length": [packet(length=4000), packet(length=10), packet(length=65535),
+                       packet()[:39]],
     "drop_ip_checksum": [packet(bad_checksum=True)],
     "drop_ip_fragment": [packet(fragment=MORE_FRAGMENTS), packet(fragment=5)],
     "drop_ip_martian": [packet(source=s, segment=syn(source=s))
@@ -69,7 +70,11 @@ BAD_PACKETS = {
 def counted(lab, before, name, count):
     def seen():
         return lab.sluice.counters()[name] - before[name] >= count
-    wait_until(seen, f"{name} to count {count}; drops: {lab.sluice.counters().drops()}", 5)
+
+    def instead():
+        return f"{name} to count {count}; counted were {lab.sluice.counters().since(before)}"
+
+    wait_until(seen, instead, 5)
 
 
 @scenario()
@@ -99,7 +104,7 @@ def malformed_frames(lab):
         "drop_ethernet_type": ethernet(destination, wire.mac, 0x88CC, bytes(46)),
         "drop_ethernet_address": ethernet("02:00:00:00:00:99", wire.mac, 0x0800, packet()),
         "drop_vlan": ethernet(destination, wire.mac, 0x8100, b"\0\x05\x08\0" + packet()),
-        "drop_arp_invalid": ethernet(destination, wire.mac, ETH_ARP, ghost_arp[:20]),
+        "drop_arp_invalid": ethernet(destination, wire.mac, ETH_ARP, b"\0\x07" + ghost_arp[2:]),
         "drop_truncated": mac_bytes(destination) + mac_bytes(wire.mac) + b"\x08\0",
     }
     for name, frame in frames.items():

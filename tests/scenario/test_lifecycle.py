@@ -154,6 +154,7 @@ def bad_reload(lab):
     other = lab.authority.issue("other", "shop.example")
     mixed = lab.config(certificates={"shop": {"chain": other[0], "key": "certs/shop.key"}})
     refuse(mixed, r"key")
+    lab.authority.issue("shop", "shop.example")
     moved = lab.config()
     moved["interfaces"]["inside"]["addresses"] = ["10.0.0.2/24"]
     refuse(moved, r"restart")

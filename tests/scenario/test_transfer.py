@@ -7,7 +7,8 @@ import sys
 
 from lab.peers import digest, write_random
 from lab.process import wait_until
-from lab.scenario import (ONE_AND_TWO_WORKERS, RELEASE, expect, expect_equal, expect_in, scenario)
+from lab.scenario import (HEAVY, ONE_AND_TWO_WORKERS, expect, expect_equal, expect_in, expect_within,
+                          scenario)
 from lab.topology import BACKENDS
 
 MEGABYTE = 1_000_000
@@ -53,7 +54,7 @@ def random_file(lab, size):
     return path, digest(path)
 
 
-@scenario(workers=ONE_AND_TWO_WORKERS, alone=True, timeout=240)
+@scenario(workers=ONE_AND_TWO_WORKERS, load=HEAVY, timeout=240)
 def download(lab):
     """100 MB from nginx to curl arrive bit for bit."""
     _, wanted = random_file(lab, lab.scale(100, 20) * MEGABYTE)
@@ -63,7 +64,7 @@ def download(lab):
     lab.settled()
 
 
-@scenario(workers=ONE_AND_TWO_WORKERS, alone=True, timeout=240)
+@scenario(workers=ONE_AND_TWO_WORKERS, load=HEAVY, timeout=240)
 def upload(lab):
     """100 MB from curl to a server arrive bit for bit."""
     path, wanted = random_file(lab, lab.scale(100, 20) * MEGABYTE)
@@ -73,7 +74,7 @@ def upload(lab):
     lab.settled()
 
 
-@scenario(workers=((0, 1),), alone=True, timeout=600)
+@scenario(workers=((0, 1),), load=HEAVY, timeout=600)
 def downloads_64_at_a_time(lab):
     """64 downloads of 100 MB at once (the sanitizers' build: of 1 MB)."""
     _, wanted = random_file(lab, lab.scale(100, 1) * MEGABYTE)
@@ -83,7 +84,7 @@ def downloads_64_at_a_time(lab):
     lab.settled()
 
 
-@scenario(alone=True, timeout=600)
+@scenario(load=HEAVY, timeout=600)
 def uploads_64_at_a_time(lab):
     """64 uploads of 100 MB at once (the sanitizers' build: of 1 MB)."""
     path, wanted = random_file(lab, lab.scale(100, 1) * MEGABYTE)
@@ -96,6 +97,9 @@ def uploads_64_at_a_time(lab):
 POOLS = re.compile(r"connections_used|connections_established|buffers_used|sessions|data_pool_used"
                    r"|pool_\w+_used")
 
+# Frames that were sent last stay with the device until it is given more to send.
+DEVICE_SLACK = 64
+
 
 def levels(counters):
     return {name: value for name, value in counters.items() if POOLS.fullmatch(name)}
@@ -104,14 +108,20 @@ def levels(counters):
 def many_connections(lab, count):
     """`count` new TLS connections with one GET each, 64 at a time."""
     result = lab.client.run("ab", "-q", "-n", count, "-c", "64", "-s", "60",
-                            "https://shop.example/page", timeout=300)
+                            "https://shop.example/page", timeout=400)
     expect_in(f"Complete requests:      {count}", result.stdout, "ab")
     expect_in("Failed requests:        0", result.stdout, "ab")
     expect("Non-2xx" not in result.stdout and "SSL" not in result.stderr,
            f"ab: {result.stdout}{result.stderr}")
 
 
-@scenario(workers=ONE_AND_TWO_WORKERS, alone=True, timeout=300)
+def above(now, before):
+    """The pools that hold more than before."""
+    return {name: value for name, value in now.items()
+            if value > before[name] + (DEVICE_SLACK if name.startswith("pool_") else 0)}
+
+
+@scenario(workers=ONE_AND_TWO_WORKERS, load=HEAVY, timeout=500)
 def twenty_thousand_connections(lab):
     """After 20,000 TLS connections every pool is back at its level, and so is the memory."""
     count = lab.scale(20_000, 1_000)
@@ -122,17 +132,17 @@ def twenty_thousand_connections(lab):
     many_connections(lab, count // 10)
     resident = lab.sluice.process.resident_bytes()
     many_connections(lab, count)
-
-    def back():
-        now = levels(lab.sluice.counters())
-        return all(now[name] <= level for name, level in before.items())
-
-    # The connections that the daemon closed first stay in TIME_WAIT for a minute.
-    wait_until(back, f"the pools to be back at {before}", 90, 0.5)
-    counters = lab.sluice.counters()
-    expect_equal(counters["tls_handshakes_completed"], count + count // 10,
-                 "tls_handshakes_completed")
-    expect_equal(counters["sessions_opened"], counters["sessions_closed"], "sessions opened, closed")
     growth = lab.sluice.process.resident_bytes() - resident
-    print(f"growth of resident memory: {growth} bytes")
-    expect(lab.sanitized or growth < 4 << 20, f"resident memory grew by {growth} bytes")
+    # A connection in TIME_WAIT keeps its control block, whose page was not touched before.
+    allowed = (4 << 20) + 1024 * lab.sluice.counters()["connections_used"]
+    print(f"growth of resident memory: {growth} bytes, allowed: {allowed}")
+    expect(lab.sanitized or growth < allowed, f"resident memory grew by {growth} bytes")
+    # The connections that the daemon closed first stay in TIME_WAIT for a minute.
+    wait_until(lambda: not above(levels(lab.sluice.counters()), before),
+               lambda: f"pools back at {before}; {above(levels(lab.sluice.counters()), before)}",
+               90, 0.5)
+    counters = lab.sluice.counters()
+    # ab opens a few more connections than it needs.
+    expect_within(counters["tls_handshakes_completed"], count + count // 10,
+                  count + count // 10 + 128, "tls_handshakes_completed")
+    expect_equal(counters["sessions_opened"], counters["sessions_closed"], "sessions opened, closed")
