@@ -10,17 +10,18 @@
 static void check_workers(const struct policy *policy, const struct cpus *available,
                           struct policy_report *report)
 {
+    const struct policy_mark *mark = &policy->workers_mark;
     char text[256], key[32];
 
     if (policy->worker_count > CPUS_WORKERS_MAX) {
-        policy_report_add(report, false, policy->path, 0, 0, "workers", "more than %d workers",
-                          CPUS_WORKERS_MAX);
+        policy_report_add(report, false, policy->path, mark->line, mark->column, "workers",
+                          "expected at most %d workers", CPUS_WORKERS_MAX);
     }
     for (unsigned i = 0; i < policy->worker_count; i++) {
         if (cpus_contain(available, policy->workers[i]))
             continue;
         snprintf(key, sizeof key, "workers[%u]", i);
-        policy_report_add(report, false, policy->path, 0, 0, key,
+        policy_report_add(report, false, policy->path, mark->line, mark->column, key,
                           "there is no CPU %u for this process; expected CPUs of %s",
                           policy->workers[i], cpus_format(available, text, sizeof text));
     }

@@ -119,6 +119,7 @@ struct policy {
     const char *path;
     unsigned *workers;     /* CPUs */
     unsigned worker_count; /* 0: all but the first */
+    struct policy_mark workers_mark;
     enum policy_hugepages hugepages;
     struct policy_interface *interfaces;
     unsigned interface_count;

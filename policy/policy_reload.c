@@ -93,7 +93,7 @@ int policy_reloadable(const struct policy *from, const struct policy *to,
     unsigned errors = report->errors;
 
     if (!same_workers(from, to))
-        refuse(report, to, whole, "workers", "");
+        refuse(report, to, to->workers_mark, "workers", "");
     if (from->hugepages != to->hugepages)
         refuse(report, to, whole, "hugepages", "");
     compare_interfaces(from, to, report);

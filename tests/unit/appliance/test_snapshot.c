@@ -91,7 +91,7 @@ static void test_refusals_have_their_place(void **state)
 
     (void)state;
     assert_null(load("7", "shop.crt", "shop.key", FIXTURE_NOW, &report));
-    expect_error(&report, ": error: workers[0]: ", "no CPU 7");
+    expect_error(&report, "sluice.yaml:1:1: error: workers[0]: ", "no CPU 7");
     assert_null(load("1", "none.crt", "shop.key", FIXTURE_NOW, &report));
     expect_error(&report, "sluice.yaml:5:17: error: certificates.shop.chain: ", "none.crt");
     assert_null(load("1", "shop.crt", "none.key", FIXTURE_NOW, &report));
