@@ -3,7 +3,10 @@
  * socket: bytes come and go through the caller's two functions, progress is told as "want read" or
  * "want write" (the shape of libtls).
  *
- * Nothing here is shared between threads except struct tls_cert_file, which is immutable.
+ * Nothing here is shared between threads except struct tls_cert_file, which is immutable. A worker
+ * and all that is made from it are created, used and destroyed by one thread: OpenSSL keeps state
+ * of a library context in each thread that used it, and looks for the context when that thread
+ * ends.
  */
 #ifndef TLS_TLS_H
 #define TLS_TLS_H
@@ -26,9 +29,9 @@ struct tls_cert_file; /* a chain and its key in memory, checked; immutable, refe
  * Reads PEM files: the chain (leaf first) and the unencrypted key. Refuses, with the cause in *e:
  * files that cannot be read or parsed, a key that does not belong to the leaf, keys that clients do
  * not take (RSA under 2048 bits, curves that TLS 1.3 does not sign with), a second certificate that
- * did not issue the leaf, a leaf that is expired or not yet valid at `now`, a leaf with no DNS name
- * (subjectAltName, or common name where there is none). `name` is the certificate's name in the
- * configuration.
+ * did not issue the leaf, a leaf that its key usage keeps from serving, a leaf that is expired or
+ * not yet valid at `now`, a leaf with no DNS name (subjectAltName, or common name where there is
+ * none). `name` is the certificate's name in the configuration.
  */
 struct tls_cert_file *tls_cert_file_load(const char *name, const char *chain_path,
                                          const char *key_path, time_t now, struct error *e);

@@ -178,6 +178,7 @@ static void establish(struct tls_conn *c)
 
 enum tls_result tls_conn_handshake(struct tls_conn *c)
 {
+    enum tls_result result;
     int ret;
 
     if (c->failed)
@@ -186,16 +187,29 @@ enum tls_result tls_conn_handshake(struct tls_conn *c)
         return TLS_DONE;
     ERR_clear_error();
     ret = SSL_do_handshake(c->ssl);
-    if (ret != 1)
-        return judge(c, ret);
+    if (ret != 1) {
+        result = judge(c, ret);
+        return result == TLS_CLOSED ? fail(c, "client sent close_notify during the handshake")
+                                    : result;
+    }
     establish(c);
     return TLS_DONE;
 }
 
 /* ---- data ---- */
 
+/* Alerts leave record buffers behind, SSL_MODE_RELEASE_BUFFERS or not, and a half-closed connection
+ * may last. Does nothing while one is in use, which before 3.0.14 was not checked (CVE-2024-4741).
+ */
+static void release_buffers(struct tls_conn *c)
+{
+    if (OpenSSL_version_num() >= 0x300000e0)
+        SSL_free_buffers(c->ssl);
+}
+
 enum tls_result tls_conn_read(struct tls_conn *c, void *out, size_t len, size_t *got)
 {
+    enum tls_result result;
     int ret;
 
     *got = 0;
@@ -204,8 +218,12 @@ enum tls_result tls_conn_read(struct tls_conn *c, void *out, size_t len, size_t 
         return TLS_FAILED;
     ERR_clear_error();
     ret = SSL_read_ex(c->ssl, out, len, got);
-    if (ret != 1)
-        return judge(c, ret);
+    if (ret != 1) {
+        result = judge(c, ret);
+        if (result == TLS_CLOSED)
+            release_buffers(c);
+        return result;
+    }
     c->idle_records = 0;
     COUNTER_ADD(counters(c)->tls_bytes_decrypted, *got);
     return TLS_DONE;
@@ -254,6 +272,7 @@ enum tls_result tls_conn_close_notify(struct tls_conn *c)
         return judge(c, ret);
     }
     c->close = TLS_CLOSE_SENT;
+    release_buffers(c);
     return TLS_DONE;
 }
 

@@ -63,14 +63,13 @@ static const struct {
 #define REASON_IS_ALERT(reason) \
     ((reason) > SSL_AD_REASON_OFFSET && (reason) < SSL_AD_REASON_OFFSET + 256)
 
-static bool add_alert(struct tls_text *t, uint8_t alert)
+static void add_alert(struct tls_text *t, uint8_t alert)
 {
     const char *meaning = tls_alert_meaning(alert);
 
     tls_text_add(t, "client sent alert %s (%u)", tls_alert_name(alert), alert);
     if (meaning != NULL)
         tls_text_add(t, ": %s", meaning);
-    return true;
 }
 
 static bool add_plain(struct tls_text *t, unsigned long code)
@@ -83,8 +82,10 @@ static bool add_plain(struct tls_text *t, unsigned long code)
     }
     if (ERR_GET_LIB(code) != ERR_LIB_SSL)
         return false;
-    if (REASON_IS_ALERT(reason))
-        return add_alert(t, (uint8_t)(reason - SSL_AD_REASON_OFFSET));
+    if (REASON_IS_ALERT(reason)) {
+        add_alert(t, (uint8_t)(reason - SSL_AD_REASON_OFFSET));
+        return true;
+    }
     for (size_t i = 0; i < sizeof plain / sizeof plain[0]; i++) {
         if (plain[i].reason == reason) {
             tls_text_add(t, "%s", plain[i].text);

@@ -10,7 +10,7 @@
 #include "tls/tls_internal.h"
 
 #define LABEL_MAX 63
-#define NAME_MAX_ 253 /* RFC 1035, 2.3.4, as text */
+#define TEXT_MAX  253 /* RFC 1035, 2.3.4, as text */
 
 static char lower(char c)
 {
@@ -28,7 +28,7 @@ bool tls_names_normalise(const char *name, size_t len, char out[TLS_HELLO_NAME_M
 
     if (len > 0 && name[len - 1] == '.')
         len--;
-    if (len == 0 || len > NAME_MAX_)
+    if (len == 0 || len > TEXT_MAX)
         return false;
     for (size_t i = 0; i < len; i++) {
         char c = lower(name[i]);

@@ -238,6 +238,25 @@ static void test_dates(void **state)
     tls_cert_file_unref(f);
 }
 
+static void test_usage(void **state)
+{
+    struct fixture_spec spec = {.common_name = "a.example", .extended_key_usage = "clientAuth"};
+    struct tls_cert_file *f;
+    struct error e;
+
+    (void)state;
+    assert_null(load_made(&spec, &e));
+    fixture_assert_contains(e.text, "made.crt: its extendedKeyUsage lacks serverAuth");
+    spec.extended_key_usage = "clientAuth,serverAuth";
+    spec.key_usage = "critical,keyEncipherment";
+    assert_null(load_made(&spec, &e));
+    fixture_assert_contains(e.text, "made.crt: its keyUsage lacks digitalSignature");
+    spec.key_usage = "critical,keyEncipherment,digitalSignature";
+    f = load_made(&spec, &e);
+    assert_non_null(f);
+    tls_cert_file_unref(f);
+}
+
 static void test_names(void **state)
 {
     static const struct fixture_spec bad[] = {
@@ -275,7 +294,7 @@ int main(void)
         cmocka_unit_test(test_damage),       cmocka_unit_test(test_encrypted_key),
         cmocka_unit_test(test_key_mismatch), cmocka_unit_test(test_order),
         cmocka_unit_test(test_false_issuer), cmocka_unit_test(test_dates),
-        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_usage),        cmocka_unit_test(test_names),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -379,6 +379,23 @@ static void test_eof_in_handshake(void **state)
     fixture_pair_close(&p);
 }
 
+static void test_close_in_handshake(void **state)
+{
+    struct fixture_pair p;
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        open_pair(&p, both[i]);
+        assert_int_equal(SSL_do_handshake(p.client), -1);
+        fixture_pair_pump(&p);
+        push(&p, "\x15\x03\x03\x00\x02\x01\x00", 7);
+        assert_int_equal(tls_conn_handshake(p.server), TLS_FAILED);
+        assert_string_equal(tls_conn_error(p.server),
+                            "client sent close_notify during the handshake");
+        fixture_pair_close(&p);
+    }
+}
+
 /* A handshake given up by its owner counts as failed, so that begun = completed + failed + running.
  */
 static void test_abandoned(void **state)
@@ -921,6 +938,7 @@ int main(void)
         cmocka_unit_test(test_client_alerts),
         cmocka_unit_test(test_garbage),
         cmocka_unit_test(test_eof_in_handshake),
+        cmocka_unit_test(test_close_in_handshake),
         cmocka_unit_test(test_abandoned),
         cmocka_unit_test(test_byte_at_a_time),
         cmocka_unit_test(test_narrow_handshake),

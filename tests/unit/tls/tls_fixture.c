@@ -76,6 +76,10 @@ struct fixture_cert fixture_cert_make(const struct fixture_spec *spec,
         add_extension(c.x509, NID_subject_alt_name, spec->alt_names);
     if (spec->ca)
         add_extension(c.x509, NID_basic_constraints, "critical,CA:TRUE");
+    if (spec->key_usage != NULL)
+        add_extension(c.x509, NID_key_usage, spec->key_usage);
+    if (spec->extended_key_usage != NULL)
+        add_extension(c.x509, NID_ext_key_usage, spec->extended_key_usage);
     assert_true(X509_sign(c.x509, signer, EVP_PKEY_is_a(signer, "ED25519") ? NULL : EVP_sha256()) >
                 0);
     return c;
@@ -143,12 +147,15 @@ void fixture_write_chain(const char *file, X509 *const *certs, unsigned count)
 
 void fixture_write_key(const char *file, EVP_PKEY *key, const char *passphrase)
 {
+    const EVP_CIPHER *cipher = passphrase != NULL ? EVP_aes_128_cbc() : NULL;
     BIO *bio = BIO_new(BIO_s_mem());
+    char secret[64] = "";
 
-    assert_int_equal(
-        PEM_write_bio_PrivateKey(bio, key, passphrase != NULL ? EVP_aes_128_cbc() : NULL, NULL, 0,
-                                 NULL, passphrase != NULL ? (void *)(uintptr_t)passphrase : NULL),
-        1);
+    if (passphrase != NULL)
+        snprintf(secret, sizeof secret, "%s", passphrase);
+    assert_int_equal(PEM_write_bio_PrivateKey(bio, key, cipher, NULL, 0, NULL,
+                                              passphrase != NULL ? secret : NULL),
+                     1);
     write_bio(file, bio);
 }
 
@@ -238,6 +245,14 @@ SSL_CTX *fixture_client_ctx(void)
     return ctx;
 }
 
+static void set_server_name(SSL *client, const char *sni)
+{
+    char name[TLS_HELLO_NAME_MAX + 1]; /* the setter takes it without const */
+
+    snprintf(name, sizeof name, "%s", sni);
+    SSL_set_tlsext_host_name(client, name);
+}
+
 void fixture_pair_open(struct fixture_pair *p, struct tls_server *s, int cert, SSL_CTX *ctx,
                        const char *sni)
 {
@@ -247,7 +262,7 @@ void fixture_pair_open(struct fixture_pair *p, struct tls_server *s, int cert, S
     SSL_set_bio(p->client, BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));
     SSL_set_connect_state(p->client);
     if (sni != NULL)
-        SSL_set_tlsext_host_name(p->client, sni);
+        set_server_name(p->client, sni);
     p->server = tls_conn_create(s, cert, &fixture_transport, &p->wire);
     assert_non_null(p->server);
 }
