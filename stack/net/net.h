@@ -44,15 +44,15 @@ typedef bool net_error_handler(void *ctx, const struct net_error *error, clock_n
 /* The way to a destination. Plain data: keep it in a connection and hand it to net_send(). */
 struct net_path {
     uint8_t iface;
-    uint16_t mtu;             /* of the interface */
-    uint32_t offloads;        /* of the interface, STACK_TX_* */
-    struct ip_addr src;       /* our address on that interface */
-    struct ip_addr next_hop;  /* the destination itself, or the gateway */
+    uint16_t mtu;            /* of the interface */
+    uint32_t offloads;       /* of the interface, STACK_TX_* */
+    struct ip_addr src;      /* our address on that interface */
+    struct ip_addr next_hop; /* the destination itself, or the gateway */
     struct rte_mempool *tx_pool;
 };
 
-struct net *net_create(const struct siphash_key *key, struct stack_counters *counters,
-                       clock_ns now, struct error *e);
+struct net *net_create(const struct siphash_key *key, struct stack_counters *counters, clock_ns now,
+                       struct error *e);
 void net_destroy(struct net *n);
 
 /* As stack_iface_add() and stack_route_add(). */
@@ -94,7 +94,8 @@ uint32_t net_room(const struct net *n, uint8_t iface);
 /* The transport has proof that the path's next hop is alive (RFC 1122, 2.3.2.1): no need to ask. */
 void net_path_confirm(struct net *n, const struct net_path *path, clock_ns now);
 
-/* Answers `p` with an ICMP error (RFC 1122, 3.2.2), rate-limited. Leaves the packet to the caller. */
+/* Answers `p` with an ICMP error (RFC 1122, 3.2.2), rate-limited. Leaves the packet to the caller.
+ */
 void net_icmp_error(struct net *n, const struct packet *p, uint8_t type, uint8_t code,
                     clock_ns now);
 
