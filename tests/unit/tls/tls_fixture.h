@@ -19,7 +19,7 @@
 
 /* ---- certificates ---- */
 
-#define FIXTURE_PATH_MAX 256
+#define FIXTURE_PATH_MAX 512
 #define FIXTURE_NOW      1800000000 /* the time the certificates are made for: 2027-01-15 */
 #define FIXTURE_DAY      86400
 
