@@ -420,6 +420,18 @@ static bool has_data_to_send(const struct tcp_conn *c)
     return tcp_synchronized(c) && c->state != TCP_FIN_WAIT_2 && c->state != TCP_TIME_WAIT;
 }
 
+/*
+ * The sequence number for a segment without payload: that of the next byte, but inside the peer's
+ * window. Behind a window that was closed over what is in flight it would be unacceptable, and the
+ * acknowledgement that it carries lost with it.
+ */
+static uint32_t bare_seq(const struct tcp_conn *c, uint32_t next)
+{
+    uint32_t right = c->snd_una + c->snd_wnd;
+
+    return seq_lt(right, next) ? right : next;
+}
+
 bool tcp_output(struct tcp_conn *c)
 {
     bool done = true;
@@ -432,7 +444,7 @@ bool tcp_output(struct tcp_conn *c)
     }
     if (has_data_to_send(c))
         done = send_data(c);
-    if (c->ack_now && tcp_synchronized(c) && !emit(c, c->snd_nxt, 0, TCP_ACK))
+    if (c->ack_now && tcp_synchronized(c) && !emit(c, bare_seq(c, c->snd_nxt), 0, TCP_ACK))
         return false;
     return done;
 }
@@ -446,7 +458,7 @@ void tcp_output_reset(struct tcp_conn *c)
     tcp_count(c->sock.tcp, tcp_resets_sent);
     /* Beyond what the peer has acknowledged a RST must still be exact for RFC 5961: after all data.
      */
-    emit(c, c->snd_max, 0, TCP_RST | TCP_ACK);
+    emit(c, bare_seq(c, c->snd_max), 0, TCP_RST | TCP_ACK);
 }
 
 void tcp_output_challenge(struct tcp_conn *c)
@@ -461,7 +473,7 @@ void tcp_output_challenge(struct tcp_conn *c)
     }
     c->challenge_at = t->now;
     tcp_count(t, tcp_challenge_acks);
-    emit(c, c->snd_max, 0, TCP_ACK);
+    emit(c, bare_seq(c, c->snd_max), 0, TCP_ACK);
 }
 
 void tcp_output_probe(struct tcp_conn *c)
