@@ -134,7 +134,7 @@ static void worker_loop(struct worker *w)
         clock_ns now = clock_now();
 
         if (worker_round(w, now)) {
-            worker_idle_busy(&w->idle);
+            worker_idle_busy(&w->idle, now);
             COUNTER_INC(w->counters.worker_busy_rounds);
         } else {
             worker_rest(w, now);

@@ -1,23 +1,38 @@
 #include "appliance/worker_idle.h"
 
+static clock_ns larger(clock_ns a, clock_ns b)
+{
+    return a > b ? a : b;
+}
+
+/* As long as the silence and the work before it allow. */
+static clock_ns bounded(const struct worker_idle *i, clock_ns now)
+{
+    clock_ns silence = now - i->idle_since, work = i->idle_since - i->busy_since;
+    clock_ns bound = WORKER_IDLE_SLEEP_SHORT;
+    clock_ns sleep = larger(silence, work) / WORKER_IDLE_FRACTION;
+
+    if (silence >= WORKER_IDLE_LONG)
+        bound = WORKER_IDLE_SLEEP_LONG;
+    sleep = larger(sleep, WORKER_IDLE_SLEEP_MIN);
+    return sleep < bound ? sleep : bound;
+}
+
 clock_ns worker_idle_sleep(struct worker_idle *i, clock_ns now, clock_ns deadline)
 {
-    clock_ns silence, bound, sleep;
+    clock_ns sleep;
 
     if (i->empty_rounds == 0)
-        i->since = now;
+        i->idle_since = now;
     if (i->empty_rounds < WORKER_IDLE_SPIN_ROUNDS) {
         i->empty_rounds++;
         return 0;
     }
-    silence = now - i->since;
-    bound = silence < WORKER_IDLE_LONG ? WORKER_IDLE_SLEEP_SHORT : WORKER_IDLE_SLEEP_LONG;
-    sleep = silence / WORKER_IDLE_FRACTION;
-    if (sleep < WORKER_IDLE_SLEEP_MIN)
-        sleep = WORKER_IDLE_SLEEP_MIN;
-    if (sleep > bound)
-        sleep = bound;
+    sleep = bounded(i, now);
     if (deadline < now + sleep)
         sleep = deadline > now ? deadline - now : 0;
-    return sleep < WORKER_IDLE_WORTH ? 0 : sleep;
+    if (sleep < WORKER_IDLE_WORTH)
+        return 0;
+    i->slept = true;
+    return sleep;
 }

@@ -5,6 +5,15 @@
 
 #define ROUND CLOCK_US
 
+/* A worker that has never done anything: its first silence begins at `now`. */
+static struct worker_idle fresh(clock_ns now)
+{
+    struct worker_idle idle = {.slept = true};
+
+    worker_idle_busy(&idle, now);
+    return idle;
+}
+
 /* Turns empty rounds from `now` until `end`; returns how many. */
 static unsigned rounds_until(struct worker_idle *idle, clock_ns now, clock_ns end,
                              clock_ns *longest_sleep)
@@ -24,7 +33,7 @@ static unsigned rounds_until(struct worker_idle *idle, clock_ns now, clock_ns en
 
 static void test_polls_on_for_a_few_rounds(void **state)
 {
-    struct worker_idle idle = {0};
+    struct worker_idle idle = fresh(CLOCK_SEC);
     clock_ns now = CLOCK_SEC;
 
     (void)state;
@@ -35,20 +44,45 @@ static void test_polls_on_for_a_few_rounds(void **state)
 
 static void test_work_ends_the_silence(void **state)
 {
-    struct worker_idle idle = {0};
+    struct worker_idle idle = fresh(0);
     clock_ns longest;
 
     (void)state;
     rounds_until(&idle, 0, 10 * CLOCK_SEC, &longest);
-    worker_idle_busy(&idle);
-    assert_int_equal(worker_idle_sleep(&idle, 10 * CLOCK_SEC, CLOCK_NEVER), 0);
+    worker_idle_busy(&idle, 10 * CLOCK_SEC);
+    assert_int_equal(worker_idle_sleep(&idle, 10 * CLOCK_SEC + ROUND, CLOCK_NEVER), 0);
     rounds_until(&idle, 10 * CLOCK_SEC, 10 * CLOCK_SEC + 100 * CLOCK_US, &longest);
     assert_int_equal(longest, WORKER_IDLE_SLEEP_MIN);
 }
 
+/* Rounds with work from `now` on, then empty ones; returns the first sleep. */
+static clock_ns sleep_after_work(struct worker_idle *idle, clock_ns now, clock_ns work)
+{
+    clock_ns end = now + work, sleep = 0;
+
+    for (; now < end; now += 10 * ROUND)
+        worker_idle_busy(idle, now);
+    for (; sleep == 0; now += ROUND)
+        sleep = worker_idle_sleep(idle, now, CLOCK_NEVER);
+    return sleep;
+}
+
+static void test_sleep_follows_the_work(void **state)
+{
+    struct worker_idle idle = fresh(CLOCK_SEC);
+
+    (void)state;
+    assert_int_equal(sleep_after_work(&idle, CLOCK_SEC, 20 * CLOCK_US), WORKER_IDLE_SLEEP_MIN);
+    assert_int_equal(sleep_after_work(&idle, 2 * CLOCK_SEC, 400 * CLOCK_US), 100 * CLOCK_US);
+    assert_int_equal(sleep_after_work(&idle, 3 * CLOCK_SEC, 40 * CLOCK_MS),
+                     WORKER_IDLE_SLEEP_SHORT);
+    /* What counts is the work since the last sleep. */
+    assert_int_equal(sleep_after_work(&idle, 4 * CLOCK_SEC, 20 * CLOCK_US), WORKER_IDLE_SLEEP_MIN);
+}
+
 static void test_sleep_is_a_fraction_of_the_silence(void **state)
 {
-    struct worker_idle idle = {0};
+    struct worker_idle idle = fresh(CLOCK_SEC);
     clock_ns now = CLOCK_SEC;
 
     (void)state;
@@ -66,7 +100,7 @@ static void test_sleep_is_a_fraction_of_the_silence(void **state)
 
 static void test_long_silence_takes_few_rounds(void **state)
 {
-    struct worker_idle idle = {0};
+    struct worker_idle idle = fresh(0);
     clock_ns longest;
 
     (void)state;
@@ -77,7 +111,7 @@ static void test_long_silence_takes_few_rounds(void **state)
 
 static void test_never_past_a_deadline(void **state)
 {
-    struct worker_idle idle = {0};
+    struct worker_idle idle = fresh(0);
     clock_ns longest, now = CLOCK_SEC;
 
     (void)state;
@@ -94,6 +128,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_polls_on_for_a_few_rounds),
         cmocka_unit_test(test_work_ends_the_silence),
+        cmocka_unit_test(test_sleep_follows_the_work),
         cmocka_unit_test(test_sleep_is_a_fraction_of_the_silence),
         cmocka_unit_test(test_long_silence_takes_few_rounds),
         cmocka_unit_test(test_never_past_a_deadline),
