@@ -313,44 +313,44 @@ static bool is_text(const uint8_t *data, size_t len)
     return true;
 }
 
-/* What the first bytes of a stream that is not TLS most likely are, for the log. */
+#define GREETING(text, what)             \
+    {                                    \
+        (text), sizeof(text) - 1, (what) \
+    }
+
+/* How streams begin that are not TLS, for the log. */
+static const struct {
+    const char *text;
+    size_t len;
+    const char *what;
+} greetings[] = {
+    GREETING("GET ", "plain HTTP request"),
+    GREETING("POST ", "plain HTTP request"),
+    GREETING("PUT ", "plain HTTP request"),
+    GREETING("HEAD ", "plain HTTP request"),
+    GREETING("DELETE ", "plain HTTP request"),
+    GREETING("OPTIONS ", "plain HTTP request"),
+    GREETING("PATCH ", "plain HTTP request"),
+    GREETING("TRACE ", "plain HTTP request"),
+    GREETING("CONNECT ", "plain HTTP request"),
+    GREETING("PRI * HTTP/2", "plain HTTP/2 preface"),
+    GREETING("SSH-", "SSH client"),
+    GREETING("EHLO ", "SMTP client"),
+    GREETING("HELO ", "SMTP client"),
+    GREETING("PROXY ", "PROXY protocol header"),
+    GREETING("\r\n\r\n\0\r\nQUIT\n", "PROXY protocol header"),
+    GREETING("\0\0\0\x08\x04\xd2\x16\x2f", "PostgreSQL SSLRequest"),
+    GREETING("\x03\0\0", "RDP client"),
+    GREETING("\x14\x03", "TLS change_cipher_spec instead of a ClientHello"),
+    GREETING("\x15\x03", "TLS alert instead of a ClientHello"),
+    GREETING("\x17\x03", "TLS application data instead of a ClientHello"),
+};
+
 static const char *name_stranger(const uint8_t *data, size_t len)
 {
-#define GREETING(bytes, what)         \
-    {                                 \
-        bytes, sizeof bytes - 1, what \
-    }
-    static const struct {
-        const char *bytes;
-        size_t len;
-        const char *what;
-    } known[] = {
-        GREETING("GET ", "plain HTTP request"),
-        GREETING("POST ", "plain HTTP request"),
-        GREETING("PUT ", "plain HTTP request"),
-        GREETING("HEAD ", "plain HTTP request"),
-        GREETING("DELETE ", "plain HTTP request"),
-        GREETING("OPTIONS ", "plain HTTP request"),
-        GREETING("PATCH ", "plain HTTP request"),
-        GREETING("TRACE ", "plain HTTP request"),
-        GREETING("CONNECT ", "plain HTTP request"),
-        GREETING("PRI * HTTP/2", "plain HTTP/2 preface"),
-        GREETING("SSH-", "SSH client"),
-        GREETING("EHLO ", "SMTP client"),
-        GREETING("HELO ", "SMTP client"),
-        GREETING("PROXY ", "PROXY protocol header"),
-        GREETING("\r\n\r\n\0\r\nQUIT\n", "PROXY protocol header"),
-        GREETING("\0\0\0\x08\x04\xd2\x16\x2f", "PostgreSQL SSLRequest"),
-        GREETING("\x03\0\0", "RDP client"),
-        GREETING("\x14\x03", "TLS change_cipher_spec instead of a ClientHello"),
-        GREETING("\x15\x03", "TLS alert instead of a ClientHello"),
-        GREETING("\x17\x03", "TLS application data instead of a ClientHello"),
-    };
-#undef GREETING
-
-    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
-        if (starts_with(data, len, known[i].bytes, known[i].len))
-            return known[i].what;
+    for (size_t i = 0; i < sizeof greetings / sizeof greetings[0]; i++) {
+        if (starts_with(data, len, greetings[i].text, greetings[i].len))
+            return greetings[i].what;
     }
     if (len >= 3 && (data[0] & 0x80) != 0 && data[2] == CLIENT_HELLO)
         return "SSLv2 ClientHello";
