@@ -26,7 +26,9 @@ struct flow_tls *flow_tls_create(SSL_CTX *ctx, struct sock *k, const char *name)
     assert(t->ssl != NULL && t->in != NULL && t->out != NULL);
     SSL_set_bio(t->ssl, t->in, t->out);
     SSL_set_connect_state(t->ssl);
-    SSL_set_tlsext_host_name(t->ssl, name);
+    if (SSL_ctrl(t->ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name,
+                 (void *)(uintptr_t)name) != 1)
+        abort();
     return t;
 }
 
