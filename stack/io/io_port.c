@@ -116,8 +116,8 @@ static uint64_t io_port_tx_offloads(enum io_driver driver, uint64_t capable)
     uint64_t base = RTE_ETH_TX_OFFLOAD_MULTI_SEGS | RTE_ETH_TX_OFFLOAD_IPV4_CKSUM |
                     RTE_ETH_TX_OFFLOAD_TCP_CKSUM;
 
-    /* net_tap sums a frame segment by segment and carries an odd byte at a segment's end wrongly into
-     * the next: its TCP checksums hold for linear frames only. Ours cost the same. */
+    /* net_tap sums a frame segment by segment and carries an odd byte at a segment's end wrongly
+     * into the next: its TCP checksums hold for linear frames only. Ours cost the same. */
     if (driver == IO_DRIVER_TAP)
         use &= ~(uint64_t)RTE_ETH_TX_OFFLOAD_TCP_CKSUM;
     /* net_tap segments in software, and compares segment plus Ethernet header with the MTU: it
