@@ -1,5 +1,5 @@
 /*
- * The control blocks of TCP, for the files of this folder and for socket.c.
+ * The control blocks of TCP, for the files of this folder.
  *
  * Ownership: a connection block lives in tcp->conns. It is in the flow table from its creation to
  * CLOSED, and is freed when it is both dead (CLOSED) and disowned (its user has closed it, or it
@@ -228,6 +228,7 @@ struct tcp {
     LIST_HEAD(, tcp_listener) listeners;
     struct tcp_ready ready;
     struct tcp_conns output, memory_waiters, time_waiters; /* the last: oldest first */
+    struct tcp_conns dead; /* in CLOSED, but not yet closed by their owners: by output_link */
     bool output_fresh; /* something was put on `output` since the last flush */
     uint32_t state_count[TCP_TIME_WAIT + 1];
 };
