@@ -1,7 +1,7 @@
 /*
  * The egress hook of one interface of one worker: frames wait here for the device, control ahead
- * of data, in bounded queues. When the device is slower than the stack, the stack is told that there
- * is no room (back-pressure on our own TCP) instead of frames being dropped.
+ * of data, in bounded queues. When the device is slower than the stack, the stack is told that
+ * there is no room (back-pressure on our own TCP) instead of frames being dropped.
  *
  * Not here yet: classes, shaping, fairness.
  */
@@ -26,10 +26,10 @@ struct scheduler_config {
     void *send_ctx;
 };
 
-#define SCHEDULER_COUNTERS(X)                                                                      \
-    X(scheduler_sent, "frames given to the device")                                                \
-    X(scheduler_control_dropped, "control frames dropped because their queue was full")            \
-    X(scheduler_data_dropped, "data frames dropped because their queue was full")                  \
+#define SCHEDULER_COUNTERS(X)                                                           \
+    X(scheduler_sent, "frames given to the device")                                     \
+    X(scheduler_control_dropped, "control frames dropped because their queue was full") \
+    X(scheduler_data_dropped, "data frames dropped because their queue was full")       \
     X(scheduler_device_full, "times the device took fewer frames than offered")
 
 COUNTER_STRUCT(scheduler_counters, SCHEDULER_COUNTERS);

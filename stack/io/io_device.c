@@ -139,7 +139,8 @@ static int io_device_open_xdp(struct io_device_state *d, const struct io_netdev 
     if (d->mtu > IO_XDP_MAX_MTU)
         return error_set(e, "its MTU of %u is more than AF_XDP carries (%u)", d->mtu,
                          IO_XDP_MAX_MTU);
-    if (io_device_fit_channels(d, n, workers, e) != 0)
+    if (io_xsk_check_free(n->name, n->rx_channels, e) != 0 ||
+        io_device_fit_channels(d, n, workers, e) != 0)
         return -1;
     /* UMEM is locked memory. A refusal shows itself when the socket is set up. */
     setrlimit(RLIMIT_MEMLOCK, &unlimited);
@@ -223,15 +224,27 @@ static int io_device_open_netdev(struct io_device_state *d, const struct io_port
     return 0;
 }
 
+/* A TAP that is there already is taken over; another interface of that name is in the way. */
+static int io_device_check_tap_name(const char *name, struct error *e)
+{
+    struct io_netdev n;
+
+    if (strlen(name) >= IF_NAMESIZE)
+        return error_set(e, "the name \"%s\" is longer than %u characters", name, IF_NAMESIZE - 1);
+    if (if_nametoindex(name) != 0 &&
+        (io_netdev_read(name, &n, NULL) != 0 || strcmp(n.driver, "tun") != 0))
+        return error_set(e, "there is an interface \"%s\" already, and it is not a TAP", name);
+    return 0;
+}
+
 static int io_device_open_tap(struct io_device_state *d, const struct io_port_config *config,
                               struct error *e)
 {
     char name[RTE_DEV_NAME_MAX_LEN], args[IO_DEVICE_ARGS];
     struct sigaction sa;
 
-    if (strlen(config->device) >= IF_NAMESIZE)
-        return error_set(e, "the name \"%s\" is longer than %u characters", config->device,
-                         IF_NAMESIZE - 1);
+    if (io_device_check_tap_name(config->device, e) != 0)
+        return -1;
     if (config->mtu > RTE_ETHER_MTU)
         return error_set(e, "the TAP driver carries no MTU above %u", RTE_ETHER_MTU);
     /* The driver is told of frames by a real-time signal; when their queue overflows the kernel

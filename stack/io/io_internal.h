@@ -27,7 +27,8 @@
 
 /* What DPDK and libxdp said while a thread was trying something that may fail: its cause. */
 struct io_log_capture {
-    char text[IO_LOG_LINE];
+    char text[IO_LOG_LINE]; /* empty: nothing */
+    unsigned weight;
 };
 
 int io_log_open(struct error *e);
@@ -83,16 +84,19 @@ void io_socket_list(int family, struct io_sockets *out);
 void io_socket_subtract(struct io_sockets *now, const struct io_sockets *before);
 void io_socket_intersect(struct io_sockets *now, const struct io_sockets *of);
 
-/* ---- io_xsk.c: why AF_XDP failed ---- */
+/* ---- io_xsk.c: what the driver of AF_XDP does not tell ---- */
 
 enum io_xsk_verdict {
-    IO_XSK_POSSIBLE,   /* sockets work here: the cause lies in the XDP program */
+    IO_XSK_POSSIBLE,   /* all that was tried works; the cause is another */
     IO_XSK_IMPOSSIBLE, /* the error says what is missing */
     IO_XSK_TAKEN       /* the queue is another's; so would its frames be under AF_PACKET */
 };
 
 /* `bytes`: of memory that it should be able to lock. */
 enum io_xsk_verdict io_xsk_probe(const char *netdev, unsigned queue, size_t bytes, struct error *e);
+
+/* Fails when another program receives on the interface through AF_XDP. */
+int io_xsk_check_free(const char *netdev, unsigned queues, struct error *e);
 
 /* ---- io_pool.c ---- */
 

@@ -4,8 +4,10 @@
  * quiet.
  *
  * Drivers report a failure as -EINVAL and tell the cause only in their log. While a thread tries
- * something that may fail it therefore captures: the first error is kept as the cause to report,
- * and nothing is shouted about, since the caller may have another way.
+ * something that may fail it therefore captures: what sounds most like the cause is kept, and
+ * nothing is shouted about, since the caller may have another way. The kernel's own words weigh
+ * most; then the last complaint of libxdp, which tries several ways and complains of each; then
+ * DPDK's first.
  */
 #include <dlfcn.h>
 #include <stdarg.h>
@@ -17,23 +19,32 @@
 #include "base/log.h"
 #include "stack/io/io_internal.h"
 
+enum io_log_weight { IO_LOG_NONE, IO_LOG_DPDK, IO_LOG_LIBRARY, IO_LOG_KERNEL };
+
 static _Thread_local struct io_log_capture *io_log_capturing;
 static FILE *io_log_stream;
 
-static void io_log_line(const char *line, bool is_error)
+static void io_log_keep(struct io_log_capture *c, const char *line, enum io_log_weight weight)
 {
-    struct io_log_capture *c = io_log_capturing;
+    if (weight == IO_LOG_NONE || weight < c->weight ||
+        (weight == c->weight && weight != IO_LOG_LIBRARY))
+        return;
+    c->weight = weight;
+    snprintf(c->text, sizeof c->text, "%s", line);
+}
 
-    if (c != NULL && is_error && c->text[0] == '\0')
-        snprintf(c->text, sizeof c->text, "%s", line);
-    if (c == NULL && is_error)
+static void io_log_line(const char *line, enum io_log_weight weight)
+{
+    if (io_log_capturing != NULL)
+        io_log_keep(io_log_capturing, line, weight);
+    if (io_log_capturing == NULL && weight == IO_LOG_DPDK)
         log_warn("dpdk", "%s", line);
     else
         log_debug("dpdk", "%s", line);
 }
 
 /* Cuts a message into lines without the trailing newline; empty ones are left out. */
-static void io_log_text(const char *text, size_t size, bool is_error)
+static void io_log_text(const char *text, size_t size, enum io_log_weight weight)
 {
     char line[IO_LOG_LINE];
 
@@ -45,7 +56,7 @@ static void io_log_text(const char *text, size_t size, bool is_error)
         memcpy(line, text, kept);
         line[kept] = '\0';
         if (kept > 0)
-            io_log_line(line, is_error);
+            io_log_line(line, weight);
         len += end != NULL;
         text += len;
         size -= len;
@@ -55,21 +66,29 @@ static void io_log_text(const char *text, size_t size, bool is_error)
 static ssize_t io_log_cookie_write(void *cookie, const char *text, size_t size)
 {
     (void)cookie;
-    io_log_text(text, size, rte_log_cur_msg_loglevel() <= (int)RTE_LOG_ERR);
+    io_log_text(text, size,
+                rte_log_cur_msg_loglevel() <= (int)RTE_LOG_ERR ? IO_LOG_DPDK : IO_LOG_NONE);
     return (ssize_t)size;
 }
 
 static int io_log_print(int level, const char *fmt, va_list ap)
     __attribute__((format(printf, 2, 0)));
 
-/* libxdp's and libbpf's hooks have the same shape; their level 0 is a warning. */
+/* libxdp's and libbpf's hooks have the same shape and levels: 0 warning, 1 information, 2 a flood.
+ */
 static int io_log_print(int level, const char *fmt, va_list ap)
 {
     char line[IO_LOG_LINE];
-    int len = vsnprintf(line, sizeof line, fmt, ap);
+    int len;
 
+    if (level > 1)
+        return 0;
+    len = vsnprintf(line, sizeof line, fmt, ap);
     if (len > 0)
-        io_log_text(line, strlen(line), level == 0 && io_log_capturing != NULL);
+        io_log_text(line, strlen(line),
+                    level != 0                                     ? IO_LOG_NONE
+                    : strstr(line, "Kernel error message") != NULL ? IO_LOG_KERNEL
+                                                                   : IO_LOG_LIBRARY);
     return len;
 }
 
@@ -121,7 +140,7 @@ void io_log_close(void)
 
 void io_log_capture_begin(struct io_log_capture *c)
 {
-    c->text[0] = '\0';
+    *c = (struct io_log_capture){.weight = IO_LOG_NONE};
     io_log_capturing = c;
 }
 

@@ -173,12 +173,17 @@ int io_netdev_set_channels(const struct io_netdev *d, unsigned count, struct err
                      strerror(errno));
 }
 
+/* Carrier is asked for by itself: IFF_RUNNING follows it only after up to a second. */
 bool io_netdev_running(const char *name)
 {
+    struct ethtool_value carrier = {.cmd = ETHTOOL_GLINK};
     struct ifreq r = {.ifr_flags = 0};
 
-    return io_netdev_ioctl(SIOCGIFFLAGS, name, &r) == 0 && (r.ifr_flags & IFF_UP) != 0 &&
-           (r.ifr_flags & IFF_RUNNING) != 0;
+    if (io_netdev_ioctl(SIOCGIFFLAGS, name, &r) != 0 || (r.ifr_flags & IFF_UP) == 0)
+        return false;
+    if (io_netdev_ethtool(name, &carrier) == 0)
+        return carrier.data != 0;
+    return (r.ifr_flags & IFF_RUNNING) != 0;
 }
 
 static bool io_netdev_set_gro(const char *name, bool on)

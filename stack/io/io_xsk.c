@@ -1,14 +1,23 @@
 /*
- * Why AF_XDP failed. The DPDK driver answers every failure with -EINVAL; so after one the same
- * steps are taken once more by hand, and the step that fails names the cause: a kernel without
- * AF_XDP, a missing capability, the limit on locked memory, a queue that another program holds.
+ * AF_XDP by hand, for two questions that the DPDK driver leaves open.
+ *
+ * Why did it fail? The driver answers every failure with -EINVAL; so after one the same steps are
+ * taken once more, and the step that fails names the cause: a kernel without AF_XDP, a missing
+ * capability, the limit on locked memory, a queue that another program holds.
+ *
+ * Is the interface another program's? That must be known before the driver tries: when it gives up
+ * it detaches whatever XDP program is there. A program that nobody uses is what a killed process
+ * left behind; it is taken over.
  */
+#include <dlfcn.h>
 #include <errno.h>
+#include <linux/bpf.h>
 #include <linux/if_xdp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -42,6 +51,25 @@ static int io_xsk_set(int fd, int option, const void *value, socklen_t len)
     return setsockopt(fd, SOL_XDP, option, value, len);
 }
 
+/* Loads the least of programs: r0 = XDP_PASS; exit. */
+static int io_xsk_load_program(void)
+{
+    const struct bpf_insn code[] = {
+        {.code = BPF_ALU64 | BPF_MOV | BPF_K, .imm = XDP_PASS},
+        {.code = BPF_JMP | BPF_EXIT},
+    };
+    union bpf_attr attr = {.prog_type = BPF_PROG_TYPE_XDP,
+                           .insn_cnt = sizeof code / sizeof code[0],
+                           .insns = (uintptr_t)code,
+                           .license = (uintptr_t) "BSD"};
+    int fd = (int)syscall(SYS_bpf, BPF_PROG_LOAD, &attr, sizeof attr);
+
+    if (fd < 0)
+        return -1;
+    close(fd);
+    return 0;
+}
+
 static enum io_xsk_verdict io_xsk_try(int fd, void *memory, size_t bytes, const char *netdev,
                                       unsigned queue, struct error *e)
 {
@@ -62,8 +90,13 @@ static enum io_xsk_verdict io_xsk_try(int fd, void *memory, size_t bytes, const 
         error_set(e, "no memory for its rings (%s)", strerror(errno));
         return IO_XSK_IMPOSSIBLE;
     }
-    if (io_xsk_bind(fd, netdev, queue) == 0)
-        return IO_XSK_POSSIBLE;
+    if (io_xsk_bind(fd, netdev, queue) == 0) {
+        if (io_xsk_load_program() == 0)
+            return IO_XSK_POSSIBLE;
+        error_set(e, "no XDP program can be loaded (%s); CAP_BPF and CAP_NET_ADMIN are needed",
+                  strerror(errno));
+        return IO_XSK_IMPOSSIBLE;
+    }
     if (errno == EBUSY) {
         error_set(e, "another program receives on it through AF_XDP (queue %u)", queue);
         return IO_XSK_TAKEN;
@@ -93,4 +126,37 @@ enum io_xsk_verdict io_xsk_probe(const char *netdev, unsigned queue, size_t byte
     }
     close(fd);
     return verdict;
+}
+
+/* 0 when there is none. From the library that came with the driver, which asks by rtnetlink. */
+static uint32_t io_xsk_program(const char *netdev)
+{
+    int (*query)(int ifindex, int flags, uint32_t *id);
+    void *lib = dlopen("libbpf.so.1", RTLD_LAZY | RTLD_NOLOAD);
+    uint32_t id = 0;
+
+    if (lib == NULL)
+        return 0;
+    *(void **)&query = dlsym(lib, "bpf_xdp_query_id");
+    if (query == NULL || query((int)if_nametoindex(netdev), 0, &id) != 0)
+        id = 0;
+    dlclose(lib);
+    return id;
+}
+
+int io_xsk_check_free(const char *netdev, unsigned queues, struct error *e)
+{
+    struct timespec release = {0, 100000000};
+
+    if (io_xsk_program(netdev) == 0)
+        return 0;
+    for (unsigned q = 0; q < queues; q++) {
+        struct error cause = {.set = false};
+
+        if (io_xsk_probe(netdev, q, IO_XSK_CHUNK, &cause) == IO_XSK_TAKEN)
+            return error_set(e, "%s", cause.text);
+    }
+    /* The sockets that just tried must be gone before the driver tries. */
+    nanosleep(&release, NULL);
+    return 0;
 }
