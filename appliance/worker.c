@@ -130,7 +130,8 @@ static void worker_message(struct worker *w)
 
 static void worker_loop(struct worker *w)
 {
-    while (!atomic_load_explicit(&w->stop, memory_order_relaxed)) {
+    /* What the main thread has read of the worker, it has read before it says stop. */
+    while (!atomic_load_explicit(&w->stop, memory_order_acquire)) {
         clock_ns now = clock_now();
 
         if (worker_round(w, now)) {
@@ -200,7 +201,7 @@ int worker_await(struct worker *w, struct error *e)
 
 void worker_stop(struct worker *w)
 {
-    atomic_store_explicit(&w->stop, true, memory_order_relaxed);
+    atomic_store_explicit(&w->stop, true, memory_order_release);
 }
 
 void worker_join(struct worker *w)

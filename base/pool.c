@@ -64,7 +64,7 @@ void *pool_get(struct pool *p)
         return NULL;
     }
     memset(object, 0, p->object_size);
-    p->used++;
+    __atomic_store_n(&p->used, p->used + 1, __ATOMIC_RELAXED);
     return object;
 }
 
@@ -74,6 +74,6 @@ void pool_put(struct pool *p, void *object)
     assert(p->used > 0);
     memcpy(object, &p->free_list, sizeof(void *));
     p->free_list = object;
-    p->used--;
+    __atomic_store_n(&p->used, p->used - 1, __ATOMIC_RELAXED);
     pool_poison(object, p->object_size);
 }

@@ -26,6 +26,12 @@ void pool_fini(struct pool *p);
 /* Returns a zeroed object, or NULL when all are in use. */
 void *pool_get(struct pool *p);
 
+/* Objects handed out now. The one question that another thread may ask. */
+static inline uint32_t pool_used(const struct pool *p)
+{
+    return __atomic_load_n(&p->used, __ATOMIC_RELAXED);
+}
+
 /* Gives an object back. Under AddressSanitizer a later use of it is reported. */
 void pool_put(struct pool *p, void *object);
 

@@ -218,7 +218,7 @@ static struct net_neighbour *neighbour_create(struct net *n, uint8_t iface,
 
 uint32_t net_neighbour_count(const struct net *n)
 {
-    return n->neighbours.pool.used;
+    return pool_used(&n->neighbours.pool);
 }
 
 /* ---- asking ---- */
