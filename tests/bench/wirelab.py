@@ -11,6 +11,7 @@ import dataclasses
 import glob
 import os
 import re
+import time
 
 from lab.peers import nginx_path
 from lab.process import CLOCK_TICK, LabError, run, wait_until
@@ -34,12 +35,11 @@ def busy_seconds(cpu):
 
 
 def tasks_of(pid):
-    """The threads of a process: (id, CPUs it may use, seconds used)."""
+    """The threads of a process: (CPUs it may use, seconds it has run)."""
     for path in glob.glob(f"/proc/{pid}/task/*"):
-        with open(path + "/stat", encoding="ascii", errors="replace") as stat:
-            fields = stat.read().rpartition(")")[2].split()
-        task = int(os.path.basename(path))
-        yield task, os.sched_getaffinity(task), (int(fields[11]) + int(fields[12])) / CLOCK_TICK
+        with open(path + "/schedstat", encoding="ascii") as stat:
+            used = int(stat.read().split()[0]) / 1e9
+        yield os.sched_getaffinity(int(os.path.basename(path))), used
 
 
 def napi_threads():
@@ -61,12 +61,17 @@ class Cost:
     seconds: float       # wall clock
     busy: float          # CPU 0
     elsewhere: float     # the proxy's threads on other CPUs
-    foreign: float       # CPU 0, but neither the proxy nor its interfaces
+    own: float           # CPU 0, the threads of the proxy and of its interfaces only
 
     @property
     def microseconds(self):
         """CPU time for one operation, wherever the proxy spent it."""
         return (self.busy + self.elsewhere) * 1e6 / self.operations
+
+    @property
+    def foreign(self):
+        """The part of CPU 0's busy time that is not the threads' own: interrupts, and strangers."""
+        return max(0.0, 1 - self.own / self.busy)
 
 
 class WireLab(Lab):
@@ -110,16 +115,14 @@ class WireLab(Lab):
 
         def reading():
             on, off = 0.0, 0.0
-            for _, cpus, used in tasks_of(proxy.pid):
+            for cpus, used in tasks_of(proxy.pid):
                 on, off = (on + used, off) if cpus == {PROXY_CPU} else (on, off + used)
-            interfaces = sum(used for thread in napi for _, _, used in tasks_of(thread))
-            uptime = float(open("/proc/uptime", encoding="ascii").read().split()[0])
-            return uptime, busy_seconds(PROXY_CPU), off, on + interfaces
+            interfaces = sum(used for thread in napi for _, used in tasks_of(thread))
+            return time.monotonic(), busy_seconds(PROXY_CPU), off, on + interfaces
 
         before = reading()
         work()
-        seconds, busy, elsewhere, own = (b - a for a, b in zip(before, reading()))
-        return Cost(operations, seconds, busy, elsewhere, max(0.0, busy - own))
+        return Cost(operations, *(after - earlier for earlier, after in zip(before, reading())))
 
 
 def workers_of(pid):
