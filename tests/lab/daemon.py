@@ -60,8 +60,9 @@ class Sluice:
         self.config_path = config_path
         self.process = None
 
-    def start(self, ready_timeout=30.0):
-        self.process = self.namespace.start(self.binary, "-c", self.config_path,
+    def start(self, wrapper=(), ready_timeout=30.0):
+        """Starts it, by way of a command that executes it if one is given; waits until it is ready."""
+        self.process = self.namespace.start(*wrapper, self.binary, "-c", self.config_path,
                                             name="sluice", env=_ENVIRONMENT)
         self.process.wait_for(r"\bready\b", ready_timeout)
         return self

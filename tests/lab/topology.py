@@ -108,11 +108,11 @@ class Lab:
         config.update(copy.deepcopy(changes))
         return config
 
-    def start(self, config=None):
+    def start(self, config=None, wrapper=()):
         """Starts the daemon and waits until it is ready."""
         write_config(self.path("sluice.yaml"), config or self.config())
         self.sluice = Sluice(self.proxy, self.binary, self.path("sluice.yaml"))
-        return self.sluice.start()
+        return self.sluice.start(wrapper)
 
     def rewrite(self, config):
         """Changes the running daemon's file, as an administrator would before a reload."""

@@ -43,6 +43,20 @@ def af_packet(lab):
     lab.settled()
 
 
+@scenario()
+def af_xdp_refused(lab):
+    """Where the kernel refuses XDP, AF_PACKET takes its place and the log says why."""
+    lab.page("index.html", "x")
+    lab.nginx()
+    without = "-bpf,-sys_admin"
+    lab.start(wrapper=("setpriv", f"--bounding-set={without}", f"--inh-caps={without}"))
+    for _ in range(5):
+        serving(lab)
+    log = lab.sluice.process.log()
+    expect(re.search(r" warn .*outside.*AF_XDP", log), f"no warning about AF_XDP:\n{log}")
+    expect(re.search(r"outside through net_af_packet", log), f"not through AF_PACKET:\n{log}")
+
+
 @scenario(workers=ONE_AND_TWO_WORKERS)
 def tap(lab):
     """A TAP device: the client is the kernel on its other side."""
