@@ -16,6 +16,8 @@
 #include "stack/socket.h"
 
 #define REPORT_WRITE_MAX 4096 /* PIPE_BUF: a write up to this does not mix with other writers' */
+#define REPORT_PATIENCE  500 /* ms for each write; who does not read must not stop the main thread \
+                              */
 
 void report_table(FILE *out, unsigned worker, const char *prefix, const struct counter_table *table,
                   const void *counters)
@@ -98,7 +100,7 @@ static void write_lines(const char *text, size_t len)
 
         if (newline != NULL)
             n = (size_t)(newline - text) + 1;
-        if (write(STDERR_FILENO, text, n) < 0 && errno != EINTR)
+        if (!log_room(REPORT_PATIENCE) || (write(STDERR_FILENO, text, n) < 0 && errno != EINTR))
             return;
         text += n;
         len -= n;

@@ -23,9 +23,13 @@ int log_level_parse(const char *name, enum log_level *out);
 
 bool log_enabled(enum log_level level);
 
-/* Writes one line when the level is enabled. Control characters in the text become '?'. */
+/* Writes one line when the level is enabled. Control characters in the text become '?'. Never
+ * waits: a line for which standard error has no room is lost, and the next one tells of it. */
 void log_write(enum log_level level, const char *area, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* Waits for room on standard error; false when the time is over. For text that is not a line. */
+bool log_room(int timeout_ms);
 
 #define log_error(area, ...) log_write(LOG_LEVEL_ERROR, area, __VA_ARGS__)
 #define log_warn(area, ...)  log_write(LOG_LEVEL_WARN, area, __VA_ARGS__)

@@ -1,6 +1,7 @@
 /* Lines are caught by putting a pipe in the place of standard error. */
 #include "tests/unit/support/test_unit.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -116,6 +117,42 @@ static void test_journal_form(void **state)
     assert_string_equal(line, "<3>area: text\n");
 }
 
+/* Fills the pipe and makes room again for `pages` pages. */
+static void fill(const struct capture *c, unsigned pages)
+{
+    static char page[4096];
+
+    fcntl(STDERR_FILENO, F_SETFL, O_NONBLOCK);
+    while (write(STDERR_FILENO, page, sizeof page) > 0)
+        ;
+    fcntl(STDERR_FILENO, F_SETFL, 0);
+    while (pages-- > 0)
+        assert_int_equal(read(c->read_end, page, sizeof page), sizeof page);
+}
+
+static void test_full_pipe_loses_lines_and_stops_nobody(void **state)
+{
+    static char text[1 << 20];
+    struct capture c;
+    const char *told;
+
+    (void)state;
+    capture_begin(&c);
+    fill(&c, 0);
+    alarm(10); /* a write that waits for the reader would wait for ever */
+    log_info("area", "lost");
+    log_error("area", "lost");
+    fill(&c, 1);
+    log_info("area", "seen");
+    alarm(0);
+    capture_end(&c, text, sizeof text);
+    for (told = text; *told == '\0' && told < text + sizeof text - 1;)
+        told++;
+    assert_non_null(strstr(told, "warn  log: 2 lines were lost here"));
+    assert_non_null(strstr(told, "info  area: seen\n"));
+    assert_null(strstr(told, "area: lost"));
+}
+
 static void test_limit(void **state)
 {
     struct log_limit limit = {0};
@@ -141,6 +178,7 @@ int main(void)
         cmocka_unit_test(test_control_characters_cannot_forge),
         cmocka_unit_test(test_long_text_is_one_line),
         cmocka_unit_test(test_journal_form),
+        cmocka_unit_test(test_full_pipe_loses_lines_and_stops_nobody),
         cmocka_unit_test(test_limit),
     };
 
