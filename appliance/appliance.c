@@ -1,8 +1,7 @@
 /*
  * Theory of operation: the main thread builds what all workers use (configuration, secrets, EAL,
- * ports), starts the workers, makes the first snapshot current the way a reload does, and then only
- * waits: for signals, and once a second to look at links and to free snapshots that no session uses
- * any more. It never touches a packet.
+ * ports), starts the workers, and then only waits: for signals, and once a second to look at links
+ * and to free snapshots that no session uses any more. It never touches a packet.
  */
 #include "appliance/appliance.h"
 
@@ -97,14 +96,12 @@ static int start_workers(struct appliance *a, struct error *e)
     const struct worker_config config = {
         .numa_node = ports_numa_node(&a->ports),
         .ports = &a->ports,
-        .policy = a->snapshots.current->policy,
+        .snapshot = a->snapshots.current,
         .memory = &a->memory,
         .secrets = &a->secrets,
     };
 
-    if (workers_start(&a->workers, &a->cpus, &config, e) < 0)
-        return -1;
-    return workers_apply(&a->workers, a->snapshots.current, NULL, e);
+    return workers_start(&a->workers, &a->cpus, &config, e);
 }
 
 static void log_workers(const struct appliance *a)
@@ -213,6 +210,7 @@ static void appliance_serve(struct appliance *a)
             running = handle_signal(a, number);
         else
             ports_links_poll(&a->ports);
+        workers_collect(&a->workers);
         snapshots_collect(&a->snapshots);
         if (running && a->drain.active)
             running = !drain_done(&a->drain, &a->workers, clock_now());

@@ -13,19 +13,17 @@
 #include "base/clock.h"
 #include "base/error.h"
 
-struct snapshot;
+struct worker_snapshot;
 
 enum mailbox_kind {
-    MAILBOX_START,   /* build the worker; the mailbox begins with it */
-    MAILBOX_PREPARE, /* build `snapshot` for this worker, change nothing */
-    MAILBOX_COMMIT,  /* make the prepared snapshot current */
-    MAILBOX_ABANDON, /* drop the prepared snapshot, if there is one */
-    MAILBOX_DRAIN,   /* accept no more, cut what is left at `deadline` */
+    MAILBOX_START, /* build the worker; the mailbox begins with it */
+    MAILBOX_APPLY, /* make `snapshot` current; after a failure it is the main thread's again */
+    MAILBOX_DRAIN, /* accept no more, cut what is left at `deadline` */
 };
 
 struct mailbox_message {
     enum mailbox_kind kind;
-    struct snapshot *snapshot;
+    struct worker_snapshot *snapshot;
     clock_ns deadline;
 };
 

@@ -1,5 +1,6 @@
 #include "appliance/reload.h"
 
+#include "appliance/rollout.h"
 #include "base/log.h"
 
 void reload_log_findings(const struct policy_report *report)
@@ -33,7 +34,7 @@ static int reload_apply(struct snapshot *next, struct workers *workers, struct s
 {
     struct error e = {0};
 
-    if (workers_apply(workers, next, snapshots->current, &e) < 0) {
+    if (rollout(workers, next, snapshots->current, &e) < 0) {
         snapshot_unref(next);
         log_error("reload", "failed: %s; the former configuration stays in force", e.text);
         return -1;
@@ -57,6 +58,5 @@ int reload(const char *path, struct workers *workers, const struct cpus *availab
         log_error("reload", "refused with %u error%s; the former configuration stays in force",
                   report.errors, report.errors == 1 ? "" : "s");
     policy_report_free(&report);
-    snapshots_collect(snapshots);
     return result;
 }

@@ -85,21 +85,6 @@ static void worker_rest(struct worker *w, clock_ns now)
     worker_sleep(duration);
 }
 
-static int worker_commit(struct worker *w, struct error *e)
-{
-    if (proxy_apply(w->proxy, &w->prepared->proxy, e) < 0)
-        return -1;
-    w->prepared = NULL; /* the proxy's now */
-    return 0;
-}
-
-static void worker_abandon(struct worker *w)
-{
-    if (w->prepared != NULL)
-        worker_snapshot_destroy(w->prepared);
-    w->prepared = NULL;
-}
-
 static void worker_message(struct worker *w)
 {
     const struct mailbox_message *m = &w->mailbox.message;
@@ -109,16 +94,8 @@ static void worker_message(struct worker *w)
     switch (m->kind) {
     case MAILBOX_START:
         break;
-    case MAILBOX_PREPARE:
-        worker_abandon(w);
-        w->prepared = worker_snapshot_create(m->snapshot, w->tls, w->config.secrets->ticket, &e);
-        result = w->prepared != NULL ? 0 : -1;
-        break;
-    case MAILBOX_COMMIT:
-        result = worker_commit(w, &e);
-        break;
-    case MAILBOX_ABANDON:
-        worker_abandon(w);
+    case MAILBOX_APPLY:
+        result = proxy_apply(w->proxy, &m->snapshot->proxy, &e);
         break;
     case MAILBOX_DRAIN:
         proxy_drain(w->proxy, m->deadline);

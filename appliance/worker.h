@@ -40,7 +40,7 @@ struct worker_config {
     int numa_node; /* -1: the CPU's own */
     unsigned worker_count;
     const struct ports *ports;
-    const struct policy *policy; /* for its routes, while the worker is built */
+    struct snapshot *snapshot; /* the first one; read while the worker is built */
     const struct memory_plan *memory;
     const struct secrets *secrets;
 };
@@ -69,7 +69,7 @@ struct worker {
     struct worker_port port[STACK_MAX_IFACES];
     struct stack *stack;
     struct proxy *proxy;
-    struct worker_snapshot *prepared; /* between MAILBOX_PREPARE and MAILBOX_COMMIT */
+    struct worker_retired retired;
     struct worker_idle idle;
     struct worker_counters counters;
 };

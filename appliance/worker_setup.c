@@ -118,7 +118,7 @@ static int setup_iface(struct worker *w, unsigned index, struct error *e)
 
 static int setup_routes(struct worker *w, struct error *e)
 {
-    const struct policy *policy = w->config.policy;
+    const struct policy *policy = w->config.snapshot->policy;
     char text[IP_TEXT_MAX];
 
     for (unsigned i = 0; i < policy->route_count; i++) {
@@ -153,6 +153,20 @@ static int setup_proxy(struct worker *w, struct error *e)
     return w->proxy != NULL ? 0 : -1;
 }
 
+static int setup_snapshot(struct worker *w, struct error *e)
+{
+    struct worker_snapshot *ws = worker_snapshot_create(w->config.snapshot, w->tls,
+                                                        w->config.secrets->ticket, &w->retired, e);
+
+    if (ws == NULL)
+        return -1;
+    if (proxy_apply(w->proxy, &ws->proxy, e) < 0) {
+        worker_snapshot_destroy(ws);
+        return -1;
+    }
+    return 0;
+}
+
 int worker_setup(struct worker *w, struct error *e)
 {
     if (io_worker_enter(w->config.cpu, w->config.numa_node, e) < 0)
@@ -160,7 +174,8 @@ int worker_setup(struct worker *w, struct error *e)
     w->entered = true;
     w->tls = tls_worker_create(e);
     if (w->tls == NULL || setup_data_pool(w, e) < 0 || setup_firewall(w, e) < 0 ||
-        setup_schedulers(w, e) < 0 || setup_network(w, e) < 0 || setup_proxy(w, e) < 0) {
+        setup_schedulers(w, e) < 0 || setup_network(w, e) < 0 || setup_proxy(w, e) < 0 ||
+        setup_snapshot(w, e) < 0) {
         worker_teardown(w);
         return error_prefix(e, "%s", w->name);
     }
@@ -169,10 +184,9 @@ int worker_setup(struct worker *w, struct error *e)
 
 void worker_teardown(struct worker *w)
 {
-    if (w->prepared != NULL)
-        worker_snapshot_destroy(w->prepared);
     if (w->proxy != NULL)
         proxy_destroy(w->proxy);
+    worker_snapshot_collect(&w->retired);
     if (w->stack != NULL)
         stack_destroy(w->stack);
     for (unsigned i = 0; i < w->config.ports->count; i++) {

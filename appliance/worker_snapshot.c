@@ -35,12 +35,17 @@ static struct tls_server *server_create(const struct snapshot *shared, struct tl
 
 static void worker_snapshot_released(struct proxy_snapshot *proxy)
 {
-    worker_snapshot_destroy(proxy->owner);
+    struct worker_snapshot *ws = proxy->owner;
+
+    ws->next = atomic_load_explicit(&ws->retired->first, memory_order_relaxed);
+    while (!atomic_compare_exchange_weak_explicit(&ws->retired->first, &ws->next, ws,
+                                                  memory_order_release, memory_order_relaxed))
+        ;
 }
 
 struct worker_snapshot *worker_snapshot_create(struct snapshot *shared, struct tls_worker *tls,
                                                const uint8_t ticket_secret[TLS_TICKET_SECRET_LEN],
-                                               struct error *e)
+                                               struct worker_retired *retired, struct error *e)
 {
     const struct policy *policy = shared->policy;
     struct worker_snapshot *ws = calloc(1, sizeof *ws);
@@ -51,6 +56,7 @@ struct worker_snapshot *worker_snapshot_create(struct snapshot *shared, struct t
     }
     snapshot_ref(shared);
     ws->shared = shared;
+    ws->retired = retired;
     ws->proxy.policy = policy;
     ws->proxy.released = worker_snapshot_released;
     ws->proxy.owner = ws;
@@ -87,4 +93,17 @@ void worker_snapshot_destroy(struct worker_snapshot *ws)
     free(ws->proxy.tls);
     snapshot_unref(ws->shared);
     free(ws);
+}
+
+void worker_snapshot_collect(struct worker_retired *retired)
+{
+    struct worker_snapshot *ws =
+        atomic_exchange_explicit(&retired->first, NULL, memory_order_acquire);
+
+    while (ws != NULL) {
+        struct worker_snapshot *next = ws->next;
+
+        worker_snapshot_destroy(ws);
+        ws = next;
+    }
 }

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/log.h"
 #include "stack/socket.h"
 
 /* A worker answers within a round; building TLS servers of thousands of certificates takes longest.
@@ -76,69 +75,29 @@ static int post(struct worker *w, const struct mailbox_message *message, struct 
     return 0;
 }
 
-int workers_tell(struct workers *ws, const struct mailbox_message *message, struct error *e)
+int workers_tell_one(struct worker *w, const struct mailbox_message *message, struct error *e)
 {
-    int result = 0;
-
-    for (unsigned i = 0; i < ws->count; i++) {
-        if (post(&ws->worker[i], message, e) < 0)
-            result = -1;
-    }
-    for (unsigned i = 0; i < ws->count; i++) {
-        if (mailbox_wait(&ws->worker[i].mailbox, WORKERS_ANSWER_TIME, e) < 0)
-            result = -1;
-    }
-    return result;
-}
-
-static int tell_one(struct worker *w, enum mailbox_kind kind, struct snapshot *snapshot,
-                    struct error *e)
-{
-    struct mailbox_message message = {.kind = kind, .snapshot = snapshot};
-
-    if (post(w, &message, e) < 0)
+    if (post(w, message, e) < 0)
         return -1;
     return mailbox_wait(&w->mailbox, WORKERS_ANSWER_TIME, e);
-}
-
-/* The first `count` workers have gone to a snapshot that another one could not take. */
-static void roll_back(struct workers *ws, unsigned count, struct snapshot *current)
-{
-    for (unsigned i = 0; current != NULL && i < count; i++) {
-        struct worker *w = &ws->worker[i];
-        struct error e = {0};
-
-        if (tell_one(w, MAILBOX_PREPARE, current, &e) < 0 ||
-            tell_one(w, MAILBOX_COMMIT, current, &e) < 0)
-            log_error("reload", "cannot go back to the former configuration: %s", e.text);
-    }
-}
-
-int workers_apply(struct workers *ws, struct snapshot *next, struct snapshot *current,
-                  struct error *e)
-{
-    const struct mailbox_message prepare = {.kind = MAILBOX_PREPARE, .snapshot = next};
-    const struct mailbox_message abandon = {.kind = MAILBOX_ABANDON};
-
-    if (workers_tell(ws, &prepare, e) < 0) {
-        workers_tell(ws, &abandon, NULL);
-        return -1;
-    }
-    for (unsigned i = 0; i < ws->count; i++) {
-        if (tell_one(&ws->worker[i], MAILBOX_COMMIT, next, e) == 0)
-            continue;
-        workers_tell(ws, &abandon, NULL);
-        roll_back(ws, i, current);
-        return -1;
-    }
-    return 0;
 }
 
 int workers_drain(struct workers *ws, clock_ns deadline, struct error *e)
 {
     const struct mailbox_message drain = {.kind = MAILBOX_DRAIN, .deadline = deadline};
+    int result = 0;
 
-    return workers_tell(ws, &drain, e);
+    for (unsigned i = 0; i < ws->count; i++) {
+        if (workers_tell_one(&ws->worker[i], &drain, e) < 0)
+            result = -1;
+    }
+    return result;
+}
+
+void workers_collect(struct workers *ws)
+{
+    for (unsigned i = 0; i < ws->running; i++)
+        worker_snapshot_collect(&ws->worker[i].retired);
 }
 
 uint32_t workers_sessions(const struct workers *ws)

@@ -21,16 +21,12 @@ void workers_stop(struct workers *ws);
 /* Frees what devices may have held on to: after the ports are closed. */
 void workers_free(struct workers *ws);
 
-/* Sends a message to all, then waits for every answer. Returns 0, or -1 with the first error. */
-int workers_tell(struct workers *ws, const struct mailbox_message *message, struct error *e);
+/* Sends a message and waits for the answer. Returns 0, or -1 with the worker's error or its
+ * silence. */
+int workers_tell_one(struct worker *w, const struct mailbox_message *message, struct error *e);
 
-/*
- * Makes `next` current on all workers, or on none: each one first prepares it in full (PREPARE),
- * and only when all could is it applied (COMMIT). Should that fail on one all the same, those that
- * changed go back to `current` (NULL at start).
- */
-int workers_apply(struct workers *ws, struct snapshot *next, struct snapshot *current,
-                  struct error *e);
+/* Destroys what the workers have retired of former snapshots. */
+void workers_collect(struct workers *ws);
 
 /* Stops accepting; sessions that are left at `deadline` are cut. */
 int workers_drain(struct workers *ws, clock_ns deadline, struct error *e);

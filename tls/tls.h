@@ -3,10 +3,10 @@
  * socket: bytes come and go through the caller's two functions, progress is told as "want read" or
  * "want write" (the shape of libtls).
  *
- * Nothing here is shared between threads except struct tls_cert_file, which is immutable. A worker
- * and all that is made from it are created, used and destroyed by one thread: OpenSSL keeps state
- * of a library context in each thread that used it, and looks for the context when that thread
- * ends.
+ * Nothing here is used by two threads at once except struct tls_cert_file, which is immutable. A
+ * worker and its connections are created, used and destroyed by one thread: OpenSSL keeps state of
+ * a library context in each thread that used it, and looks for the context when that thread ends.
+ * Servers may be made and destroyed elsewhere: see tls_server_create().
  */
 #ifndef TLS_TLS_H
 #define TLS_TLS_H
@@ -85,9 +85,15 @@ struct tls_server_config {
 
 struct tls_server;
 
+/*
+ * Takes about a millisecond a certificate. So that a worker need not stand still for it, another
+ * thread may make the server while the worker runs, and hand it over; that thread must end before
+ * the worker is destroyed.
+ */
 struct tls_server *tls_server_create(struct tls_worker *w, const struct tls_server_config *config,
                                      struct error *e);
-/* Live connections keep what they need of it. */
+/* Live connections keep what they need of it. On the worker's thread; or on any once no connection
+ * is left. */
 void tls_server_destroy(struct tls_server *s);
 
 /*

@@ -29,8 +29,8 @@ static void *peer_main(void *arg)
             p->started++;
         if (p->box.message.kind == MAILBOX_DRAIN)
             p->drained += p->box.message.deadline;
-        if (p->box.message.kind == MAILBOX_COMMIT)
-            error_set(&e, "nothing was prepared");
+        if (p->box.message.kind == MAILBOX_APPLY)
+            error_set(&e, "address in use");
         mailbox_acknowledge(&p->box, e.set ? -1 : 0, &e);
     }
     return NULL;
@@ -75,10 +75,10 @@ static void body_errors_come_back(struct peer *p)
     struct error e = {0};
 
     mailbox_wait(&p->box, 10 * CLOCK_SEC, NULL);
-    mailbox_post(&p->box, &(struct mailbox_message){.kind = MAILBOX_COMMIT});
+    mailbox_post(&p->box, &(struct mailbox_message){.kind = MAILBOX_APPLY});
     assert_int_equal(mailbox_wait(&p->box, 10 * CLOCK_SEC, &e), -1);
-    assert_string_equal(e.text, "nothing was prepared");
-    mailbox_post(&p->box, &(struct mailbox_message){.kind = MAILBOX_ABANDON});
+    assert_string_equal(e.text, "address in use");
+    mailbox_post(&p->box, &(struct mailbox_message){.kind = MAILBOX_DRAIN});
     assert_int_equal(mailbox_wait(&p->box, 10 * CLOCK_SEC, NULL), 0);
 }
 
@@ -88,7 +88,7 @@ static void body_late_answers_are_awaited(struct peer *p)
 
     mailbox_wait(&p->box, 10 * CLOCK_SEC, NULL);
     atomic_store(&p->deaf, true);
-    mailbox_post(&p->box, &(struct mailbox_message){.kind = MAILBOX_ABANDON});
+    mailbox_post(&p->box, &(struct mailbox_message){.kind = MAILBOX_DRAIN});
     assert_int_equal(mailbox_wait(&p->box, 20 * CLOCK_MS, &e), -1);
     assert_string_equal(e.text, "no answer within 20 ms");
     assert_true(p->box.awaited);

@@ -146,13 +146,14 @@ static void test_worker_snapshot_is_released_whole(void **state)
 {
     static const uint8_t secret[TLS_TICKET_SECRET_LEN] = {1};
     struct tls_worker *tls = tls_worker_create(NULL);
+    struct worker_retired retired = {0};
     struct policy_report report;
     struct worker_snapshot *ws;
     struct snapshot *s;
 
     (void)state;
     s = load("1", "shop.crt", "shop.key", FIXTURE_NOW, &report);
-    ws = worker_snapshot_create(s, tls, secret, NULL);
+    ws = worker_snapshot_create(s, tls, secret, &retired, NULL);
     assert_non_null(ws);
     assert_int_equal(atomic_load(&s->references), 2);
     assert_ptr_equal(ws->proxy.policy, s->policy);
@@ -167,7 +168,10 @@ static void test_worker_snapshot_is_released_whole(void **state)
         assert_int_equal(tls_server_select(ws->proxy.tls[l->index], "other.example"), -1);
     }
     ws->proxy.released(&ws->proxy);
+    assert_int_equal(atomic_load(&s->references), 2); /* the worker does not destroy */
+    worker_snapshot_collect(&retired);
     assert_int_equal(atomic_load(&s->references), 1);
+    worker_snapshot_collect(&retired);
     release(s);
     tls_worker_destroy(tls);
 }
