@@ -21,8 +21,7 @@ STACK_FACE = ["stack/stack.h", "stack/socket.h", "stack/event.h"]
 # Folder -> what its files may include besides their own folder and the C library: folders (with a
 # slash at the end), single headers, and outside libraries by name. Inside stack/ the order is
 # wire <- net <- tcp <- socket; of the face, io and net take the types of the configuration
-# (stack.h), and tcp
-# the types of a connection too.
+# (stack.h), and tcp the types of a connection too.
 ALLOWED = {
     "base": [],
     "stack/io": ["base/", "dpdk", "numa", "stack/stack.h"],

@@ -92,12 +92,16 @@ unsigned io_port_receive(struct io_port *p, unsigned worker, struct rte_mbuf **o
  * Transmits; returns how many frames the device took (those are its own now). Where there are fewer
  * queues than workers, frames go through a ring to the worker that owns the queue, which sends them
  * when it calls io_port_receive() or io_port_transmit().
+ *
+ * Where the port lacks STACK_TX_MULTI_SEGMENT frames are linear, and not indirect mbufs either:
+ * AF_XDP sends what lies in the mbuf itself. Offload flags come with l2_len, l3_len and l4_len.
  */
 unsigned io_port_transmit(struct io_port *p, unsigned worker, struct rte_mbuf **frames,
                           unsigned count);
 
 /* The worker to which the device and the hand-off deliver a packet of this flow (remote is the
- * wire's source). The same hash as in the device (DPDK's thash library). */
+ * wire's source). The same hash as in the device (DPDK's thash library), and the same answer from
+ * every port that has as many workers. */
 unsigned io_port_worker_of(const struct io_port *p, const struct ip_endpoint *remote,
                            const struct ip_endpoint *local);
 

@@ -87,10 +87,11 @@ static unsigned io_burst_receive_shared(struct io_port *p, unsigned worker, stru
     struct io_lane *lane = &p->lane[worker];
     unsigned n;
 
+    /* Neither source may keep the other waiting: beside a queue the rings get half. */
+    n = io_handoff_collect(p, worker, out, lane->own != NULL ? (max + 1) / 2 : max);
+    io_burst_prefetch(out, n);
     if (lane->own == NULL)
-        return io_handoff_collect(p, worker, out, max);
-    /* Neither source may keep the other waiting: the rings get half. */
-    n = io_handoff_collect(p, worker, out, (max + 1) / 2);
+        return n;
     io_burst_serve_clients(p, lane);
     for (unsigned round = 0; round < IO_BURST_ROUNDS && n < max; round++) {
         struct rte_mbuf *burst[IO_BURST];

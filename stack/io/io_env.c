@@ -18,6 +18,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <numa.h>
 #include <rte_eal.h>
 #include <rte_errno.h>
 
@@ -180,6 +181,20 @@ static int io_env_args_build(struct io_env_args *a, const struct io_env_config *
     return io_env_memory_args(a, config, e);
 }
 
+/* libnuma reads a node's CPUs when first asked, into a cache without a lock; workers ask at once.
+ */
+static void io_env_read_nodes(void)
+{
+    struct bitmask *cpus;
+
+    if (numa_available() < 0)
+        return;
+    cpus = numa_allocate_cpumask();
+    for (int node = 0; node <= numa_max_node(); node++)
+        numa_node_to_cpus(node, cpus);
+    numa_free_cpumask(cpus);
+}
+
 int io_env_init(const struct io_env_config *config, struct error *e)
 {
     struct io_env_args args;
@@ -191,6 +206,8 @@ int io_env_init(const struct io_env_config *config, struct error *e)
     io_log_capture_begin(&said);
     result = rte_eal_init(args.count, args.argv);
     io_log_capture_end();
+    /* EAL makes this directory though nothing of ours will be in it. */
+    rmdir(rte_eal_get_runtime_dir());
     if (result < 0) {
         error_set(e, "DPDK does not start: %s%s%s", rte_strerror(rte_errno),
                   said.text[0] != '\0' ? ": " : "", said.text);
@@ -198,8 +215,7 @@ int io_env_init(const struct io_env_config *config, struct error *e)
         return -1;
     }
     io_log_hook_libraries();
-    /* EAL makes this directory though nothing of ours will be in it. */
-    rmdir(rte_eal_get_runtime_dir());
+    io_env_read_nodes();
     return 0;
 }
 

@@ -48,7 +48,7 @@ struct io_netdev {
     char name[IF_NAMESIZE];
     char driver[32]; /* "veth"; empty when unknown */
     unsigned mtu;
-    unsigned rx_channels, max_channels;
+    unsigned rx_channels;
     bool combined; /* channels are set as combined ones, else as receive channels */
     bool up;
     int numa_node; /* -1: unknown */
@@ -186,6 +186,7 @@ struct io_device_state {
     unsigned queues;
     uint16_t mtu;
     int numa_node;
+    bool veth;
     bool gro_was_on;        /* to be put back */
     unsigned channels_were; /* likewise; 0: unchanged */
     struct io_sockets sockets_before, sockets;

@@ -75,14 +75,13 @@ static void io_netdev_read_channels(struct io_netdev *d)
 {
     struct ethtool_channels c = {.cmd = ETHTOOL_GCHANNELS};
 
-    d->rx_channels = d->max_channels = 1;
+    d->rx_channels = 1;
     d->combined = false;
     if (io_netdev_ethtool(d->name, &c) != 0)
         return;
     d->combined = c.max_combined > 0;
     if (c.combined_count + c.rx_count > 0)
         d->rx_channels = c.combined_count + c.rx_count;
-    d->max_channels = d->combined ? c.max_combined : c.max_rx;
 }
 
 static int io_netdev_read_node(const char *name)

@@ -109,22 +109,22 @@ static void io_port_free(struct io_port *p)
 
 /* ---- the device ---- */
 
+/*
+ * Of net_tap's offloads, all done in software, two are wrong in 22.11: it sums a frame segment by
+ * segment and carries an odd byte at a segment's end wrongly into the next, so that TCP checksums
+ * hold for linear frames only; and it compares TSO's segment plus Ethernet header with the MTU, so
+ * that it refuses a full-sized segment, and for ever.
+ */
 static uint64_t io_port_tx_offloads(enum io_driver driver, uint64_t capable)
 {
-    uint64_t use = capable & (RTE_ETH_TX_OFFLOAD_MULTI_SEGS | RTE_ETH_TX_OFFLOAD_IPV4_CKSUM |
-                              RTE_ETH_TX_OFFLOAD_TCP_CKSUM);
-    uint64_t base = RTE_ETH_TX_OFFLOAD_MULTI_SEGS | RTE_ETH_TX_OFFLOAD_IPV4_CKSUM |
-                    RTE_ETH_TX_OFFLOAD_TCP_CKSUM;
+    const uint64_t for_tap = RTE_ETH_TX_OFFLOAD_MULTI_SEGS | RTE_ETH_TX_OFFLOAD_IPV4_CKSUM;
+    const uint64_t for_tso = for_tap | RTE_ETH_TX_OFFLOAD_TCP_CKSUM;
 
-    /* net_tap sums a frame segment by segment and carries an odd byte at a segment's end wrongly
-     * into the next: its TCP checksums hold for linear frames only. Ours cost the same. */
     if (driver == IO_DRIVER_TAP)
-        use &= ~(uint64_t)RTE_ETH_TX_OFFLOAD_TCP_CKSUM;
-    /* net_tap segments in software, and compares segment plus Ethernet header with the MTU: it
-     * refuses full-sized segments, and for ever. */
-    if (use == base && driver != IO_DRIVER_TAP)
-        use |= capable & RTE_ETH_TX_OFFLOAD_TCP_TSO;
-    return use;
+        return capable & for_tap;
+    if ((capable & for_tso) == for_tso)
+        return capable & (for_tso | RTE_ETH_TX_OFFLOAD_TCP_TSO);
+    return capable & for_tso;
 }
 
 static uint32_t io_port_stack_offloads(uint64_t offloads)

@@ -54,11 +54,8 @@ struct worker {
 
 static atomic_bool stopping;
 
-static void on_signal(int signo)
-{
-    (void)signo;
-    atomic_store(&stopping, true);
-}
+/* Blocked in all threads from the start, so that no moment is too early for them. */
+static sigset_t end_signals;
 
 /* Sends the frame, trying again while the device is full; a station must not lose replies. */
 static void send_frame(struct worker *w, struct rte_mbuf *m)
@@ -307,6 +304,7 @@ static int run(const struct options *o)
     struct worker *workers = calloc(o->port.workers, sizeof *workers);
     struct station s = {.options = o};
     struct error e = {.set = false};
+    int signo;
 
     s.port = io_port_open(&o->port, &e);
     if (s.port == NULL || workers == NULL) {
@@ -321,8 +319,8 @@ static int run(const struct options *o)
     }
     printf("ready driver=%s\n", s.facts.driver);
     fflush(stdout);
-    while (!atomic_load(&stopping))
-        pause();
+    sigwait(&end_signals, &signo);
+    atomic_store(&stopping, true);
     for (unsigned i = 0; i < o->port.workers; i++)
         pthread_join(workers[i].thread, NULL);
     report(&s, workers);
@@ -376,7 +374,6 @@ static int parse(int argc, char **argv, struct options *o)
 
 int main(int argc, char **argv)
 {
-    struct sigaction sa = {.sa_handler = on_signal};
     struct error e = {.set = false};
     struct options o;
     int result;
@@ -387,8 +384,10 @@ int main(int argc, char **argv)
     }
     if (getenv("SLUICE_LOG") != NULL)
         log_level_set(LOG_LEVEL_DEBUG);
-    sigaction(SIGTERM, &sa, NULL);
-    sigaction(SIGINT, &sa, NULL);
+    sigemptyset(&end_signals);
+    sigaddset(&end_signals, SIGTERM);
+    sigaddset(&end_signals, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &end_signals, NULL);
     if (io_env_init(
             &(struct io_env_config){.hugepages = o.hugepages, .memory = io_port_memory(&o.port)},
             &e) != 0) {
