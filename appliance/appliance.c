@@ -14,6 +14,7 @@
 
 #include "appliance/cpus.h"
 #include "appliance/drain.h"
+#include "appliance/findings.h"
 #include "appliance/memory.h"
 #include "appliance/ports.h"
 #include "appliance/reload.h"
@@ -26,6 +27,7 @@
 
 #define TICK_MS       1000
 #define TICK_DRAIN_MS 20
+#define CHORES_EVERY  (1 * CLOCK_SEC)
 
 struct appliance {
     const char *path;
@@ -38,6 +40,7 @@ struct appliance {
     struct ports ports;
     struct workers workers;
     struct drain drain;
+    clock_ns chores_at; /* when the links are looked at next */
 };
 
 static int load_configuration(struct appliance *a, struct error *e)
@@ -45,7 +48,7 @@ static int load_configuration(struct appliance *a, struct error *e)
     struct policy_report report = {0};
     struct snapshot *s = snapshot_load(a->path, &a->available, time(NULL), &report);
 
-    reload_log_findings(&report);
+    findings_log(&report);
     if (s == NULL)
         error_set(e, "%s: %u error%s", a->path, report.errors, report.errors == 1 ? "" : "s");
     policy_report_free(&report);
@@ -199,6 +202,17 @@ static bool handle_signal(struct appliance *a, int number)
     }
 }
 
+/* What is due from time to time, whatever signals come. */
+static void do_chores(struct appliance *a, clock_ns now)
+{
+    if (now < a->chores_at)
+        return;
+    a->chores_at = now + CHORES_EVERY;
+    ports_links_poll(&a->ports);
+    workers_collect(&a->workers);
+    snapshots_collect(&a->snapshots);
+}
+
 static void appliance_serve(struct appliance *a)
 {
     bool running = true;
@@ -208,10 +222,7 @@ static void appliance_serve(struct appliance *a)
 
         if (number != 0)
             running = handle_signal(a, number);
-        else
-            ports_links_poll(&a->ports);
-        workers_collect(&a->workers);
-        snapshots_collect(&a->snapshots);
+        do_chores(a, clock_now());
         if (running && a->drain.active)
             running = !drain_done(&a->drain, &a->workers, clock_now());
     }

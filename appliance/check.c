@@ -2,13 +2,8 @@
 
 #include <stdio.h>
 
+#include "appliance/findings.h"
 #include "appliance/snapshot.h"
-
-static void print_findings(const struct policy_report *report)
-{
-    for (size_t i = 0; i < report->count; i++)
-        fprintf(stderr, "%s\n", report->findings[i].text);
-}
 
 static const char *plural(unsigned n)
 {
@@ -36,7 +31,7 @@ int check_run(const char *path)
         policy_report_add(&report, false, path, 0, 0, NULL, "%s", e.text);
     else
         s = snapshot_load(path, &cpus, time(NULL), &report);
-    print_findings(&report);
+    findings_print(stderr, &report);
     policy_report_free(&report);
     if (s == NULL)
         return 1;

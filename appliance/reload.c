@@ -1,19 +1,8 @@
 #include "appliance/reload.h"
 
+#include "appliance/findings.h"
 #include "appliance/rollout.h"
 #include "base/log.h"
-
-void reload_log_findings(const struct policy_report *report)
-{
-    for (size_t i = 0; i < report->count; i++) {
-        const struct policy_finding *f = &report->findings[i];
-
-        if (f->warning)
-            log_warn("config", "%s", f->text);
-        else
-            log_error("config", "%s", f->text);
-    }
-}
 
 /* A snapshot that may take the place of the current one in this process, or NULL with findings. */
 static struct snapshot *reload_load(const char *path, const struct cpus *available,
@@ -51,7 +40,7 @@ int reload(const char *path, struct workers *workers, const struct cpus *availab
     struct snapshot *next = reload_load(path, available, snapshots, &report);
     int result = -1;
 
-    reload_log_findings(&report);
+    findings_log(&report);
     if (next != NULL)
         result = reload_apply(next, workers, snapshots);
     else

@@ -6,9 +6,6 @@
 #include "appliance/snapshot.h"
 #include "appliance/workers.h"
 
-/* Logs every finding of a report. */
-void reload_log_findings(const struct policy_report *report);
-
 /*
  * Loads the file, checks it in full and puts it in force on all workers. When it is refused or
  * cannot be applied, nothing changes, the log says why, and -1 is returned.

@@ -16,8 +16,9 @@
 #include "stack/socket.h"
 
 #define REPORT_WRITE_MAX 4096 /* PIPE_BUF: a write up to this does not mix with other writers' */
-#define REPORT_PATIENCE  500 /* ms for each write; who does not read must not stop the main thread \
-                              */
+#define REPORT_PATIENCE                                                       \
+    500 /* ms for each write; who does not read must not stop the main thread \
+         */
 
 void report_table(FILE *out, unsigned worker, const char *prefix, const struct counter_table *table,
                   const void *counters)

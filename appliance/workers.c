@@ -7,9 +7,7 @@
 
 #include "stack/socket.h"
 
-/* A worker answers within a round; building TLS servers of thousands of certificates takes longest.
- */
-#define WORKERS_ANSWER_TIME (30 * CLOCK_SEC)
+#define WORKERS_ANSWER_TIME (10 * CLOCK_SEC) /* a worker answers within a round */
 
 static int launch_all(struct workers *ws, const struct cpus *cpus,
                       const struct worker_config *config, struct error *e)
