@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A web server for the demo: backend.py ADDRESS PORT [CHAIN KEY]. Its page says how it was reached."""
+"""A web server whose page says how it was reached: backend.py ADDRESS PORT [CHAIN KEY]."""
 
 import http.server
 import ssl

@@ -155,7 +155,7 @@ VIOLATIONS = [
     ("stack/io/a.c", '#include "stack/socket.h"', "not open to stack/io/"),
     ("stack/a.c", '#include "stack/tcp/tcp_internal.h"', "not open to stack/"),
     ("appliance/a.c", '#include "worker.h"', "not a path from the top"),
-    ("tls/CMakeLists.txt", "sluice_library(tls SOURCES a.c DEPENDS base stack)", "links with stack"),
+    ("tls/CMakeLists.txt", "sluice_library(tls SOURCES a.c DEPENDS stack)", "links with stack"),
     ("stack/net/CMakeLists.txt",
      "sluice_library(stack_net SOURCES a.c DEPENDS stack_wire stack_tcp)", "links with stack_tcp"),
     ("base/CMakeLists.txt", "target_link_libraries(base PUBLIC PkgConfig::YAML)", "links with"),

@@ -48,7 +48,7 @@ class HAProxy:
 
 
 class Sluice:
-    """Sluice with one worker on the proxy's CPU; its main thread is charged too, wherever it runs."""
+    """Sluice with one worker on the proxy's CPU; its main thread is charged too."""
     name = "sluice"
 
     @staticmethod

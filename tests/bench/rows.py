@@ -1,7 +1,7 @@
 """What is measured: a function for each row of the table.
 
-A row is run against each proxy in turn, in a laboratory of its own. It does its operations, verifies
-that every one succeeded, and raises LabError when one did not.
+A row is run against each proxy in turn, in a laboratory of its own. It does its operations,
+verifies that every one succeeded, and raises LabError when one did not.
 """
 
 import dataclasses

@@ -2,8 +2,8 @@
 
 The standard laboratory (lab/topology.py) with a machine of two CPUs divided between its parts: the
 proxy has CPU 0 to itself, client and server share CPU 1. On a veth a packet's receive work runs by
-default on the CPU of whoever sent it, which would charge the proxy for its clients' TCP and spare it
-its own; threaded NAPI puts it into a kernel thread for each interface, and those are pinned like
+default on the CPU of whoever sent it, which would charge the proxy for its clients' TCP and spare
+it its own; threaded NAPI puts it into a kernel thread for each interface, and those are pinned like
 everything else. The cost is the busy time of CPU 0 in /proc/stat.
 """
 
@@ -86,7 +86,7 @@ class WireLab(Lab):
         return self
 
     def pin_interfaces(self):
-        """Pins the NAPI threads. Called after the proxy's start: attaching AF_XDP makes new ones."""
+        """Pins the NAPI threads; after the proxy's start, since attaching AF_XDP makes new ones."""
         pinned = []
         for thread, device in napi_threads():
             if device in DEVICES:

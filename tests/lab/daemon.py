@@ -21,7 +21,7 @@ _ENVIRONMENT = {
 
 
 class Counters(collections.abc.Mapping):
-    """One reading of the counters: the sum over the workers by name, and each worker's by number."""
+    """One reading of the counters: sums over the workers by name; each worker's in `workers`."""
 
     def __init__(self, text):
         self.workers = collections.defaultdict(dict)
@@ -61,7 +61,7 @@ class Sluice:
         self.process = None
 
     def start(self, wrapper=(), ready_timeout=30.0):
-        """Starts it, by way of a command that executes it if one is given; waits until it is ready."""
+        """Starts it (through the command `wrapper`, if given) and waits until it is ready."""
         self.process = self.namespace.start(*wrapper, self.binary, "-c", self.config_path,
                                             name="sluice", env=_ENVIRONMENT)
         self.process.wait_for(r"\bready\b", ready_timeout)

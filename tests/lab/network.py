@@ -92,7 +92,7 @@ def join(a, a_device, b, b_device):
     run("ip", "link", "add", a_device, "netns", a.name, "type", "veth",
         "peer", "name", b_device, "netns", b.name)
     for namespace, device in ((a, a_device), (b, b_device)):
-        namespace.run("ethtool", "-K", device, "tx", "off", "tso", "off", "gso", "off", "gro", "off")
+        namespace.run("ethtool", "-K", device, *"tx off tso off gso off gro off".split())
         namespace.link(device, "up")
 
 

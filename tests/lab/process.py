@@ -77,7 +77,7 @@ class Process:
         return os.path.getsize(self.log_path)
 
     def wait_for(self, pattern, timeout=10.0, since=0):
-        """Waits for a line that matches and returns the match; fails when the process ends first."""
+        """Waits for a line that matches; returns the match. Fails when the process ends first."""
         regex = re.compile(pattern, re.MULTILINE)
 
         def seen():

@@ -48,5 +48,6 @@ class Report:
         for name in self.failed:
             print(f"failed: {name}", file=self._out)
         skipped = f", {self.skipped} skipped" if self.skipped else ""
-        print(f"{self.passed} passed, {len(self.failed)} failed{skipped}", file=self._out, flush=True)
+        print(f"{self.passed} passed, {len(self.failed)} failed{skipped}", file=self._out,
+              flush=True)
         return 1 if self.failed or not self.passed else 0

@@ -7,8 +7,8 @@ from lab.process import LabError
 
 RELEASE, SANITIZE = "release", "sanitize"
 
-# What may run side by side: light scenarios with each other, heavy ones (which fill the machine, and
-# wait long enough to share it) with each other, and nothing beside one that measures time.
+# What may run side by side: light scenarios with each other, heavy ones (which fill the machine,
+# and wait long enough to share it) with each other, and nothing beside one that measures time.
 LIGHT, HEAVY, ALONE = "light", "heavy", "alone"
 
 

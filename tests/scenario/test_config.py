@@ -128,7 +128,8 @@ def not_yaml(lab):
                  "\x00\x01", "- a\n- b\n"):
         status, output = verdict(lab, text)
         expect_equal(status, 1, f"exit status for {text!r}")
-        expect("check.yaml" in output and "error" in output, f"no reason given for {text!r}:\n{output}")
+        expect("check.yaml" in output and "error" in output,
+               f"no reason given for {text!r}:\n{output}")
     status, output = check(lab.binary, lab.path("missing.yaml"))
     expect_equal(status, 1, "exit status for a missing file")
     expect("missing.yaml" in output and "No such file" in output, output)

@@ -110,8 +110,8 @@ def link_down_and_up(lab):
     client = lab.tls(timeout=30)
     server, _ = listener.accept()
     # Attaching XDP may take the carrier away for a moment.
-    wait_until(lambda: not re.search(r"link is down(?!.*link is up)", lab.sluice.process.log(), re.S),
-               "links that are up")
+    down = re.compile(r"link is down(?!.*link is up)", re.DOTALL)
+    wait_until(lambda: not down.search(lab.sluice.process.log()), "links that are up")
     for namespace, device in ((lab.client, "eth0"), (lab.backend, "eth0")):
         mark = lab.sluice.process.log_mark()
         namespace.link(device, "down")

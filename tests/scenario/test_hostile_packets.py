@@ -11,6 +11,8 @@ from lab.topology import CLIENT, OUTSIDE, http_get
 
 # An address of the client's network that nobody's kernel owns.
 GHOST = "192.0.2.77"
+# One that is not the daemon's.
+NOT_OURS = "192.0.2.55"
 MORE_FRAGMENTS = 0x2000
 
 
@@ -48,12 +50,13 @@ BAD_PACKETS = {
                                   "240.0.0.1")],
     "drop_ip_spoofed": [packet(source=OUTSIDE, segment=syn(source=OUTSIDE)),
                         packet(source="10.0.0.1", segment=syn(source="10.0.0.1"))],
-    "drop_ip_destination": [packet(destination="192.0.2.55", segment=syn(destination="192.0.2.55"))],
+    "drop_ip_destination": [packet(destination=NOT_OURS, segment=syn(destination=NOT_OURS))],
     "drop_ip_protocol": [packet(protocol=17), packet(protocol=132)],
     "drop_icmp_invalid": [packet(protocol=1, segment=icmp(8, 0, bytes(8), bad_checksum=True)),
                           packet(protocol=1, segment=b"\x08\x00")],
     "drop_icmp_unmatched": [packet(protocol=1, segment=icmp(
-        3, 4, struct.pack("!HH", 0, 576) + ipv4(OUTSIDE, GHOST, tcp(OUTSIDE, GHOST, 443, 9, ACK))))],
+        3, 4, struct.pack("!HH", 0, 576)
+        + ipv4(OUTSIDE, GHOST, tcp(OUTSIDE, GHOST, 443, 9, ACK))))],
     "drop_tcp_header": [packet(syn(data_words=4)), packet(syn(data_words=15))],
     "drop_tcp_checksum": [packet(syn(bad_checksum=True))],
     "drop_tcp_option": [packet(syn(options=b"\x22\x00\x00\x00")),

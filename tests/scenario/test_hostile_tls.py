@@ -219,7 +219,7 @@ def half_open_handshakes(lab):
 
 @scenario()
 def connections_beyond_the_limit(lab):
-    """When the connection pool is empty new work is refused; old work goes on, then room is made."""
+    """When the connection pool is empty, new work is refused and old work goes on."""
     listener = lab.listen()
     lab.start(lab.config(limits={"connections": 64}))
     first = lab.tls()

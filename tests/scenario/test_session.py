@@ -316,7 +316,7 @@ def rest_costs_little(lab):
     pairs = [(lab.tls(), listener.accept()[0]) for _ in range(50)]
     share = lab.sluice.process.cpu_share(5.0)
     print(f"CPU at rest: {100 * share:.1f} % of a core")
-    expect(share < 0.05 * len(lab.workers), f"the process at rest uses {100 * share:.1f} % of a core")
+    expect(share < 0.05 * len(lab.workers), f"at rest it uses {100 * share:.1f} % of a core")
     for pair in pairs:
         for connection in pair:
             connection.close()
@@ -334,4 +334,4 @@ def one_session_each(lab):
     for _ in range(10):
         reset(lab.connect())
     counters = lab.settled()
-    expect_equal(counters["sessions_opened"], counters["sessions_closed"], "sessions opened, closed")
+    expect_equal(counters["sessions_closed"], counters["sessions_opened"], "sessions_closed")

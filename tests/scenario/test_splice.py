@@ -106,7 +106,7 @@ def plain_config(lab):
 
 @scenario(workers=ONE_AND_TWO_WORKERS)
 def plain(lab):
-    """Bytes of a protocol that is not TLS pass both ways at once, and the server may speak first."""
+    """Bytes that are no TLS pass both ways at once, and the server may speak first."""
     listener = lab.listen(BACKENDS[1], 5432)
     lab.start(plain_config(lab))
     with lab.connect(5432) as connection:

@@ -7,8 +7,8 @@ import sys
 
 from lab.peers import digest, write_random
 from lab.process import wait_until
-from lab.scenario import (HEAVY, ONE_AND_TWO_WORKERS, expect, expect_equal, expect_in, expect_within,
-                          scenario)
+from lab.scenario import (HEAVY, ONE_AND_TWO_WORKERS, expect, expect_equal, expect_in,
+                          expect_within, scenario)
 from lab.topology import BACKENDS
 
 MEGABYTE = 1_000_000
@@ -145,4 +145,4 @@ def twenty_thousand_connections(lab):
     # ab opens a few more connections than it needs.
     expect_within(counters["tls_handshakes_completed"], count + count // 10,
                   count + count // 10 + 128, "tls_handshakes_completed")
-    expect_equal(counters["sessions_opened"], counters["sessions_closed"], "sessions opened, closed")
+    expect_equal(counters["sessions_closed"], counters["sessions_opened"], "sessions_closed")
