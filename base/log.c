@@ -82,8 +82,10 @@ bool log_room(int timeout_ms)
 }
 
 /* Appends the text to the prefix and makes one line of it; returns its length. */
-static size_t log_format(char line[LOG_LINE_MAX], enum log_level level, const char *area,
-                         const char *fmt, va_list ap)
+__attribute__((format(printf, 4, 0))) static size_t log_format(char line[LOG_LINE_MAX],
+                                                               enum log_level level,
+                                                               const char *area, const char *fmt,
+                                                               va_list ap)
 {
     int prefix = log_prefix(line, LOG_LINE_MAX - 1, level, area);
     size_t len;

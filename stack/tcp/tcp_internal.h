@@ -229,7 +229,7 @@ struct tcp {
     struct tcp_ready ready;
     struct tcp_conns output, memory_waiters, time_waiters; /* the last: oldest first */
     struct tcp_conns dead; /* in CLOSED, but not yet closed by their owners: by output_link */
-    bool output_fresh; /* something was put on `output` since the last flush */
+    bool output_fresh;     /* something was put on `output` since the last flush */
     uint32_t state_count[TCP_TIME_WAIT + 1];
 };
 

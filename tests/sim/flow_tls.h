@@ -20,8 +20,8 @@ bool flow_tls_progress(struct flow_tls *t);
 /* As the functions of a socket. */
 uint32_t flow_tls_write(struct flow_tls *t, const void *data, uint32_t len);
 uint32_t flow_tls_read(struct flow_tls *t, void *out, uint32_t len);
-void flow_tls_shutdown(struct flow_tls *t);  /* close_notify, then a FIN */
-bool flow_tls_eof(const struct flow_tls *t); /* close_notify came */
+void flow_tls_shutdown(struct flow_tls *t);      /* close_notify, then a FIN */
+bool flow_tls_eof(const struct flow_tls *t);     /* close_notify came */
 bool flow_tls_flushed(const struct flow_tls *t); /* everything, the FIN too, is in the socket */
 
 #endif
