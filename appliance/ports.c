@@ -92,6 +92,8 @@ int ports_open(struct ports *ports, const struct policy *policy, unsigned worker
 
 void ports_close(struct ports *ports)
 {
+    for (unsigned i = 0; i < ports->count; i++)
+        io_port_stop(ports->port[i].io);
     while (ports->count > 0) {
         struct port *p = &ports->port[--ports->count];
 

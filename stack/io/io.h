@@ -65,7 +65,14 @@ uint64_t io_port_memory(const struct io_port_config *config);
 /* Opens, configures and starts a port. For IO_DEVICE_KERNEL: AF_XDP, else AF_PACKET with a warning
  * that says what was refused and why. Logs one line: driver, queues, offloads, NUMA node, MAC. */
 struct io_port *io_port_open(const struct io_port_config *config, struct error *e);
-void io_port_close(struct io_port *p);
+
+/*
+ * Ends the device and lets go of the frames that it held or that waited in rings; no worker uses
+ * the port any more. Frames of one port may refer to mbufs of another one's pools: where there are
+ * several ports, stop them all before the first is closed.
+ */
+void io_port_stop(struct io_port *p);
+void io_port_close(struct io_port *p); /* stops it, too */
 
 struct io_port_facts {
     char driver[32]; /* "net_af_xdp" */

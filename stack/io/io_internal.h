@@ -236,6 +236,7 @@ struct io_port {
     unsigned workers, queues;
     bool hw_rss;     /* the device spreads TCP flows over the workers by itself */
     bool tx_prepare; /* transmit offloads are on: the driver wants to see frames beforehand */
+    bool halted;     /* the device is gone, pools remain */
     struct io_queue *queue;
     struct io_lane *lane;
     struct rte_ring **rings; /* all of them, to free */

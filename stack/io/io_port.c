@@ -242,11 +242,19 @@ static int io_port_read_facts(struct io_port *p, struct error *e)
 
 /* ---- opening ---- */
 
-static void io_port_undo(struct io_port *p)
+static void io_port_halt(struct io_port *p)
 {
+    if (p->halted)
+        return;
+    p->halted = true;
     if (p->lane != NULL)
         io_handoff_destroy(p);
     io_device_close(&p->device);
+}
+
+static void io_port_undo(struct io_port *p)
+{
+    io_port_halt(p);
     io_port_free(p);
     free(p);
 }
@@ -395,15 +403,21 @@ struct io_port *io_port_open(const struct io_port_config *config, struct error *
     return p;
 }
 
-void io_port_close(struct io_port *p)
+void io_port_stop(struct io_port *p)
 {
     struct io_log_capture said; /* drivers complain about what they undo twice */
 
+    io_log_capture_begin(&said);
+    io_port_halt(p);
+    io_log_capture_end();
+}
+
+void io_port_close(struct io_port *p)
+{
     if (p == NULL)
         return;
-    io_log_capture_begin(&said);
+    io_port_stop(p);
     io_port_undo(p);
-    io_log_capture_end();
 }
 
 void io_port_facts(const struct io_port *p, struct io_port_facts *out)
