@@ -35,9 +35,8 @@ struct proxy *proxy_create(const struct proxy_config *config, struct error *e)
     }
     p->stack = config->stack;
     snprintf(p->name, sizeof p->name, "%s", config->name != NULL ? config->name : "proxy");
-    p->handshake_budget = config->handshake_budget;
-    if (p->handshake_budget == 0)
-        p->handshake_budget = DEFAULT_HANDSHAKE_BUDGET;
+    p->handshake_steps = proxy_handshake_steps(
+        config->handshake_budget != 0 ? config->handshake_budget : DEFAULT_HANDSHAKE_BUDGET);
     p->now = stack_now(p->stack);
     wheel_init(&p->wheel, p->now);
     p->drain.fire = drain_over;
@@ -133,7 +132,7 @@ static void drain_over(struct wheel_timer *timer, clock_ns now)
 
 uint32_t proxy_session_count(const struct proxy *p)
 {
-    return p->sessions.used;
+    return pool_used(&p->sessions);
 }
 
 const struct proxy_counters *proxy_counters(const struct proxy *p)

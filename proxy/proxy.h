@@ -16,31 +16,31 @@
 #include "stack/stack.h"
 #include "tls/tls.h"
 
-#define PROXY_COUNTERS(X)                                                                          \
-    X(sessions_opened, "client connections taken")                                                 \
-    X(sessions_closed, "sessions ended, for whatever reason")                                      \
-    X(sessions_refused, "client connections refused for want of session memory")                   \
-    X(sessions_terminated, "sessions whose TLS we terminate")                                      \
-    X(sessions_spliced, "sessions spliced")                                                        \
-    X(sessions_rejected, "sessions rejected by a rule, or by the absence of one")                  \
-    X(hello_not_tls, "clients that spoke no TLS where a ClientHello was expected")                 \
-    X(hello_malformed, "broken ClientHellos")                                                      \
-    X(hello_too_large, "ClientHellos over the size limit")                                         \
-    X(hello_unknown_name, "clients that asked for a name without certificate")                     \
-    X(hello_refused, "clients whose offer (TLS version) we cannot accept")                         \
-    X(timeout_hello, "sessions ended waiting for the ClientHello")                                 \
-    X(timeout_handshake, "sessions ended waiting for the TLS handshake")                           \
-    X(timeout_idle, "sessions ended by the idle timeout")                                          \
-    X(timeout_half_closed, "sessions ended half-closed")                                           \
-    X(timeout_drain, "sessions cut at the end of the drain time")                                  \
-    X(backend_connects, "connections to backend servers attempted")                                \
-    X(backend_connect_failed, "of those, failed or timed out")                                     \
-    X(backend_retries, "connections tried on the next server")                                     \
-    X(backend_unavailable, "sessions for which no server of the backend answered")                 \
-    X(client_resets, "sessions reset by the client")                                               \
-    X(backend_resets, "sessions reset by the server")                                              \
-    X(bytes_from_clients, "payload bytes from clients passed to servers")                          \
-    X(bytes_from_backends, "payload bytes from servers passed to clients")                         \
+#define PROXY_COUNTERS(X)                                                          \
+    X(sessions_opened, "client connections taken")                                 \
+    X(sessions_closed, "sessions ended, for whatever reason")                      \
+    X(sessions_refused, "client connections refused for want of session memory")   \
+    X(sessions_terminated, "sessions whose TLS we terminate")                      \
+    X(sessions_spliced, "sessions spliced")                                        \
+    X(sessions_rejected, "sessions rejected by a rule, or by the absence of one")  \
+    X(hello_not_tls, "clients that spoke no TLS where a ClientHello was expected") \
+    X(hello_malformed, "broken ClientHellos")                                      \
+    X(hello_too_large, "ClientHellos over the size limit")                         \
+    X(hello_unknown_name, "clients that asked for a name without certificate")     \
+    X(hello_refused, "clients whose offer (TLS version) we cannot accept")         \
+    X(timeout_hello, "sessions ended waiting for the ClientHello")                 \
+    X(timeout_handshake, "sessions ended waiting for the TLS handshake")           \
+    X(timeout_idle, "sessions ended by the idle timeout")                          \
+    X(timeout_half_closed, "sessions ended half-closed")                           \
+    X(timeout_drain, "sessions cut at the end of the drain time")                  \
+    X(backend_connects, "connections to backend servers attempted")                \
+    X(backend_connect_failed, "of those, failed or timed out")                     \
+    X(backend_retries, "connections tried on the next server")                     \
+    X(backend_unavailable, "sessions for which no server of the backend answered") \
+    X(client_resets, "sessions reset by the client")                               \
+    X(backend_resets, "sessions reset by the server")                              \
+    X(bytes_from_clients, "payload bytes from clients passed to servers")          \
+    X(bytes_from_backends, "payload bytes from servers passed to clients")         \
     X(handshakes_deferred, "handshake steps put off to a later round by the budget")
 
 COUNTER_STRUCT(proxy_counters, PROXY_COUNTERS);
@@ -55,15 +55,15 @@ struct proxy_snapshot {
     const struct policy *policy;
     struct tls_server **tls; /* by policy_listener.index; NULL for listeners without tls */
     void (*released)(struct proxy_snapshot *snapshot);
-    void *owner;             /* appliance's */
-    uint32_t sessions;       /* the proxy's: sessions under this snapshot */
+    void *owner;       /* appliance's */
+    uint32_t sessions; /* the proxy's: sessions under this snapshot */
 };
 
 struct proxy_config {
-    struct stack *stack;     /* outlives the proxy */
+    struct stack *stack; /* outlives the proxy */
     uint32_t max_sessions;
     clock_ns handshake_budget; /* time for handshake work a round, at least one step; 0: 500 us */
-    const char *name;        /* for log lines, e.g. "worker 0" */
+    const char *name;          /* for log lines, e.g. "worker 0" */
 };
 
 struct proxy;
@@ -74,14 +74,14 @@ struct proxy *proxy_create(const struct proxy_config *config, struct error *e);
 void proxy_destroy(struct proxy *p);
 
 /*
- * Makes a snapshot current: opens its listeners, closes those that it does not have; sessions go on under
- * theirs. On failure (the cause in *e) the former snapshot stays current and this one is not
+ * Makes a snapshot current: opens its listeners, closes those that it does not have; sessions go on
+ * under theirs. On failure (the cause in *e) the former snapshot stays current and this one is not
  * released. The proxy then owns the pointer until `released`.
  */
 int proxy_apply(struct proxy *p, struct proxy_snapshot *snapshot, struct error *e);
 
-/* Handles all events of the stack, then a bounded amount of handshake work, then timers. Call once a
- * round between stack_input() and stack_flush(). */
+/* Handles all events of the stack, then a bounded amount of handshake work, then timers. Call once
+ * a round between stack_input() and stack_flush(). */
 void proxy_run(struct proxy *p, clock_ns now);
 
 /* When proxy_run() must be called though no packet came; `now` or earlier when work is queued. */

@@ -84,6 +84,7 @@ void proxy_backend_connect(struct session *s)
 {
     struct proxy_backend *b = backend_of(s);
 
+    assert(s->rule->backend->server_count > 0);
     s->state = SESSION_CONNECTING;
     proxy_timeout_arm(s);
     s->server_first = (uint16_t)b->next;

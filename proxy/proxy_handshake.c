@@ -4,15 +4,22 @@
  * until the round's budget is used up. At least one step runs, so a small budget slows handshakes
  * down and never stops them.
  *
- * Steps are paid for by their usual price, not by the clock: the same packets then give the same
- * rounds in a simulator as in production. The first step of a connection is the dear one, a key
- * exchange and a signature; the later ones check a Finished message and write tickets.
+ * The budget buys steps at their usual price, not by the clock: the same packets then give the same
+ * rounds in a simulator as in production. Every step is charged as if it were the dear one, with
+ * the key exchange and the signature: which one that is depends on what the client asks for (a
+ * HelloRetryRequest makes it a later one), and a round too short only means another at once.
  */
 #include "proxy/proxy_internal.h"
 
-/* OpenSSL 3.0, X25519 with a P-256 certificate; twice that with RSA-2048. */
-#define STEP_FIRST (200 * CLOCK_US)
-#define STEP_LATER (40 * CLOCK_US)
+/* OpenSSL 3.0, X25519 with a P-256 certificate; RSA-2048 takes twice that. */
+#define STEP_PRICE (200 * CLOCK_US)
+
+uint32_t proxy_handshake_steps(clock_ns budget)
+{
+    clock_ns steps = (budget + STEP_PRICE - 1) / STEP_PRICE;
+
+    return steps < UINT32_MAX ? (uint32_t)steps : UINT32_MAX;
+}
 
 void proxy_handshake_queue(struct session *s)
 {
@@ -43,14 +50,11 @@ static void handshake_failed(struct session *s)
     proxy_session_linger(s, "handshake failed"); /* OpenSSL has written an alert */
 }
 
-/* Runs one step and returns its price. May end the session. */
-static clock_ns handshake_step(struct session *s)
+/* May end the session. */
+static void handshake_step(struct session *s)
 {
-    clock_ns price = (s->flags & SESSION_STEPPED) != 0 ? STEP_LATER : STEP_FIRST;
-
     if (s->round != s->proxy->round)
         COUNTER_INC(s->proxy->counters.handshakes_deferred);
-    s->flags |= SESSION_STEPPED;
     proxy_queue_move(s, QUEUE_WAITING);
     switch (tls_conn_handshake(s->tls)) {
     case TLS_DONE:
@@ -64,14 +68,16 @@ static clock_ns handshake_step(struct session *s)
         handshake_failed(s);
         break;
     }
-    return price;
 }
 
 void proxy_handshake_run(struct proxy *p)
 {
-    clock_ns spent = 0;
     struct session *s;
 
-    while (spent < p->handshake_budget && (s = TAILQ_FIRST(&p->queue[QUEUE_HANDSHAKE])) != NULL)
-        spent += handshake_step(s);
+    for (uint32_t n = 0; n < p->handshake_steps; n++) {
+        s = TAILQ_FIRST(&p->queue[QUEUE_HANDSHAKE]);
+        if (s == NULL)
+            return;
+        handshake_step(s);
+    }
 }

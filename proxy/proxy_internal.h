@@ -58,8 +58,10 @@ enum session_queue {
 
 #define SESSION_REQUEST_DONE  0x01 /* the client's end of stream was passed on to the server */
 #define SESSION_RESPONSE_DONE 0x02 /* the server's end of stream was passed on to the client */
+#define SESSION_ENDS          (SESSION_REQUEST_DONE | SESSION_RESPONSE_DONE)
 #define SESSION_BACKEND_DEAD  0x04 /* the server's socket reported an error */
-#define SESSION_STEPPED       0x08 /* the dear first step of the handshake has run */
+#define SESSION_READ_BLOCKED  0x08 /* tls_conn_read() waits for room in the client's queue */
+#define SESSION_WRITE_BLOCKED 0x10 /* tls_conn_write() waits for bytes of the client */
 
 struct session {
     struct wheel_timer timer;
@@ -116,7 +118,7 @@ struct proxy {
     uint16_t round;
     bool draining;
     struct wheel_timer drain;
-    clock_ns handshake_budget;
+    uint32_t handshake_steps; /* a round, at least 1 */
     struct pool sessions;
     struct session_list queue[QUEUE_COUNT];
     uint32_t queued[QUEUE_COUNT];
@@ -189,6 +191,7 @@ bool proxy_refuse_is_http(const uint8_t *data, size_t len);
 void proxy_handshake_begin(struct session *s, struct tls_server *server, int cert);
 void proxy_handshake_queue(struct session *s);
 void proxy_handshake_run(struct proxy *p);
+uint32_t proxy_handshake_steps(clock_ns budget); /* that it buys in a round */
 
 /* proxy_backend.c. Both may end. */
 void proxy_backend_connect(struct session *s);

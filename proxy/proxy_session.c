@@ -36,8 +36,6 @@
  */
 #include "proxy/proxy_internal.h"
 
-#include <string.h>
-
 static struct session *session_create(struct proxy_listener *l, struct sock *client)
 {
     struct proxy *p = l->proxy;
@@ -208,7 +206,7 @@ static bool relay_over(struct session *s)
 static void session_relay(struct session *s, unsigned work)
 {
     enum relay_result request = RELAY_IDLE, response = RELAY_IDLE;
-    uint8_t flags = s->flags;
+    uint8_t ended = s->flags & SESSION_ENDS;
 
     if ((work & WORK_REQUEST) != 0)
         request = pump_request(s);
@@ -223,7 +221,7 @@ static void session_relay(struct session *s, unsigned work)
     s->work = (uint8_t)((request == RELAY_MORE ? WORK_REQUEST : 0) |
                         (response == RELAY_MORE ? WORK_RESPONSE : 0));
     proxy_queue_move(s, s->work != 0 ? QUEUE_READY : QUEUE_WAITING);
-    if (s->flags != flags) {
+    if ((s->flags & SESSION_ENDS) != ended) {
         s->active = s->proxy->now; /* half-closed from here on */
         proxy_timeout_arm(s);
     }
@@ -267,14 +265,14 @@ static unsigned client_work(const struct session *s, uint32_t what)
 {
     unsigned work = 0;
 
-    /* With TLS, writing may have waited for a whole message, and reading for room to answer one
-     * (KeyUpdate: RFC 8446, 4.6.3). */
-    if (s->tls != NULL)
-        return WORK_REQUEST | WORK_RESPONSE;
     if ((what & EVENT_READABLE) != 0)
         work |= WORK_REQUEST;
     if ((what & EVENT_WRITABLE) != 0)
         work |= WORK_RESPONSE;
+    /* TLS may need the one to do the other: to answer a KeyUpdate (RFC 8446, 4.6.3), or to have a
+     * message whole before it writes. */
+    if ((s->flags & (SESSION_READ_BLOCKED | SESSION_WRITE_BLOCKED)) != 0)
+        work = WORK_REQUEST | WORK_RESPONSE;
     return work;
 }
 

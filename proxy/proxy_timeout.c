@@ -17,7 +17,7 @@ static clock_ns session_deadline(const struct session *s)
     case SESSION_CONNECTING:
         return CLOCK_NEVER; /* the stack bounds each attempt, there are as many as servers */
     case SESSION_RELAY:
-        if ((s->flags & (SESSION_REQUEST_DONE | SESSION_RESPONSE_DONE)) != 0)
+        if ((s->flags & SESSION_ENDS) != 0)
             return s->active + t->half_closed;
         return s->active + t->idle;
     case SESSION_CLOSING:
@@ -59,7 +59,7 @@ static void relay_timeout(struct session *s)
 {
     struct proxy_counters *c = &s->proxy->counters;
 
-    if ((s->flags & (SESSION_REQUEST_DONE | SESSION_RESPONSE_DONE)) != 0) {
+    if ((s->flags & SESSION_ENDS) != 0) {
         COUNTER_INC(c->timeout_half_closed);
         proxy_session_end(s, (s->flags & SESSION_REQUEST_DONE) != 0
                                  ? "server silent after the client had finished"

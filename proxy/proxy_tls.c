@@ -58,10 +58,18 @@ static enum relay_result request_end(struct session *s)
     return RELAY_IDLE;
 }
 
+/* Nothing to read before the client's next event: spares OpenSSL the question. */
+static bool client_drained(const struct session *s)
+{
+    return !tls_conn_pending(s->tls) && sock_readable(s->client) == 0 && !sock_eof(s->client);
+}
+
 enum relay_result proxy_tls_request(struct session *s)
 {
     uint8_t *scratch = s->proxy->scratch;
     uint32_t moved = 0;
+
+    s->flags &= (uint8_t)~SESSION_READ_BLOCKED;
 
     while (moved < PROXY_QUANTUM) {
         uint32_t room = sock_writable(s->backend);
@@ -75,7 +83,9 @@ enum relay_result proxy_tls_request(struct session *s)
         case TLS_DONE:
             break;
         case TLS_WANT_READ:
+            return RELAY_IDLE;
         case TLS_WANT_WRITE:
+            s->flags |= SESSION_READ_BLOCKED;
             return RELAY_IDLE;
         case TLS_CLOSED:
             return request_end(s);
@@ -85,6 +95,8 @@ enum relay_result proxy_tls_request(struct session *s)
         if (sock_write(s->backend, scratch, (uint32_t)got) < got)
             return RELAY_NO_BUFFER;
         session_count_request(s, (uint32_t)got);
+        if (client_drained(s))
+            return RELAY_IDLE;
         moved += (uint32_t)got;
     }
     return RELAY_MORE;
@@ -109,6 +121,7 @@ enum relay_result proxy_tls_response(struct session *s)
     uint8_t *scratch = s->proxy->scratch;
     uint32_t moved = 0;
 
+    s->flags &= (uint8_t)~SESSION_WRITE_BLOCKED;
     while (moved < PROXY_QUANTUM) {
         uint32_t len = sock_peek(s->backend, 0, scratch, PROXY_SCRATCH);
         size_t taken = 0;
@@ -119,6 +132,8 @@ enum relay_result proxy_tls_response(struct session *s)
         case TLS_DONE:
             break;
         case TLS_WANT_READ:
+            s->flags |= SESSION_WRITE_BLOCKED;
+            return RELAY_IDLE;
         case TLS_WANT_WRITE:
             return RELAY_IDLE;
         case TLS_CLOSED:

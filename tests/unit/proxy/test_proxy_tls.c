@@ -281,6 +281,66 @@ static void bulk_flow_yields(void **state)
     finish(r, &client);
 }
 
+/* The rest of a record waits inside OpenSSL, and no event of the client will come for it. */
+static void record_larger_than_the_room_arrives_whole(void **state)
+{
+    struct rig_tls client;
+    struct sock *backend;
+    struct rig *r = relay_rig(&client, &backend);
+    uint8_t *sent = pattern(10000), got[10000];
+    size_t at = 0;
+
+    (void)state;
+    fake_room_set(backend, 1000);
+    rig_tls_send(&client, sent, sizeof got);
+    for (unsigned i = 0; i < 10; i++) {
+        rig_settle(r);
+        at += fake_take(backend, got + at, 1000);
+    }
+    assert_int_equal(at, sizeof got);
+    assert_memory_equal(got, sent, sizeof got);
+    free(sent);
+    finish(r, &client);
+}
+
+static void bulk_upload_yields(void **state)
+{
+    struct rig_tls client;
+    struct sock *backend;
+    struct rig *r = relay_rig(&client, &backend);
+    uint8_t *sent = pattern(BULK);
+
+    (void)state;
+    fake_room_set(backend, 2 * BULK);
+    rig_tls_send(&client, sent, BULK);
+    rig_round(r);
+    assert_in_range(backend->tx.len, 1, 2 * 65536);
+    assert_true(proxy_deadline(r->proxy) <= r->now);
+    rig_settle(r); /* without another event */
+    assert_int_equal(backend->tx.len, BULK);
+    assert_memory_equal(backend->tx.data, sent, BULK);
+    free(sent);
+    finish(r, &client);
+}
+
+static void bytes_that_follow_a_blocked_record_are_not_lost(void **state)
+{
+    struct rig_tls client;
+    struct sock *backend;
+    struct rig *r = relay_rig(&client, &backend);
+
+    (void)state;
+    fake_room_set(client.sock, 0);
+    rig_send(backend, "one, ");
+    rig_settle(r);
+    rig_send(backend, "two");
+    rig_settle(r);
+    fake_room_set(client.sock, 65536);
+    rig_settle(r);
+    expect_text(&client, "one, two");
+    finish(r, &client);
+}
+
 static void close_notify_waits_for_room(void **state)
 {
     struct rig_tls client;
@@ -320,6 +380,26 @@ static void close_notify_still_goes_out_after_the_server_died(void **state)
     fake_deliver_fin(client.sock);
     rig_settle(r);
     assert_int_equal(client.sock->end, FAKE_CLOSED);
+    finish(r, &client);
+}
+
+static void lone_end_of_stream_still_goes_out_after_the_server_died(void **state)
+{
+    struct rig_tls client;
+    struct sock *backend;
+    struct rig *r = relay_rig(&client, &backend);
+
+    (void)state;
+    fake_room_set(client.sock, 0);
+    fake_deliver_fin(backend);
+    rig_settle(r);
+    fake_error(backend, SOCK_RESET);
+    rig_settle(r);
+    assert_int_equal(client.sock->end, FAKE_HELD);
+    fake_room_set(client.sock, 65536);
+    rig_settle(r);
+    expect_text(&client, "");
+    assert_true(client.closed);
     finish(r, &client);
 }
 
@@ -513,6 +593,7 @@ static void handshakes_are_budgeted_and_others_go_first(void **state)
         assert_int_equal(answered(crowd), i); /* one step a round, in the order of arrival */
         assert_true(crowd[i - 1].sock->tx.len > 0);
         assert_true(proxy_deadline(r->proxy) <= r->now);
+        fake_raise(crowd[CROWD - 1].sock, EVENT_READABLE); /* does not change its place */
         rig_round(r);
     }
     assert_int_equal(answered(crowd), CROWD);
@@ -556,8 +637,12 @@ int main(void)
         cmocka_unit_test(bulk_down_through_a_narrow_client),
         cmocka_unit_test(bulk_up_to_a_narrow_server),
         cmocka_unit_test(bulk_flow_yields),
+        cmocka_unit_test(record_larger_than_the_room_arrives_whole),
+        cmocka_unit_test(bulk_upload_yields),
+        cmocka_unit_test(bytes_that_follow_a_blocked_record_are_not_lost),
         cmocka_unit_test(close_notify_waits_for_room),
         cmocka_unit_test(close_notify_still_goes_out_after_the_server_died),
+        cmocka_unit_test(lone_end_of_stream_still_goes_out_after_the_server_died),
         cmocka_unit_test(key_update_that_finds_no_room_is_answered_later),
         cmocka_unit_test(bad_record_is_answered_with_an_alert),
         cmocka_unit_test(client_reset_with_a_record_half_written),
