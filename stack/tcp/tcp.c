@@ -55,6 +55,7 @@ struct tcp *tcp_create(const struct stack_config *config, struct net *net,
     TAILQ_INIT(&t->output);
     TAILQ_INIT(&t->memory_waiters);
     TAILQ_INIT(&t->time_waiters);
+    TAILQ_INIT(&t->dead);
     if (pool_init(&t->conns, sizeof(struct tcp_conn), config->max_connections) < 0 ||
         pool_init(&t->runs, sizeof(struct tcp_run), runs) < 0 ||
         tcp_table_init(&t->table, config->max_connections, &table_key) < 0) {
@@ -66,9 +67,17 @@ struct tcp *tcp_create(const struct stack_config *config, struct net *net,
     return t;
 }
 
+static void conn_release(struct tcp_conn *c)
+{
+    chain_free(&c->send_queue);
+    chain_free(&c->receive_queue);
+    tcp_reassembly_free(c);
+}
+
 void tcp_destroy(struct tcp *t)
 {
     struct tcp_listener *l;
+    struct tcp_conn *c;
 
     if (t == NULL)
         return;
@@ -77,12 +86,11 @@ void tcp_destroy(struct tcp *t)
         free(l);
     }
     for (uint32_t b = 0; t->table.bucket != NULL && b <= t->table.mask; b++) {
-        for (struct tcp_conn *c = t->table.bucket[b]; c != NULL; c = c->hash_next) {
-            chain_free(&c->send_queue);
-            chain_free(&c->receive_queue);
-            tcp_reassembly_free(c);
-        }
+        for (c = t->table.bucket[b]; c != NULL; c = c->hash_next)
+            conn_release(c);
     }
+    TAILQ_FOREACH (c, &t->dead, output_link)
+        conn_release(c);
     tcp_table_fini(&t->table);
     pool_fini(&t->runs);
     pool_fini(&t->conns);
@@ -247,9 +255,12 @@ void tcp_conn_end(struct tcp_conn *c, enum sock_error error)
     tcp_conn_state(c, TCP_CLOSED);
     tcp_count(t, tcp_closed);
     c->error = (uint8_t)error;
-    if (!c->sock.owned)
+    if (!c->sock.owned) {
         conn_free(c);
-    else if (error != SOCK_OK)
+        return;
+    }
+    TAILQ_INSERT_TAIL(&t->dead, c, output_link);
+    if (error != SOCK_OK)
         tcp_event_raise(&c->sock, EVENT_ERROR);
 }
 
@@ -264,6 +275,7 @@ void tcp_conn_disown(struct tcp_conn *c)
     event_cancel(&c->sock);
     c->sock.owned = false;
     if (c->state == TCP_CLOSED) {
+        TAILQ_REMOVE(&c->sock.tcp->dead, c, output_link);
         conn_free(c);
         return;
     }

@@ -151,8 +151,8 @@ static void time_wait(struct tcp_conn *c, struct packet *p)
         tcp_listener_segment(l, p, iss_min);
         return;
     }
-    /* A repeated FIN says that our last ACK was lost: again, and the wait begins anew. */
-    if ((p->tcp.flags & TCP_FIN) != 0)
+    /* Their FIN again says that our last ACK was lost: once more, and the wait begins anew. */
+    if ((p->tcp.flags & TCP_FIN) != 0 && p->tcp.seq + p->payload_length + 1 == c->rcv_nxt)
         tcp_timer_set(c, TCP_TIMER_RETRANSMIT, t->now + t->time_wait);
     if ((p->tcp.flags & TCP_FIN) != 0 || p->payload_length > 0) {
         c->ack_now = true;
@@ -170,18 +170,22 @@ static uint32_t segment_length(const struct packet *p)
     return p->payload_length + ((p->tcp.flags & TCP_SYN) != 0) + ((p->tcp.flags & TCP_FIN) != 0);
 }
 
+/* RFC 7323, 5.5: after so long a silence the peer's clock may have wrapped. */
+static bool timestamp_outdated(const struct tcp_conn *c)
+{
+    return c->sock.tcp->now - c->ts_recent_time > TCP_PAWS_EXPIRY;
+}
+
 /* RFC 7323, 5.3 R1. Returns false when the segment is old. */
 static bool timestamp_acceptable(struct tcp_conn *c, struct packet *p)
 {
-    const struct tcp *t = c->sock.tcp;
-
     if (!c->timestamps || (p->tcp.flags & TCP_RST) != 0)
         return true;
     if (!p->tcp.has_timestamp) { /* 3.2: once negotiated, it must be there */
         p->drop = drop_tcp_paws;
         return false;
     }
-    if (!seq_lt(p->tcp.ts_value, c->ts_recent) || t->now - c->ts_recent_time > TCP_PAWS_EXPIRY)
+    if (!seq_lt(p->tcp.ts_value, c->ts_recent) || timestamp_outdated(c))
         return true;
     p->drop = drop_tcp_paws;
     if (segment_length(p) > 0) {
@@ -309,11 +313,12 @@ static bool completes_handshake(struct tcp_conn *c, struct packet *p)
     return true;
 }
 
+/* RFC 7323, 4.3 (2). Only after the acknowledgement was found good: a forged timestamp would make
+ * all that the peer sends look old. */
 static void note_timestamp(struct tcp_conn *c, const struct packet *p)
 {
-    /* RFC 7323, 4.3 (2) */
     if (c->timestamps && p->tcp.has_timestamp && seq_le(p->tcp.seq, c->last_ack_sent) &&
-        !seq_lt(p->tcp.ts_value, c->ts_recent)) {
+        (!seq_lt(p->tcp.ts_value, c->ts_recent) || timestamp_outdated(c))) {
         c->ts_recent = p->tcp.ts_value;
         c->ts_recent_time = c->sock.tcp->now;
     }
@@ -371,13 +376,13 @@ static void synchronized(struct tcp_conn *c, struct packet *p)
 
     if (!admit(c, p))
         return;
-    note_timestamp(c, p);
     if (c->state == TCP_SYN_RECEIVED) {
         if (!completes_handshake(c, p))
             return;
     } else if (!tcp_ack(c, p, &ended)) {
         return;
     }
+    note_timestamp(c, p);
     if (c->state == TCP_TIME_WAIT) /* CLOSING was acknowledged */
         return;
     if (p->payload_length > 0 && orphan(c) && seq_lt(c->rcv_nxt, p->tcp.seq + p->payload_length)) {

@@ -203,6 +203,9 @@ void tcp_reassembly_add(struct tcp_conn *c, struct packet *p)
             c->ack_now = true;
         deliver(c, &payload);
         deliver_runs(c);
+        /* A FIN in front of bytes that came before it was false: forget it. */
+        if (c->fin_ahead && seq_lt(c->fin_seq, c->rcv_nxt))
+            c->fin_ahead = false;
     } else {
         tcp_count(t, tcp_out_of_order);
         c->ack_now = true;

@@ -25,7 +25,10 @@ static uint32_t window_gain(const struct tcp_conn *c, uint32_t *offered)
 {
     uint32_t limit = window_limit(c), queued = c->receive_queue.len;
     uint32_t space = limit > queued ? limit - queued : 0;
+    uint32_t largest = 65535u << c->rcv_wscale; /* that the field can say */
 
+    if (space > largest)
+        space = largest;
     *offered = seq_lt(c->rcv_nxt, c->rcv_adv) ? c->rcv_adv - c->rcv_nxt : 0;
     return space > *offered ? space - *offered : 0;
 }
