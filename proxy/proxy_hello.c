@@ -164,7 +164,9 @@ static void hello_not_tls(struct session *s, const struct tls_hello *hello, uint
     COUNTER_INC(s->proxy->counters.hello_not_tls);
     if (!matched)
         COUNTER_INC(s->proxy->counters.sessions_rejected);
-    proxy_log_client(s, LOG_LEVEL_INFO, "%s on a TLS port", hello->why);
+    proxy_log_client(s, LOG_LEVEL_INFO, "%s %s", hello->why,
+                     s->listener->tls != NULL ? "on a TLS port"
+                                              : "where every rule asks for a server name");
     if (proxy_refuse_is_http(s->proxy->scratch, len))
         proxy_refuse_plain_http(s);
     else

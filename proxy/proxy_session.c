@@ -18,8 +18,8 @@
  * room for. The one exception is inside OpenSSL, a record it could not write in whole.
  *
  * Sockets report changes, so a direction is pumped until it blocks on a call that promises an
- * event: a read that found nothing, or a write cut short. A direction that used up its quantum
- * promises nothing; its session goes to the end of the ready queue.
+ * event: a read that found nothing, a write cut short, sock_writable() at 0. A direction that used
+ * up its quantum promises nothing; its session goes to the end of the ready queue.
  *
  * How streams end. Each direction ends by itself: the end of stream of one peer (close_notify or,
  * without TLS, FIN) is passed to the other after the last byte, and the session goes on
@@ -238,7 +238,7 @@ static void relay_work(struct session *s, unsigned work)
 
 void proxy_session_turn(struct session *s)
 {
-    /* To the end of the queue first: one that has more to do goes behind the others. */
+    /* Out of the queue: one that has more to do enters it again behind the others. */
     proxy_queue_move(s, QUEUE_WAITING);
     session_relay(s, s->work);
 }

@@ -42,15 +42,6 @@ static enum relay_result tls_failed(const struct session *s)
     return tls_conn_truncated(s->tls) ? RELAY_TRUNCATED : RELAY_TLS_ERROR;
 }
 
-/* Only a write cut short promises EVENT_WRITABLE. The socket has no room, so none is taken. */
-static void want_room(struct sock *k)
-{
-    uint32_t taken = sock_write(k, "", 1);
-
-    assert(taken == 0);
-    (void)taken;
-}
-
 static enum relay_result request_end(struct session *s)
 {
     sock_shutdown(s->backend);
@@ -70,15 +61,12 @@ enum relay_result proxy_tls_request(struct session *s)
     uint32_t moved = 0;
 
     s->flags &= (uint8_t)~SESSION_READ_BLOCKED;
-
     while (moved < PROXY_QUANTUM) {
         uint32_t room = sock_writable(s->backend);
         size_t got = 0;
 
-        if (room == 0) {
-            want_room(s->backend);
-            return RELAY_IDLE;
-        }
+        if (room == 0)
+            return RELAY_IDLE; /* EVENT_WRITABLE will follow */
         switch (tls_conn_read(s->tls, scratch, room < PROXY_SCRATCH ? room : PROXY_SCRATCH, &got)) {
         case TLS_DONE:
             break;

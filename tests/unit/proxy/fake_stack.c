@@ -392,7 +392,11 @@ uint32_t sock_writable(struct sock *k)
     held(k);
     if (k->fin_sent || k->error != SOCK_OK || k->state == TCP_SYN_SENT)
         return 0;
-    return k->tx.len < k->room ? k->room - (uint32_t)k->tx.len : 0;
+    if (k->tx.len >= k->room) {
+        k->want_write = true;
+        return 0;
+    }
+    return k->room - (uint32_t)k->tx.len;
 }
 
 uint32_t sock_write(struct sock *k, const void *data, uint32_t len)
@@ -411,19 +415,17 @@ uint32_t sock_write(struct sock *k, const void *data, uint32_t len)
     return n;
 }
 
-/* Like the stack, it moves whole segments: here, pieces of 1,000 bytes. */
+/* Like the stack, it moves whole segments, here of 1,000 bytes; the last may exceed the limit. */
 uint32_t sock_splice(struct sock *from, struct sock *to, uint32_t max)
 {
-    size_t room = sock_writable(to), n = min_size(min_size(max, room), from->rx.len);
+    size_t n = (min_size(max, sock_writable(to)) + 999) / 1000 * 1000;
 
     held(from);
     check(!to->fin_sent);
-    if (n < from->rx.len)
-        n -= n % 1000;
+    n = min_size(n, from->rx.len);
     bytes_append(&to->tx, from->rx.data, n);
     bytes_drop(&from->rx, n);
-    if (from->rx.len > 0 && n < max && room - n < 1000)
-        to->want_write = true;
+    sock_writable(to); /* a full queue wants to be told of room */
     return (uint32_t)n;
 }
 
