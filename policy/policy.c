@@ -71,13 +71,6 @@ struct policy *policy_load(const char *path, struct policy_report *report)
     return policy;
 }
 
-static struct policy_mark workers_place(const struct policy_reader *r)
-{
-    const struct policy_node *list = policy_node_get(r->root, "workers");
-
-    return list != NULL ? policy_node_place(list) : (struct policy_mark){0};
-}
-
 static void run_passes(struct policy_reader *r, const char *text, size_t len)
 {
     unsigned errors = r->report->errors;
@@ -91,7 +84,6 @@ static void run_passes(struct policy_reader *r, const char *text, size_t len)
         return;
     }
     policy_schema_read(r, &policy_type_file, r->root, &r->snapshot->policy, NULL);
-    r->snapshot->policy.workers_mark = workers_place(r);
     if (r->no_memory)
         return;
     policy_check_network(r);

@@ -282,9 +282,17 @@ static int parse_events(struct loader *l)
 
 int policy_yaml_parse(struct policy_reader *r, const char *text, size_t len)
 {
-    struct loader l = {.r = r, .text = text, .len = len};
+    static const char bom[] = "\xef\xbb\xbf";
+    struct loader l = {.r = r};
     int result;
 
+    /* libyaml counts a byte order mark as the first line's indentation once the encoding is set. */
+    if (len >= 3 && memcmp(text, bom, 3) == 0) {
+        text += 3;
+        len -= 3;
+    }
+    l.text = text;
+    l.len = len;
     if (len > POLICY_YAML_SIZE_MAX) {
         policy_report_add(r->report, false, r->path, 0, 0, NULL, "the file is larger than %u MiB",
                           POLICY_YAML_SIZE_MAX >> 20);

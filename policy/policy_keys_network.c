@@ -1,0 +1,209 @@
+/* Interfaces and routes. */
+#include <string.h>
+
+#include "policy/policy_keys.h"
+#include "policy/policy_scalar.h"
+
+/* What the stack can hold (STACK_MAX_IFACES and STACK_IFACE_ADDRS in stack/stack.h). */
+#define INTERFACES_MAX 16
+#define ADDRESSES_MAX  16
+
+/* ---- interfaces ---- */
+
+static const struct policy_type type_netdev = {
+    .name = "interface name",
+    .expected = "the name of a network interface (at most 15 characters)",
+    .size = sizeof(char *),
+    .read = policy_device_netdev,
+};
+
+static const struct policy_type type_pci = {
+    .name = "PCI address",
+    .expected = "a PCI address such as 0000:03:00.0",
+    .size = sizeof(char *),
+    .read = policy_device_pci,
+};
+
+static const struct policy_type type_vdev = {
+    .name = "vdev string",
+    .expected = "a virtual device as DPDK writes it, such as net_memif0,role=client",
+    .size = sizeof(char *),
+    .read = policy_device_vdev,
+};
+
+/* The order of enum policy_device. */
+static const struct policy_key device_keys[] = {
+    {.name = "kernel",
+     .type = &type_netdev,
+     .offset = AT(interface, device),
+     .help = "A kernel interface, through AF_XDP; through AF_PACKET where XDP is refused."},
+    {.name = "pci",
+     .type = &type_pci,
+     .offset = AT(interface, device),
+     .help = "A network card that is bound to a driver for DPDK (vfio-pci)."},
+    {.name = "af-packet",
+     .type = &type_netdev,
+     .offset = AT(interface, device),
+     .help = "A kernel interface through AF_PACKET."},
+    {.name = "tap",
+     .type = &type_netdev,
+     .offset = AT(interface, device),
+     .help = "A TAP interface of this name, which is created."},
+    {.name = "vdev",
+     .type = &type_vdev,
+     .offset = AT(interface, device),
+     .help = "Any virtual device of DPDK, in DPDK's own notation."},
+    {.name = NULL},
+};
+
+static void device_finish(struct policy_reader *r, const struct policy_node *n, void *out)
+{
+    struct policy_interface *interface = out;
+
+    interface->device_mark = policy_node_place(n);
+    if (n->count != 1) {
+        policy_reader_error(r, n, "expected one of kernel, pci, af-packet, tap and vdev, found %s",
+                            n->count == 0 ? "none" : "several keys");
+        interface->device = NULL;
+        return;
+    }
+    for (unsigned i = 0; device_keys[i].name != NULL; i++)
+        if (strcmp(device_keys[i].name, n->first->key->text) == 0)
+            interface->device_kind = (enum policy_device)i;
+}
+
+static const struct policy_type type_device = {
+    .kind = POLICY_KIND_MAP,
+    .name = "mapping with one key",
+    .expected = "a mapping with one key, such as {kernel: eth1}",
+    .finish = device_finish,
+    .keys = device_keys,
+};
+
+static const struct policy_type type_interface_address = {
+    .name = "address/length",
+    .expected = "an address with its prefix length, such as 192.0.2.10/24",
+    .size = sizeof(struct ip_prefix),
+    .read = policy_addr_interface,
+};
+
+static const struct policy_type type_addresses = {
+    .kind = POLICY_KIND_LIST,
+    .name = "list of address/length",
+    .expected = "a list of addresses with prefix length, such as [192.0.2.10/24]",
+    .size = sizeof(struct ip_prefix),
+    .element = &type_interface_address,
+    .count_max = ADDRESSES_MAX,
+    .empty = "an interface needs an address",
+};
+
+static const struct policy_type type_mtu = {
+    .name = "bytes",
+    .expected = "a number of bytes",
+    .size = sizeof(uint16_t),
+    .read = policy_scalar_number,
+    .min = 576,
+    .max = 9000,
+    .range = "from 576 to 9000",
+};
+
+static const struct policy_key interface_keys[] = {
+    {.name = "device",
+     .type = &type_device,
+     .required = true,
+     .help = "Where packets come from and go to."},
+    {.name = "addresses",
+     .type = &type_addresses,
+     LIST_AT(interface, addrs, addr_count),
+     .required = true,
+     .help = "Addresses that this interface answers to, each with the length of its network."},
+    {.name = "mtu",
+     .type = &type_mtu,
+     .offset = AT(interface, mtu),
+     .help = "Largest IP packet, from 576 to 9000; by default the device's own."},
+    {.name = NULL},
+};
+
+static void interface_begin(void *out, const struct policy_node *n, unsigned index)
+{
+    struct policy_interface *interface = out;
+
+    (void)index;
+    interface->name = n->key->text;
+    interface->mark = n->key->mark;
+}
+
+static const struct policy_type type_interface = {
+    .kind = POLICY_KIND_MAP,
+    .name = "mapping",
+    .expected = "a mapping with the keys device and addresses",
+    .size = sizeof(struct policy_interface),
+    .begin = interface_begin,
+    .keys = interface_keys,
+};
+
+const struct policy_type policy_keys_interfaces = {
+    .kind = POLICY_KIND_SECTION,
+    .name = "interfaces by name",
+    .expected = "a mapping of interfaces by name",
+    .size = sizeof(struct policy_interface),
+    .element = &type_interface,
+    .count_max = INTERFACES_MAX,
+    .empty = "there must be an interface",
+};
+
+/* ---- routes ---- */
+
+static const struct policy_type type_destination = {
+    .name = "prefix or `default`",
+    .expected = "a prefix such as 198.51.100.0/24, or default",
+    .size = sizeof(struct ip_prefix),
+    .read = policy_addr_default,
+};
+
+static const struct policy_type type_gateway = {
+    .name = "address",
+    .expected = "an address such as 192.0.2.1",
+    .size = sizeof(struct ip_addr),
+    .read = policy_addr_host,
+};
+
+static const struct policy_key route_keys[] = {
+    {.name = "to",
+     .type = &type_destination,
+     .offset = AT(route, to),
+     .required = true,
+     .help = "The destinations of the route; `default` is 0.0.0.0/0."},
+    {.name = "via",
+     .type = &type_gateway,
+     .offset = AT(route, via),
+     .required = true,
+     .help = "The gateway, an address in the network of one of the interfaces."},
+    {.name = NULL},
+};
+
+static void route_begin(void *out, const struct policy_node *n, unsigned index)
+{
+    struct policy_route *route = out;
+
+    (void)index;
+    route->mark = policy_node_place(n);
+}
+
+static const struct policy_type type_route = {
+    .kind = POLICY_KIND_MAP,
+    .name = "mapping",
+    .expected = "a mapping with the keys to and via",
+    .size = sizeof(struct policy_route),
+    .begin = route_begin,
+    .keys = route_keys,
+};
+
+const struct policy_type policy_keys_routes = {
+    .kind = POLICY_KIND_LIST,
+    .name = "list of routes",
+    .expected = "a list of routes such as [{to: default, via: 192.0.2.1}]",
+    .size = sizeof(struct policy_route),
+    .element = &type_route,
+    .count_max = 1024,
+};

@@ -1,0 +1,173 @@
+/* The rules of the policy. */
+#include <string.h>
+
+#include "policy/policy_keys.h"
+#include "policy/policy_scalar.h"
+
+static const struct policy_type type_listener_name = {
+    .name = "name of a listener",
+    .expected = "the name of a listener",
+    .size = sizeof(void *),
+    .read = policy_name_reference,
+    .section = POLICY_SECTION_LISTENERS,
+};
+
+static const struct policy_type type_source = {
+    .name = "prefix",
+    .expected = "an address or prefix such as 198.51.100.0/24",
+    .size = sizeof(struct ip_prefix),
+    .read = policy_addr_network,
+};
+
+static const struct policy_type type_sources = {
+    .kind = POLICY_KIND_LIST,
+    .name = "prefix, or a list of them",
+    .expected = "a prefix such as 198.51.100.0/24, or a list of them",
+    .size = sizeof(struct ip_prefix),
+    .element = &type_source,
+    .count_max = 16384,
+    .empty = "leave the key out to match any address",
+    .single = true,
+};
+
+static const struct policy_type type_sni = {
+    .name = "server name",
+    .expected = "a server name such as shop.example or *.shop.example",
+    .size = sizeof(char *),
+    .read = policy_name_sni,
+};
+
+static const struct policy_type type_snis = {
+    .kind = POLICY_KIND_LIST,
+    .name = "server name, or a list of them",
+    .expected = "a server name such as shop.example, or a list of them",
+    .size = sizeof(char *),
+    .element = &type_sni,
+    .count_max = 16384,
+    .empty = "leave the key out to match any name",
+    .single = true,
+};
+
+static const struct policy_key match_keys[] = {
+    {.name = "listener",
+     .type = &type_listener_name,
+     .offset = AT(rule, listener),
+     .help = "The listener that took the connection."},
+    {.name = "source",
+     .type = &type_sources,
+     LIST_AT(rule, sources, source_count),
+     .help = "Networks of which one must hold the client's address."},
+    {.name = "sni",
+     .type = &type_snis,
+     LIST_AT(rule, snis, sni_count),
+     .help = "Server names of which the client must have asked for one; `*.example` stands for one "
+             "label before `.example`."},
+    {.name = NULL},
+};
+
+static void match_finish(struct policy_reader *r, const struct policy_node *n, void *out)
+{
+    (void)out;
+    if (n->count == 0)
+        policy_reader_error(r, n,
+                            "expected listener, source or sni, found none: leave the key out "
+                            "to match every connection");
+}
+
+static const struct policy_type type_match = {
+    .kind = POLICY_KIND_MAP,
+    .name = "mapping",
+    .expected = "a mapping with the keys listener, source or sni",
+    .finish = match_finish,
+    .keys = match_keys,
+};
+
+static const struct policy_choice action_choices[] = {
+    {"terminate", POLICY_TERMINATE},
+    {"splice", POLICY_SPLICE},
+    {"reject", POLICY_REJECT},
+    {NULL, 0},
+};
+
+static const struct policy_type type_action = {
+    .name = "`terminate`, `splice` or `reject`",
+    .expected = "terminate, splice or reject",
+    .size = sizeof(enum policy_action),
+    .read = policy_scalar_choice,
+    .choices = action_choices,
+};
+
+static const struct policy_type type_backend_name = {
+    .name = "name of a backend",
+    .expected = "the name of a backend",
+    .size = sizeof(void *),
+    .read = policy_name_reference,
+    .section = POLICY_SECTION_BACKENDS,
+};
+
+static const struct policy_key rule_keys[] = {
+    {.name = "match",
+     .type = &type_match,
+     .help = "What a connection must be; all keys given must match. Without it every connection "
+             "matches."},
+    {.name = "action",
+     .type = &type_action,
+     .offset = AT(rule, action),
+     .required = true,
+     .help = "`terminate`: take TLS off and pass plain TCP on; `splice`: pass the bytes on as they "
+             "are; `reject`: refuse."},
+    {.name = "backend",
+     .type = &type_backend_name,
+     .offset = AT(rule, backend),
+     .help = "Where to; required for `terminate` and `splice`."},
+    {.name = NULL},
+};
+
+static void rule_begin(void *out, const struct policy_node *n, unsigned index)
+{
+    struct policy_rule *rule = out;
+
+    rule->mark = policy_node_place(n);
+    rule->index = index;
+}
+
+static void rule_finish(struct policy_reader *r, const struct policy_node *n, void *out)
+{
+    const struct policy_rule *rule = out;
+    const struct policy_node *action = policy_node_get(n, "action");
+    const struct policy_node *backend = policy_node_get(n, "backend");
+
+    /* A wrong action was reported and left its zero, which must not be taken for "terminate". */
+    if (action == NULL || action->kind != POLICY_NODE_SCALAR ||
+        (rule->action == POLICY_TERMINATE && strcmp(action->text, "terminate") != 0))
+        return;
+    if (rule->action == POLICY_REJECT && backend != NULL)
+        policy_reader_error(r, backend, "a rule that rejects has no backend");
+    if (rule->action != POLICY_REJECT && backend == NULL)
+        policy_reader_error(r, action, "to %s, the rule needs a backend", action->text);
+    if (rule->action == POLICY_TERMINATE && rule->listener != NULL && rule->listener->tls == NULL)
+        policy_reader_error(r, action,
+                            "expected splice or reject: the listener \"%s\" (line %u) has no tls "
+                            "to terminate",
+                            rule->listener->name, rule->listener->mark.line);
+}
+
+static const struct policy_type type_rule = {
+    .kind = POLICY_KIND_MAP,
+    .name = "mapping",
+    .expected = "a mapping with the key action",
+    .size = sizeof(struct policy_rule),
+    .begin = rule_begin,
+    .finish = rule_finish,
+    .keys = rule_keys,
+};
+
+const struct policy_type policy_keys_rules = {
+    .kind = POLICY_KIND_LIST,
+    .name = "list of rules",
+    .expected = "a list of rules such as [{action: splice, backend: web}]",
+    .size = sizeof(struct policy_rule),
+    .element = &type_rule,
+    .count_max = 16384,
+    .empty = "without a rule every connection would be rejected",
+};

@@ -1,0 +1,91 @@
+/* Which changes a running process can make, and which need a restart. */
+#include "tests/unit/policy/policy_fixture.h"
+
+#include <stdio.h>
+
+#define ROUTES     "routes:\n  - {to: default, via: 10.0.0.2}\n  - {to: 172.16.0.0/12, via: 10.0.0.3}\n"
+#define RUNNING    "workers: [1, 2]\n" BASE ROUTES
+#define RESTART(k) " error: " k ": cannot be changed while running: restart to apply it"
+
+static const struct policy_case cases[] = {
+    {"the same", RUNNING, {NULL}},
+    {"backends, listeners, rules, timeouts",
+     "workers: [1, 2]\n" INTERFACES "backends: {a: {servers: [10.0.0.7:1]}}\n"
+     "listeners: {b: {bind: 192.0.2.10:81}}\npolicy: [{action: splice, backend: a}]\n" ROUTES
+     "timeouts: {idle: 1s}\n",
+     {NULL}},
+    {"order of interfaces and routes",
+     "workers: [1, 2]\ninterfaces:\n"
+     "  inside: {device: {kernel: eth2}, addresses: [10.0.0.1/24]}\n"
+     "  outside: {device: {kernel: eth1}, addresses: [192.0.2.10/24]}\n" BACKENDS PLAIN SPLICE
+     "routes:\n  - {to: 172.16.0.0/12, via: 10.0.0.3}\n  - {to: default, via: 10.0.0.2}\n",
+     {NULL}},
+    {"workers", "workers: [1]\n" BASE ROUTES, {"1:1:" RESTART("workers")}},
+    {"workers by default", BASE ROUTES, {RESTART("workers")}},
+    {"hugepages", "hugepages: off\n" RUNNING, {RESTART("hugepages")}},
+    {"limits",
+     RUNNING "limits: {connections: 4096, buffer-memory: 128MiB}\n",
+     {RESTART("limits.connections"), RESTART("limits.buffer-memory")}},
+    {"an address",
+     "workers: [1, 2]\ninterfaces:\n"
+     "  outside: {device: {kernel: eth1}, addresses: [192.0.2.10/25]}\n"
+     "  inside: {device: {kernel: eth2}, addresses: [10.0.0.1/24]}\n" BACKENDS PLAIN SPLICE ROUTES,
+     {"3:3:" RESTART("interfaces.outside")}},
+    {"a device",
+     "workers: [1, 2]\ninterfaces:\n"
+     "  outside: {device: {kernel: eth1}, addresses: [192.0.2.10/24]}\n"
+     "  inside: {device: {tap: eth2}, addresses: [10.0.0.1/24]}\n" BACKENDS PLAIN SPLICE ROUTES,
+     {"4:3:" RESTART("interfaces.inside")}},
+    {"a name",
+     "workers: [1, 2]\ninterfaces:\n"
+     "  outside: {device: {kernel: eth1}, addresses: [192.0.2.10/24]}\n"
+     "  lan: {device: {kernel: eth2}, addresses: [10.0.0.1/24], mtu: 1500}\n" BACKENDS PLAIN SPLICE
+         ROUTES,
+     {"4:3:" RESTART("interfaces.lan"), RESTART("interfaces.inside")}},
+    {"a gateway",
+     "workers: [1, 2]\n" BASE
+     "routes:\n  - {to: default, via: 10.0.0.9}\n  - {to: 172.16.0.0/12, via: 10.0.0.3}\n",
+     {"12:5:" RESTART("routes")}},
+    {"a route less",
+     "workers: [1, 2]\n" BASE "routes:\n  - {to: default, via: 10.0.0.2}\n",
+     {RESTART("routes")}},
+};
+
+static bool run(const struct policy *running, const struct policy_case *c)
+{
+    struct policy_report r = {0};
+    struct policy *to = policy_good(c->text);
+    int result = policy_reloadable(running, to, &r);
+    size_t i = 0;
+    bool good = true;
+
+    for (; c->findings[i] != NULL && i < r.count; i++)
+        good = good && strcmp(r.findings[i].text + strlen("etc/t.yaml:"), c->findings[i]) == 0;
+    good = good && c->findings[i] == NULL && r.count == i && (result == 0) == (i == 0);
+    for (i = 0; !good && i < r.count; i++)
+        print_error("%s: %s\n", c->name, r.findings[i].text);
+    policy_report_free(&r);
+    policy_free(to);
+    return good;
+}
+
+static void test_reloadable(void **state)
+{
+    struct policy *running = policy_good(RUNNING);
+    unsigned failed = 0;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        failed += !run(running, &cases[i]);
+    policy_free(running);
+    assert_int_equal(failed, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_reloadable),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
