@@ -27,21 +27,32 @@ struct io_port_try {
 
 /* ---- memory ---- */
 
+static uint64_t io_port_plan_bytes(const struct io_port_config *config, bool xdp, unsigned queues,
+                                   uint16_t mtu)
+{
+    struct io_pool_plan plan;
+
+    io_device_plan(io_device_driver(config->kind, xdp), config, queues, mtu, false, &plan);
+    return io_pool_bytes(&plan);
+}
+
+/* A kernel interface may end up with either driver, which is known only when it is opened (XDP
+ * refused, MTU too large for it): the plan that takes more decides. */
 uint64_t io_port_memory(const struct io_port_config *config)
 {
+    uint16_t mtu = config->mtu != 0 ? config->mtu : RTE_ETHER_MTU;
     unsigned queues = config->kind == IO_DEVICE_TAP ? 1 : config->workers;
-    enum io_driver driver = io_device_driver(config->kind, true);
-    struct io_pool_plan plan;
+    uint64_t rings = (uint64_t)config->workers * config->workers * IO_RING_SIZE * sizeof(void *);
     struct io_netdev n;
-    uint16_t mtu = config->mtu;
 
     if (config->kind == IO_DEVICE_KERNEL && io_netdev_read(config->device, &n, NULL) == 0) {
-        queues = RTE_MIN(config->workers, n.rx_channels);
-        mtu = mtu != 0 ? mtu : (uint16_t)n.mtu;
+        unsigned channels = RTE_MIN(config->workers, n.rx_channels);
+
+        mtu = config->mtu != 0 ? config->mtu : (uint16_t)n.mtu;
+        return rings + RTE_MAX(io_port_plan_bytes(config, true, channels, mtu),
+                               io_port_plan_bytes(config, false, queues, mtu));
     }
-    io_device_plan(driver, config, queues, mtu != 0 ? mtu : RTE_ETHER_MTU, false, &plan);
-    return io_pool_bytes(&plan) +
-           (uint64_t)config->workers * config->workers * IO_RING_SIZE * sizeof(void *);
+    return rings + io_port_plan_bytes(config, true, queues, mtu);
 }
 
 static int io_port_alloc(struct io_port *p, struct error *e)

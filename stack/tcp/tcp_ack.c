@@ -24,10 +24,8 @@ static bool release_acked(struct tcp_conn *c, uint32_t ack)
 
 static void wake_writer(struct tcp_conn *c)
 {
-    uint32_t used = c->send_queue.len;
-
     /* Worthwhile room: a third of the buffer, so that a writer is not woken for every segment. */
-    if (!c->want_write || c->memory_waiting || used > c->buffers.send / 3 * 2)
+    if (!c->want_write || c->memory_waiting || c->send_queue.len > tcp_send_limit(c) / 3 * 2)
         return;
     c->want_write = false;
     tcp_event_raise(&c->sock, EVENT_WRITABLE);
@@ -115,8 +113,8 @@ bool tcp_ack(struct tcp_conn *c, struct packet *p, bool *ended)
         new_data_acked(c, p, acked);
     } else if (is_duplicate(c, p)) {
         tcp_cc_dupack(c);
-    } else if (c->snd_una == c->snd_max) {
-        c->retries = 0; /* the answer to a probe */
+    } else if (c->snd_una == c->snd_max && !tcp_timer_running(c, TCP_TIMER_PERSIST)) {
+        c->retries = 0; /* the answer to a keepalive; window probes grow rare though answered */
     }
     if (seq_le(c->snd_una, ack))
         update_window(c, p);

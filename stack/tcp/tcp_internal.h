@@ -57,9 +57,13 @@ static inline uint32_t seq_max(uint32_t a, uint32_t b)
 #define TCP_CHALLENGE_GAP     (500 * CLOCK_MS)
 #define TCP_PAWS_EXPIRY       (24 * 24 * 3600 * CLOCK_SEC) /* RFC 7323, 5.5 */
 #define TCP_BLOCKED_RETRY     (20 * CLOCK_US)
-#define TCP_OUT_OF_ORDER_MAX  64 /* gaps in one connection's reassembly queue */
-#define TCP_PORT_MIN          16384
-#define TCP_PORT_MAX          65535
+#define TCP_SHARE_MIN         4 /* segments that any queue may hold, whatever the others do */
+#define TCP_ORPHAN_PRESSURE                                                         \
+    (10 * CLOCK_SEC)            /* patience with stuck orphans when memory is short \
+                                 */
+#define TCP_OUT_OF_ORDER_MAX 64 /* gaps in one connection's reassembly queue */
+#define TCP_PORT_MIN         16384
+#define TCP_PORT_MAX         65535
 
 /* ---- blocks ---- */
 
@@ -184,11 +188,13 @@ struct tcp_conn {
     uint32_t held; /* mbufs of all queues, as counted in tcp->held */
 
     struct tcp_buffers buffers;
+    uint32_t promised; /* what sock_writable() told last, less what was written since */
     clock_ns keepalive, user_timeout;
     clock_ns progress_at;  /* when the peer last acknowledged something, or had nothing to */
     clock_ns heard_at;     /* when anything acceptable came from the peer */
     clock_ns challenge_at; /* of the last challenge ACK */
     clock_ns sent_at;      /* when data was last sent: RFC 5681, 4.1 */
+    clock_ns probed_at;    /* when a window probe or a keepalive was */
 
     struct wheel_timer timer;
     clock_ns deadline[TCP_TIMER_COUNT];
@@ -324,6 +330,9 @@ void tcp_reassembly_free(struct tcp_conn *c);
 
 /* ---- tcp_window.c ---- */
 
+/* Bytes that the send queue may hold under the present memory pressure. */
+uint32_t tcp_send_limit(const struct tcp_conn *c);
+
 /* The window to offer now; moves rcv_adv. Never takes back what was offered (RFC 9293, 3.8.6). */
 uint32_t tcp_window_offer(struct tcp_conn *c);
 
@@ -340,6 +349,7 @@ bool tcp_window_memory(const struct tcp_conn *c, bool in_order);
 bool tcp_output(struct tcp_conn *c);
 
 void tcp_output_reset(struct tcp_conn *c);     /* RST for a synchronized connection */
+void tcp_output_ack(struct tcp_conn *c);       /* at once, ahead of tcp_flush() */
 void tcp_output_challenge(struct tcp_conn *c); /* RFC 5961, rate-limited */
 void tcp_output_probe(struct tcp_conn *c);     /* window probe or keepalive: one below snd_una */
 void tcp_output_now(struct tcp_conn *c);       /* persist timeout: send what fits, however small */

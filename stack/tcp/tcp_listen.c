@@ -98,7 +98,7 @@ void tcp_listener_segment(struct tcp_listener *l, struct packet *p, uint32_t iss
         p->drop = drop_tcp_backlog;
         return;
     }
-    if (t->held > t->held_max / 8 * 7 || net_path_find(t->net, &remote.addr, &path) < 0 ||
+    if (t->held > t->held_max / 16 * 15 || net_path_find(t->net, &remote.addr, &path) < 0 ||
         (c = half_open_create(l)) == NULL) {
         p->drop = drop_tcp_no_memory;
         return;

@@ -317,7 +317,10 @@ static void note_sent(struct tcp_conn *c, uint32_t seq, uint32_t len, bool fin)
     c->sent_at = t->now;
     if (!tcp_timer_running(c, TCP_TIMER_RETRANSMIT))
         tcp_timer_set(c, TCP_TIMER_RETRANSMIT, t->now + c->rto);
-    tcp_timer_stop(c, TCP_TIMER_PERSIST);
+    if (tcp_timer_running(c, TCP_TIMER_PERSIST)) { /* the window has opened */
+        tcp_timer_stop(c, TCP_TIMER_PERSIST);
+        c->retries = 0;
+    }
 }
 
 static uint8_t data_flags(const struct tcp_conn *c, uint32_t seq, uint32_t len, bool fin)
@@ -345,14 +348,15 @@ static bool send_one(struct tcp_conn *c, struct sendable s)
 /* The first unacknowledged segment again (RFC 5681, 3.2; RFC 6582, 3.2). */
 static bool resend_head(struct tcp_conn *c)
 {
-    uint32_t left = tcp_send_end(c) - c->snd_una, segment = tcp_segment_size(c);
+    bool fin = seq_lt(tcp_send_end(c), c->snd_max); /* it has been sent, too */
+    uint32_t left = c->snd_max - c->snd_una - fin, segment = tcp_segment_size(c);
     uint32_t len = left < segment ? left : segment;
-    bool fin = c->fin_queued && len == left && seq_lt(tcp_send_end(c), c->snd_max);
 
     if (c->snd_una == c->snd_max) {
         c->resend_head = false;
         return true;
     }
+    fin = fin && len == left;
     if (!emit(c, c->snd_una, len, data_flags(c, c->snd_una, len, fin)))
         return false;
     note_sent(c, c->snd_una, len, fin);
@@ -361,8 +365,9 @@ static bool resend_head(struct tcp_conn *c)
     return true;
 }
 
-/* Something waits and nothing is in flight that could bring a window update: probe for one. */
-static void start_persist(struct tcp_conn *c)
+/* Something waits and nothing is in flight that could bring a window update: probe for one. From
+ * now on the peer owes us an answer. */
+static void persist_begin(struct tcp_conn *c)
 {
     struct tcp *t = c->sock.tcp;
     bool waiting =
@@ -370,6 +375,8 @@ static void start_persist(struct tcp_conn *c)
 
     if (!waiting || c->snd_una != c->snd_max || tcp_timer_running(c, TCP_TIMER_PERSIST))
         return;
+    c->retries = 0;
+    c->progress_at = t->now;
     tcp_timer_set(c, TCP_TIMER_PERSIST, t->now + tcp_rtt_persist(c));
 }
 
@@ -391,7 +398,7 @@ static bool send_data(struct tcp_conn *c)
         if (!send_one(c, s))
             return false;
     }
-    start_persist(c);
+    persist_begin(c);
     return true;
 }
 
@@ -421,15 +428,16 @@ static bool has_data_to_send(const struct tcp_conn *c)
 }
 
 /*
- * The sequence number for a segment without payload: that of the next byte, but inside the peer's
- * window. Behind a window that was closed over what is in flight it would be unacceptable, and the
- * acknowledgement that it carries lost with it.
+ * The sequence number for a segment without payload: behind all that was sent, but inside the
+ * peer's window. Outside it would be unacceptable, and the acknowledgement that it carries lost
+ * with it: below, when the peer had what we send again after a timeout; above, when it closed its
+ * window over what is in flight.
  */
-static uint32_t bare_seq(const struct tcp_conn *c, uint32_t next)
+static uint32_t bare_seq(const struct tcp_conn *c)
 {
     uint32_t right = c->snd_una + c->snd_wnd;
 
-    return seq_lt(right, next) ? right : next;
+    return seq_lt(right, c->snd_max) ? right : c->snd_max;
 }
 
 bool tcp_output(struct tcp_conn *c)
@@ -444,7 +452,7 @@ bool tcp_output(struct tcp_conn *c)
     }
     if (has_data_to_send(c))
         done = send_data(c);
-    if (c->ack_now && tcp_synchronized(c) && !emit(c, bare_seq(c, c->snd_nxt), 0, TCP_ACK))
+    if (c->ack_now && tcp_synchronized(c) && !emit(c, bare_seq(c), 0, TCP_ACK))
         return false;
     return done;
 }
@@ -458,7 +466,12 @@ void tcp_output_reset(struct tcp_conn *c)
     tcp_count(c->sock.tcp, tcp_resets_sent);
     /* Beyond what the peer has acknowledged a RST must still be exact for RFC 5961: after all data.
      */
-    emit(c, bare_seq(c, c->snd_max), 0, TCP_RST | TCP_ACK);
+    emit(c, bare_seq(c), 0, TCP_RST | TCP_ACK);
+}
+
+void tcp_output_ack(struct tcp_conn *c)
+{
+    emit(c, bare_seq(c), 0, TCP_ACK);
 }
 
 void tcp_output_challenge(struct tcp_conn *c)
@@ -473,26 +486,29 @@ void tcp_output_challenge(struct tcp_conn *c)
     }
     c->challenge_at = t->now;
     tcp_count(t, tcp_challenge_acks);
-    emit(c, bare_seq(c, c->snd_max), 0, TCP_ACK);
+    tcp_output_ack(c);
 }
 
 void tcp_output_probe(struct tcp_conn *c)
 {
     /* One below what the peer has acknowledged: unacceptable to it, so it answers. */
     emit(c, c->snd_una - 1, 0, TCP_ACK);
+    c->probed_at = c->sock.tcp->now;
 }
 
 void tcp_output_now(struct tcp_conn *c)
 {
+    struct tcp *t = c->sock.tcp;
     struct sendable s = sendable(c, true);
 
     if (s.len == 0 && !s.fin) {
-        tcp_count(c->sock.tcp, tcp_zero_window_probes);
+        tcp_count(t, tcp_zero_window_probes);
         tcp_output_probe(c);
     } else {
         send_one(c, s);
     }
-    start_persist(c);
+    if (c->snd_una == c->snd_max) /* else the retransmission timer goes on with it */
+        tcp_timer_set(c, TCP_TIMER_PERSIST, t->now + tcp_rtt_persist(c));
 }
 
 void tcp_output_refuse(struct tcp *t, const struct packet *p)

@@ -1,8 +1,8 @@
 /*
  * Reassembly. In-order payload goes to the receive queue as it came, mbufs and all. What lies
  * ahead of a gap waits in a list of runs, sorted, disjoint and merged where they touch, so that
- * its length is the number of gaps. Bytes received first stay; later copies of them are trimmed
- * away.
+ * its length is the number of gaps. Each byte is kept once; of copies that differ, which the RFC
+ * leaves open, either may be the one.
  */
 #include <string.h>
 
@@ -127,7 +127,9 @@ static void run_merge(struct tcp_conn *c, struct tcp_run *r)
 
     if (next == NULL || run_end(r) != next->seq)
         return;
-    chain_append_chain(&r->chain, &next->chain);
+    c->run_segs -= r->chain.segs + next->chain.segs;
+    append(&r->chain, &next->chain);
+    c->run_segs += r->chain.segs;
     r->next = next->next;
     c->run_count--;
     pool_put(&c->sock.tcp->runs, next);
@@ -170,6 +172,15 @@ static void add_ahead(struct tcp_conn *c, struct packet *p, uint32_t skip, uint3
     }
 }
 
+/* RFC 5681, 4.2: a duplicate for each segment ahead of a gap, for the peer counts them. That of an
+ * earlier segment of the same burst may still be waiting. */
+static void acknowledge_gap(struct tcp_conn *c)
+{
+    if (c->ack_now)
+        tcp_output_ack(c);
+    c->ack_now = true;
+}
+
 void tcp_reassembly_add(struct tcp_conn *c, struct packet *p)
 {
     struct tcp *t = c->sock.tcp;
@@ -190,6 +201,8 @@ void tcp_reassembly_add(struct tcp_conn *c, struct packet *p)
         return;
     }
     in_order = seq == c->rcv_nxt;
+    if (!in_order)
+        acknowledge_gap(c);
     if (!tcp_window_memory(c, in_order)) {
         p->drop = drop_tcp_no_memory;
         c->ack_now = true;
@@ -208,7 +221,6 @@ void tcp_reassembly_add(struct tcp_conn *c, struct packet *p)
             c->fin_ahead = false;
     } else {
         tcp_count(t, tcp_out_of_order);
-        c->ack_now = true;
         add_ahead(c, p, skip, seq, end);
     }
     tcp_conn_account(c);

@@ -11,11 +11,33 @@ static bool orphan(const struct tcp_conn *c)
     return !c->sock.owned && c->listener == NULL;
 }
 
-/* Since when the peer owes us something. One that has closed its window, but answers, owes nothing
- * to a connection that somebody owns (RFC 9293, 3.8.6.1). */
-static clock_ns waiting_since(const struct tcp_conn *c)
+/* How long the peer may owe us something: an orphan that takes nothing holds buffers that others
+ * need. */
+static clock_ns patience(const struct tcp_conn *c)
 {
-    return c->snd_wnd == 0 && !orphan(c) ? c->heard_at : c->progress_at;
+    const struct tcp *t = c->sock.tcp;
+    bool pressed = orphan(c) && t->held > t->held_max / 2;
+
+    return pressed && c->user_timeout > TCP_ORPHAN_PRESSURE ? TCP_ORPHAN_PRESSURE : c->user_timeout;
+}
+
+static clock_ns later(clock_ns a, clock_ns b)
+{
+    return a > b ? a : b;
+}
+
+/* Does it owe us something for longer (RFC 9293, 3.8.3)? One that has closed its window, but
+ * answers, owes nothing to a connection that somebody owns (3.8.6.1). */
+static bool overdue(const struct tcp_conn *c)
+{
+    clock_ns since = c->progress_at;
+
+    if (c->snd_wnd == 0 && !orphan(c)) {
+        if (c->heard_at >= later(c->sent_at, c->probed_at))
+            return false;
+        since = later(since, c->heard_at);
+    }
+    return c->sock.tcp->now - since >= patience(c);
 }
 
 /* RFC 6298, 5.4 to 5.7. Returns false when the connection has ended. */
@@ -33,7 +55,7 @@ static bool retransmit_expired(struct tcp_conn *c)
         tcp_conn_end(c, SOCK_TIMED_OUT);
         return false;
     }
-    if (!syn && t->now - waiting_since(c) >= c->user_timeout) {
+    if (!syn && overdue(c)) {
         tcp_count(t, tcp_timeouts);
         tcp_output_reset(c);
         tcp_conn_end(c, SOCK_TIMED_OUT);
@@ -62,7 +84,7 @@ static bool persist_expired(struct tcp_conn *c)
 {
     struct tcp *t = c->sock.tcp;
 
-    if (t->now - waiting_since(c) >= c->user_timeout) {
+    if (overdue(c)) {
         tcp_count(t, tcp_timeouts);
         tcp_output_reset(c);
         tcp_conn_end(c, SOCK_TIMED_OUT);
@@ -94,7 +116,8 @@ static bool keepalive_expired(struct tcp_conn *c)
         tcp_timer_set(c, TCP_TIMER_KEEPALIVE, c->heard_at + c->keepalive);
         return true;
     }
-    if (c->snd_una == c->snd_max) { /* else retransmissions test the peer */
+    /* Retransmissions and window probes test the peer as well. */
+    if (c->snd_una == c->snd_max && !tcp_timer_running(c, TCP_TIMER_PERSIST)) {
         if (c->retries >= TCP_KEEPALIVE_PROBES) {
             tcp_count(t, tcp_timeouts);
             tcp_output_reset(c);

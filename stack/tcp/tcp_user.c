@@ -114,11 +114,10 @@ static bool can_write(const struct tcp_conn *c)
                               c->state == TCP_SYN_SENT || c->state == TCP_SYN_RECEIVED);
 }
 
-static uint32_t send_room(const struct tcp_conn *c)
+/* What a queue below `limit` may still take. */
+static uint32_t send_room(const struct tcp_conn *c, uint32_t limit)
 {
-    if (!can_write(c) || c->send_queue.len >= c->buffers.send)
-        return 0;
-    return c->buffers.send - c->send_queue.len;
+    return can_write(c) && c->send_queue.len < limit ? limit - c->send_queue.len : 0;
 }
 
 /* The budget of all connections is used up: writers wait, except for what keeps one going. */
@@ -145,13 +144,13 @@ static void want_room(struct tcp_conn *c, bool for_memory)
 uint32_t sock_writable(struct sock *k)
 {
     struct tcp_conn *c = tcp_conn_of(k);
-    uint32_t room = send_room(c);
+    uint32_t room = send_room(c, tcp_send_limit(c));
+    bool tight = memory_tight(c);
 
-    if (room > 0 && memory_tight(c)) {
-        want_room(c, true);
-        return 0;
-    }
-    return room;
+    if (can_write(c) && (room == 0 || tight))
+        want_room(c, tight);
+    c->promised = tight ? 0 : room;
+    return c->promised;
 }
 
 /* After bytes were queued. A nearly full queue counts as a wish for room, whether more was offered
@@ -161,30 +160,43 @@ static void queued(struct tcp_conn *c, uint32_t bytes, bool for_memory)
     tcp_conn_account(c);
     if (bytes > 0)
         tcp_conn_output(c);
-    if (for_memory || c->send_queue.len > c->buffers.send / 3 * 2)
+    if (for_memory || c->send_queue.len > tcp_send_limit(c) / 3 * 2)
         want_room(c, for_memory);
+}
+
+/* The share of a connection moves with every packet, its own included. What sock_writable() told
+ * last is taken all the same: a writer may have decrypted that much by now. */
+static uint32_t write_room(const struct tcp_conn *c)
+{
+    uint32_t room = memory_tight(c) ? 0 : send_room(c, tcp_send_limit(c));
+
+    return room > c->promised ? room : c->promised;
 }
 
 uint32_t sock_write(struct sock *k, const void *data, uint32_t len)
 {
     struct tcp_conn *c = tcp_conn_of(k);
-    uint32_t room = send_room(c), n = len < room ? len : room, done = 0;
+    uint32_t room, n, done;
 
     if (!can_write(c))
         return 0;
-    if (!memory_tight(c))
-        done = chain_append_bytes(&c->send_queue, c->sock.tcp->data_pool, data, n);
-    queued(c, done, done < n);
+    room = write_room(c);
+    n = len < room ? len : room;
+    done = chain_append_bytes(&c->send_queue, c->sock.tcp->data_pool, data, n);
+    c->promised -= done < c->promised ? done : c->promised;
+    queued(c, done, done < n || memory_tight(c));
     return done;
 }
 
 uint32_t sock_splice(struct sock *from, struct sock *to, uint32_t max)
 {
     struct tcp_conn *a = tcp_conn_of(from), *b = tcp_conn_of(to);
-    uint32_t room = send_room(b), n = max < room ? max : room, moved;
+    uint32_t room = send_room(b, tcp_send_limit(b)), n = max < room ? max : room, moved;
 
     if (!can_write(b) || a->receive_queue.len == 0)
         return 0;
+    if (room == 0)
+        want_room(b, false);
     moved = chain_move_segments(&b->send_queue, &a->receive_queue, n);
     queued(b, moved, false);
     consumed(a);

@@ -1,23 +1,38 @@
 /*
- * The receive window (RFC 9293, 3.8.6): what we offer follows the free part of the receive buffer,
- * never takes back what was offered, and moves only in worthwhile steps. When the buffers of all
- * connections together run short, everybody is offered less, before anything has to be dropped.
+ * Buffers: one connection's among those of all. The receive window (RFC 9293, 3.8.6) follows the
+ * free part of the receive buffer, never takes back what was offered, and moves only in worthwhile
+ * steps. When the buffers of all connections together run short, everybody may hold less, in both
+ * queues, before anything has to be dropped.
  */
 #include "stack/tcp/tcp_internal.h"
+
+/*
+ * Dynamic thresholds (Choudhury and Hahne, 1998): a queue may be as long as an eighth of what all
+ * queues together have left. One connection alone is hardly limited; a thousand that stall at once
+ * share what there is, and a part always stays free for those that come after them.
+ */
+static uint32_t share_of_all(const struct tcp_conn *c)
+{
+    const struct tcp *t = c->sock.tcp;
+    uint32_t usable = t->held_max / 4 * 3;
+    uint32_t segments = t->held < usable ? (usable - t->held) / 8 : 0;
+
+    return (segments > TCP_SHARE_MIN ? segments : TCP_SHARE_MIN) * c->mss;
+}
+
+uint32_t tcp_send_limit(const struct tcp_conn *c)
+{
+    uint32_t share = share_of_all(c);
+
+    return share < c->buffers.send ? share : c->buffers.send;
+}
 
 /* The largest window under the present memory pressure. */
 static uint32_t window_limit(const struct tcp_conn *c)
 {
-    const struct tcp *t = c->sock.tcp;
-    uint32_t limit = c->buffers.receive, small = 0;
+    uint32_t share = share_of_all(c);
 
-    if (t->held > t->held_max / 8 * 7)
-        small = 2u * c->mss;
-    else if (t->held > t->held_max / 4 * 3)
-        small = 16384;
-    else if (t->held > t->held_max / 2)
-        small = 65536;
-    return small != 0 && small < limit ? small : limit;
+    return share < c->buffers.receive ? share : c->buffers.receive;
 }
 
 /* How far the window could be opened beyond what is offered already. */
@@ -42,13 +57,17 @@ static uint32_t worthwhile_step(const struct tcp_conn *c)
 
 uint32_t tcp_window_offer(struct tcp_conn *c)
 {
-    unsigned scale = c->scaling ? c->rcv_wscale : 0;
-    uint32_t offered, gain = window_gain(c, &offered), window = offered, field;
+    unsigned scale = c->rcv_wscale;
+    uint32_t unit = 1u << scale, offered, gain = window_gain(c, &offered), window = offered, field;
 
     if (gain >= worthwhile_step(c))
         window += gain;
-    /* Rounded up: rounding down would take back bytes that were offered. */
-    field = (window + (1u << scale) - 1) >> scale;
+    /* Rounded up: rounding down would take back bytes that were offered. But not past the buffer,
+     * or every small segment would gain some, and nothing stop a peer whose bytes nobody reads. RFC
+     * 7323, 2.4 allows to take back less than a unit. */
+    field = (window + unit - 1) >> scale;
+    if (c->receive_queue.len + (field << scale) >= c->buffers.receive + unit)
+        field = window >> scale;
     if (field > 65535)
         field = 65535;
     c->rcv_adv = seq_max(c->rcv_adv, c->rcv_nxt + (field << scale));

@@ -293,7 +293,7 @@ struct script *script_create(const struct script_config *config)
     struct stack_config sc = {
         .name = "script",
         .max_connections = k->max_connections != 0 ? k->max_connections : 64,
-        .max_buffers = k->max_buffers != 0 ? k->max_buffers : 1024,
+        .max_buffers = k->max_buffers != 0 ? k->max_buffers : 4096,
         .secret = {1, 2, 3, 4},
         .owns_flow = k->owns_flow,
         .owns_flow_ctx = k->owns_flow_ctx,

@@ -66,7 +66,7 @@ struct script_conn {
 
 struct script_config {
     uint32_t max_connections; /* 0: 64 */
-    uint32_t max_buffers;     /* 0: 1024 */
+    uint32_t max_buffers;     /* 0: 4096 */
     uint32_t offloads;        /* STACK_TX_* */
     uint16_t mtu;             /* 0: 1500 */
     clock_ns time_wait;       /* 0: 60 s */
