@@ -4,7 +4,8 @@ The standard laboratory (lab/topology.py) with a machine of two CPUs divided bet
 proxy has CPU 0 to itself, client and server share CPU 1. On a veth a packet's receive work runs by
 default on the CPU of whoever sent it, which would charge the proxy for its clients' TCP and spare
 it its own; threaded NAPI puts it into a kernel thread for each interface, and those are pinned like
-everything else. The cost is the busy time of CPU 0 in /proc/stat.
+everything else. The cost is the busy time of CPU 0 in /proc/stat; everything of the lab runs at the
+highest priority, so that little of that time is anybody else's, and how much is told.
 """
 
 import dataclasses
@@ -18,6 +19,7 @@ from lab.process import CLOCK_TICK, LabError, run, wait_until
 from lab.topology import Lab
 
 PROXY_CPU, PEERS_CPU = 0, 1
+PRIORITY = -20
 
 # The devices by the CPU that does their receive work.
 DEVICES = {"outside": PROXY_CPU, "inside": PROXY_CPU, "eth0": PEERS_CPU}
@@ -69,6 +71,11 @@ class Cost:
         return (self.busy + self.elsewhere) * 1e6 / self.operations
 
     @property
+    def own_microseconds(self):
+        """The same, without interrupts and without whatever else ran on CPU 0."""
+        return (self.own + self.elsewhere) * 1e6 / self.operations
+
+    @property
     def foreign(self):
         """The part of CPU 0's busy time that is not the threads' own: interrupts, and strangers."""
         return max(0.0, 1 - self.own / self.busy)
@@ -78,6 +85,7 @@ class WireLab(Lab):
     """A laboratory whose peers and interfaces are pinned."""
 
     def __enter__(self):
+        os.setpriority(os.PRIO_PROCESS, 0, PRIORITY)
         super().__enter__()
         for namespace, device in ((self.client, "eth0"), (self.proxy, "outside"),
                                   (self.proxy, "inside"), (self.backend, "eth0")):
@@ -91,6 +99,7 @@ class WireLab(Lab):
         for thread, device in napi_threads():
             if device in DEVICES:
                 os.sched_setaffinity(thread, {DEVICES[device]})
+                os.setpriority(os.PRIO_PROCESS, thread, PRIORITY)
                 pinned.append(device)
         if sorted(set(pinned)) != sorted(DEVICES):
             raise LabError(f"threaded NAPI runs for {sorted(set(pinned))} only, "
