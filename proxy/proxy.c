@@ -35,6 +35,9 @@ struct proxy *proxy_create(const struct proxy_config *config, struct error *e)
     }
     p->stack = config->stack;
     snprintf(p->name, sizeof p->name, "%s", config->name != NULL ? config->name : "proxy");
+    p->max_handshakes = config->max_handshakes != 0      ? config->max_handshakes
+                        : config->max_sessions > 64 * 16 ? config->max_sessions / 16
+                                                         : 64;
     p->handshake_steps = proxy_handshake_steps(
         config->handshake_budget != 0 ? config->handshake_budget : DEFAULT_HANDSHAKE_BUDGET);
     p->now = stack_now(p->stack);
@@ -114,8 +117,9 @@ void proxy_drain(struct proxy *p, clock_ns deadline)
     struct proxy_listener *l;
 
     /* What the stack has completed already counts as accepted. */
-    TAILQ_FOREACH (l, &p->listeners, link)
+    TAILQ_FOREACH (l, &p->listeners, link) {
         proxy_listener_accept(l);
+    }
     proxy_listener_close_all(p);
     p->draining = true;
     wheel_arm(&p->wheel, &p->drain, deadline);

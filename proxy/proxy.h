@@ -16,32 +16,34 @@
 #include "stack/stack.h"
 #include "tls/tls.h"
 
-#define PROXY_COUNTERS(X)                                                          \
-    X(sessions_opened, "client connections taken")                                 \
-    X(sessions_closed, "sessions ended, for whatever reason")                      \
-    X(sessions_refused, "client connections refused for want of session memory")   \
-    X(sessions_terminated, "sessions whose TLS we terminate")                      \
-    X(sessions_spliced, "sessions spliced")                                        \
-    X(sessions_rejected, "sessions rejected by a rule, or by the absence of one")  \
-    X(hello_not_tls, "clients that spoke no TLS where a ClientHello was expected") \
-    X(hello_malformed, "broken ClientHellos")                                      \
-    X(hello_too_large, "ClientHellos over the size limit")                         \
-    X(hello_unknown_name, "clients that asked for a name without certificate")     \
-    X(hello_refused, "clients whose offer (TLS version) we cannot accept")         \
-    X(timeout_hello, "sessions ended waiting for the ClientHello")                 \
-    X(timeout_handshake, "sessions ended waiting for the TLS handshake")           \
-    X(timeout_idle, "sessions ended by the idle timeout")                          \
-    X(timeout_half_closed, "sessions ended half-closed")                           \
-    X(timeout_drain, "sessions cut at the end of the drain time")                  \
-    X(backend_connects, "connections to backend servers attempted")                \
-    X(backend_connect_failed, "of those, failed or timed out")                     \
-    X(backend_retries, "connections tried on the next server")                     \
-    X(backend_unavailable, "sessions for which no server of the backend answered") \
-    X(client_resets, "sessions reset by the client")                               \
-    X(backend_resets, "sessions reset by the server")                              \
-    X(bytes_from_clients, "payload bytes from clients passed to servers")          \
-    X(bytes_from_backends, "payload bytes from servers passed to clients")         \
-    X(handshakes_deferred, "handshake steps put off to a later round by the budget")
+#define PROXY_COUNTERS(X)                                                               \
+    X(sessions_opened, "client connections taken")                                      \
+    X(sessions_closed, "sessions ended, for whatever reason")                           \
+    X(sessions_refused, "client connections refused for want of session memory")        \
+    X(sessions_terminated, "sessions whose TLS we terminate")                           \
+    X(sessions_spliced, "sessions spliced")                                             \
+    X(sessions_rejected, "sessions rejected by a rule, or by the absence of one")       \
+    X(hello_not_tls, "clients that spoke no TLS where a ClientHello was expected")      \
+    X(hello_malformed, "broken ClientHellos")                                           \
+    X(hello_too_large, "ClientHellos over the size limit")                              \
+    X(hello_unknown_name, "clients that asked for a name without certificate")          \
+    X(hello_refused, "clients whose offer (TLS version) we cannot accept")              \
+    X(timeout_hello, "sessions ended waiting for the ClientHello")                      \
+    X(timeout_handshake, "sessions ended waiting for the TLS handshake")                \
+    X(timeout_idle, "sessions ended by the idle timeout")                               \
+    X(timeout_half_closed, "sessions ended half-closed")                                \
+    X(timeout_drain, "sessions cut at the end of the drain time")                       \
+    X(backend_connects, "connections to backend servers attempted")                     \
+    X(backend_connect_failed, "of those, failed or timed out")                          \
+    X(backend_retries, "connections tried on the next server")                          \
+    X(backend_unavailable, "sessions for which no server of the backend answered")      \
+    X(client_resets, "sessions reset by the client")                                    \
+    X(backend_resets, "sessions reset by the server")                                   \
+    X(bytes_from_clients, "payload bytes from clients passed to servers")               \
+    X(bytes_from_backends, "payload bytes from servers passed to clients")              \
+    X(handshakes_deferred, "handshake steps put off to a later round by the budget")    \
+    X(handshakes_evicted, "half-open TLS handshakes given up for newer ones: too many") \
+    X(handshakes_refused, "TLS handshakes refused: too many, none of them half-open")
 
 COUNTER_STRUCT(proxy_counters, PROXY_COUNTERS);
 extern const struct counter_table proxy_counter_table;
@@ -62,6 +64,8 @@ struct proxy_snapshot {
 struct proxy_config {
     struct stack *stack; /* outlives the proxy */
     uint32_t max_sessions;
+    uint32_t max_handshakes;   /* unfinished TLS handshakes at a time; 0: max_sessions / 16, but at
+                                  least 64 */
     clock_ns handshake_budget; /* time for handshake work a round, at least one step; 0: 500 us */
     const char *name;          /* for log lines, e.g. "worker 0" */
 };

@@ -8,6 +8,10 @@
  * rounds in a simulator as in production. Every step is charged as if it were the dear one, with
  * the key exchange and the signature: which one that is depends on what the client asks for (a
  * HelloRetryRequest makes it a later one), and a round too short only means another at once.
+ *
+ * An unfinished handshake costs tens of kilobytes in OpenSSL, so there is a bound to them. Beyond
+ * it, the client that has owed its answer longest gives way: under a flood of half-open handshakes
+ * an honest client still has a round trip's time, whereas refusing the newest would lock all out.
  */
 #include "proxy/proxy_internal.h"
 
@@ -29,8 +33,27 @@ void proxy_handshake_queue(struct session *s)
     proxy_queue_move(s, QUEUE_HANDSHAKE);
 }
 
+/* Makes room for one more. Returns false when all of them wait for us, not for their clients. */
+static bool handshake_room(struct proxy *p)
+{
+    struct session *oldest = TAILQ_FIRST(&p->queue[QUEUE_ANSWER]);
+
+    if (p->queued[QUEUE_HANDSHAKE] + p->queued[QUEUE_ANSWER] < p->max_handshakes)
+        return true;
+    if (oldest == NULL)
+        return false;
+    COUNTER_INC(p->counters.handshakes_evicted);
+    proxy_session_end(oldest, "too many half-open handshakes");
+    return true;
+}
+
 void proxy_handshake_begin(struct session *s, struct tls_server *server, int cert)
 {
+    if (!handshake_room(s->proxy)) {
+        COUNTER_INC(s->proxy->counters.handshakes_refused);
+        proxy_refuse_alert(s, TLS_ALERT_INTERNAL_ERROR, "too many handshakes at once");
+        return;
+    }
     s->tls = tls_conn_create(server, cert, &proxy_tls_transport, s);
     if (s->tls == NULL) {
         proxy_log_client(s, LOG_LEVEL_ERROR, "no memory for a TLS connection");
@@ -62,6 +85,7 @@ static void handshake_step(struct session *s)
         break;
     case TLS_WANT_READ:
     case TLS_WANT_WRITE:
+        proxy_queue_move(s, QUEUE_ANSWER);
         break;
     case TLS_CLOSED:
     case TLS_FAILED:

@@ -48,6 +48,7 @@ enum session_state {
 enum session_queue {
     QUEUE_WAITING,   /* for an event or a timer */
     QUEUE_HANDSHAKE, /* has handshake work to do; first come, first served */
+    QUEUE_ANSWER,    /* in a handshake, for the client's answer; the longest waiting first */
     QUEUE_READY,     /* has more bytes to move; each gets its turn */
     QUEUE_COUNT,
 };
@@ -119,6 +120,7 @@ struct proxy {
     bool draining;
     struct wheel_timer drain;
     uint32_t handshake_steps; /* a round, at least 1 */
+    uint32_t max_handshakes;  /* at a time */
     struct pool sessions;
     struct session_list queue[QUEUE_COUNT];
     uint32_t queued[QUEUE_COUNT];

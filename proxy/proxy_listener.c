@@ -73,10 +73,12 @@ static void listener_close(struct proxy_listener_list *list, struct proxy_listen
 
 static void list_close(struct proxy_listener_list *list)
 {
-    struct proxy_listener *l;
+    struct proxy_listener *l = TAILQ_FIRST(list), *next;
 
-    while ((l = TAILQ_FIRST(list)) != NULL)
+    for (; l != NULL; l = next) {
+        next = TAILQ_NEXT(l, link);
         listener_close(list, l);
+    }
 }
 
 static void listener_keep(struct proxy_listener *l, const struct policy_listener *config)

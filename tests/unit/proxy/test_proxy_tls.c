@@ -605,6 +605,52 @@ static void handshakes_are_budgeted_and_others_go_first(void **state)
     rig_destroy(r);
 }
 
+/* Half-open handshakes are bounded: who has owed its answer longest makes room. */
+static void oldest_half_open_handshake_gives_way(void **state)
+{
+    const struct proxy_config settings = {.max_sessions = RIG_SESSIONS, .max_handshakes = CROWD};
+    struct rig *r = rig_create_with(&settings, RIG_TERMINATE("listener: https"));
+    struct rig_tls crowd[CROWD], late;
+
+    (void)state;
+    crowd_says_hello(r, crowd);
+    rig_settle(r);
+    assert_int_equal(answered(crowd), CROWD);
+    rig_tls_open(&late, rig_client(r, RIG_HTTPS_ADDRESS, CLIENT), "shop.example");
+    SSL_do_handshake(late.ssl);
+    rig_tls_pump(&late);
+    rig_settle(r);
+    assert_int_equal(rig_counter(r, handshakes_evicted), 1);
+    assert_int_equal(crowd[0].sock->end, FAKE_ABORTED);
+    assert_int_equal(crowd[1].sock->end, FAKE_HELD);
+    rig_tls_handshake(r, &late);
+    for (unsigned i = 0; i < CROWD; i++)
+        rig_tls_free(&crowd[i]);
+    rig_tls_free(&late);
+    rig_destroy(r);
+}
+
+/* When all wait for us and none for its client, the newest is refused, with an alert. */
+static void handshakes_that_wait_for_us_are_not_evicted(void **state)
+{
+    const struct proxy_config settings = {
+        .max_sessions = RIG_SESSIONS, .max_handshakes = 2, .handshake_budget = 1};
+    struct rig *r = rig_create_with(&settings, RIG_TERMINATE("listener: https"));
+    struct rig_tls crowd[CROWD];
+
+    (void)state;
+    crowd_says_hello(r, crowd);
+    rig_round(r);
+    assert_int_equal(rig_counter(r, handshakes_refused), CROWD - 2);
+    assert_int_equal(rig_counter(r, handshakes_evicted), 0);
+    rig_settle(r);
+    rig_tls_handshake(r, &crowd[0]);
+    rig_tls_handshake(r, &crowd[1]);
+    for (unsigned i = 0; i < CROWD; i++)
+        rig_tls_free(&crowd[i]);
+    rig_destroy(r);
+}
+
 static void default_budget_runs_a_few_steps_a_round(void **state)
 {
     struct rig *r = tls_rig();
@@ -651,6 +697,8 @@ int main(void)
         cmocka_unit_test(failed_handshake_says_why),
         cmocka_unit_test(client_leaves_in_the_handshake),
         cmocka_unit_test(handshakes_are_budgeted_and_others_go_first),
+        cmocka_unit_test(oldest_half_open_handshake_gives_way),
+        cmocka_unit_test(handshakes_that_wait_for_us_are_not_evicted),
         cmocka_unit_test(default_budget_runs_a_few_steps_a_round),
     };
 
