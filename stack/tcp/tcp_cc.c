@@ -4,6 +4,8 @@
  */
 #include "stack/tcp/tcp_internal.h"
 
+#define CWND_MAX (1u << 30) /* the largest window of the peer */
+
 static uint32_t flight_size(const struct tcp_conn *c)
 {
     return c->snd_max - c->snd_una;
@@ -49,7 +51,7 @@ void tcp_cc_ack(struct tcp_conn *c, uint32_t acked)
             c->cwnd += mss;
         }
     }
-    c->cwnd = min_u32(c->cwnd, 1u << 30);
+    c->cwnd = min_u32(c->cwnd, CWND_MAX);
 }
 
 void tcp_cc_dupack(struct tcp_conn *c)
@@ -57,7 +59,8 @@ void tcp_cc_dupack(struct tcp_conn *c)
     uint32_t mss = tcp_segment_size(c);
 
     if (c->in_recovery) {
-        c->cwnd += mss; /* RFC 5681, 3.2 step 4: a segment has left the network */
+        /* RFC 5681, 3.2 step 4: a segment has left the network. */
+        c->cwnd = min_u32(c->cwnd + mss, CWND_MAX);
         return;
     }
     if (c->dupacks < UINT8_MAX)
