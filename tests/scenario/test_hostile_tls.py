@@ -193,7 +193,7 @@ def tampered_record(lab):
 
 @scenario(workers=ONE_AND_TWO_WORKERS)
 def half_open_handshakes(lab):
-    """A crowd that stops after TCP or after the ClientHello is bounded, and goes by its timeout."""
+    """A crowd that stops after TCP or after the ClientHello is bounded, and goes in time."""
     config = lab.config(limits={"connections": 2048})
     config["timeouts"].update({"client-hello": "3s", "handshake": "3s"})
     start(lab, config)
@@ -211,7 +211,10 @@ def half_open_handshakes(lab):
     expect(lab.sanitized or growth < 64 << 20, f"resident memory grew by {growth} bytes")
     counters = lab.settled()
     expect_equal(counters["timeout_hello"], 200, "timeout_hello")
-    expect_equal(counters["timeout_handshake"], 200, "timeout_handshake")
+    # More of them than may be unfinished at a time: the oldest gave way before their timeout.
+    expect_equal(counters["timeout_handshake"] + counters["handshakes_evicted"], 200,
+                 "handshakes ended by the timeout or for newer ones")
+    expect(counters["handshakes_evicted"] > 0, "all 200 handshakes were kept")
     for connection in crowd:
         connection.close()
     serving(lab)
