@@ -9,8 +9,9 @@
 
 #include "policy/policy_program.h"
 
-const struct policy_rule *policy_program_first(const struct policy_chain *chain,
-                                               const struct ip_addr *source)
+/* The first rule of a chain whose sources hold the address, or NULL. */
+static const struct policy_rule *first_match(const struct policy_chain *chain,
+                                             const struct ip_addr *source)
 {
     const struct policy_link *link = chain != NULL ? chain->first : NULL;
 
@@ -30,15 +31,15 @@ static const struct policy_rule *earlier(const struct policy_rule *a, const stru
 static const struct policy_rule *match_name(const struct policy_program *program,
                                             const struct ip_addr *source, const char *sni)
 {
-    const struct policy_rule *rule = policy_program_first(&program->nameless, source);
+    const struct policy_rule *rule = first_match(&program->nameless, source);
     const char *dot = strchr(sni, '.');
 
     /* A name that begins with a dot is none, and would be found among the wildcards. */
     if (dot == sni)
         return rule;
-    rule = earlier(rule, policy_program_first(policy_table_find(&program->names, sni), source));
+    rule = earlier(rule, first_match(policy_table_find(&program->names, sni), source));
     if (dot != NULL)
-        rule = earlier(rule, policy_program_first(policy_table_find(&program->names, dot), source));
+        rule = earlier(rule, first_match(policy_table_find(&program->names, dot), source));
     return rule;
 }
 
@@ -49,7 +50,7 @@ enum policy_verdict policy_match(const struct policy *p, const struct policy_fac
     const struct policy_program *program = &snapshot->programs[facts->listener->index];
 
     if (!facts->hello_known) {
-        *rule = policy_program_first(&program->all, &facts->source);
+        *rule = first_match(&program->all, &facts->source);
         if (*rule != NULL && (*rule)->sni_count > 0) {
             *rule = NULL;
             return POLICY_NEED_HELLO;
@@ -57,7 +58,7 @@ enum policy_verdict policy_match(const struct policy *p, const struct policy_fac
     } else if (facts->sni != NULL) {
         *rule = match_name(program, &facts->source, facts->sni);
     } else {
-        *rule = policy_program_first(&program->nameless, &facts->source);
+        *rule = first_match(&program->nameless, &facts->source);
     }
     return *rule != NULL ? POLICY_MATCHED : POLICY_UNMATCHED;
 }

@@ -9,7 +9,7 @@
 #define SNI_MAX_LEN   253 /* of a host name as text (RFC 1035, 2.3.4) */
 #define LABEL_MAX_LEN 63
 
-void policy_scalar_check_name(struct policy_reader *r, const struct policy_node *key)
+void policy_name_check(struct policy_reader *r, const struct policy_node *key)
 {
     const char *name = key->text;
     size_t len = strlen(name);
@@ -41,7 +41,7 @@ void policy_name_reference(struct policy_reader *r, const struct policy_type *ty
     void *entry = policy_table_find(&r->names[type->section], n->text);
     const struct policy_node *section = policy_node_get(r->root, section_key(type->section));
     struct policy_suggest suggest = {.text = n->text};
-    char found[POLICY_QUOTE_MAX], hint[POLICY_HINT_MAX];
+    char found[POLICY_NODE_QUOTE_MAX], hint[POLICY_HINT_MAX];
 
     if (entry != NULL) {
         *(const void **)out = entry;
@@ -101,7 +101,7 @@ void policy_name_sni(struct policy_reader *r, const struct policy_type *type,
                      const struct policy_node *n, void *out)
 {
     size_t len = strlen(n->text);
-    char found[POLICY_QUOTE_MAX];
+    char found[POLICY_NODE_QUOTE_MAX];
     const char *fault;
     char *name = policy_reader_text(r, n->text);
 

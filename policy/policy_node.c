@@ -59,7 +59,7 @@ const char *policy_node_path(const struct policy_node *n, char out[POLICY_NODE_P
     return out;
 }
 
-const char *policy_quote(const char *text, char out[POLICY_QUOTE_MAX])
+const char *policy_node_quote(const char *text, char out[POLICY_NODE_QUOTE_MAX])
 {
     size_t len = strlen(text);
     bool cut = len > QUOTED_MAX;
@@ -67,15 +67,15 @@ const char *policy_quote(const char *text, char out[POLICY_QUOTE_MAX])
     if (cut)
         for (len = QUOTED_MAX; len > 0 && ((unsigned char)text[len] & 0xc0) == 0x80; len--)
             ; /* not within a UTF-8 sequence */
-    snprintf(out, POLICY_QUOTE_MAX, "\"%.*s%s\"", (int)len, text, cut ? "…" : "");
+    snprintf(out, POLICY_NODE_QUOTE_MAX, "\"%.*s%s\"", (int)len, text, cut ? "…" : "");
     return out;
 }
 
-const char *policy_node_describe(const struct policy_node *n, char out[POLICY_QUOTE_MAX])
+const char *policy_node_describe(const struct policy_node *n, char out[POLICY_NODE_QUOTE_MAX])
 {
     if (n->kind == POLICY_NODE_LIST)
         return "a list";
     if (n->kind == POLICY_NODE_MAP)
         return "a mapping";
-    return n->absent ? "nothing" : policy_quote(n->text, out);
+    return n->absent ? "nothing" : policy_node_quote(n->text, out);
 }

@@ -39,13 +39,13 @@ struct policy_mark policy_node_place(const struct policy_node *n);
 /* "listeners.https.tls.alpn[0]", cut at the end when too long; "" for the document. Returns out. */
 const char *policy_node_path(const struct policy_node *n, char out[POLICY_NODE_PATH_MAX]);
 
-#define POLICY_QUOTE_MAX 80
+#define POLICY_NODE_QUOTE_MAX 80
 
 /* A text in quotation marks, cut with an ellipsis when it is long. Returns out. */
-const char *policy_quote(const char *text, char out[POLICY_QUOTE_MAX]);
+const char *policy_node_quote(const char *text, char out[POLICY_NODE_QUOTE_MAX]);
 
 /* What a node is, to follow "found": a quoted text, "a list", "nothing". Returns out or a constant.
  */
-const char *policy_node_describe(const struct policy_node *n, char out[POLICY_QUOTE_MAX]);
+const char *policy_node_describe(const struct policy_node *n, char out[POLICY_NODE_QUOTE_MAX]);
 
 #endif

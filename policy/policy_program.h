@@ -30,8 +30,4 @@ struct policy_program {
  */
 void policy_program_compile(struct policy_reader *r);
 
-/* The first rule of the chain whose sources hold the address, or NULL. */
-const struct policy_rule *policy_program_first(const struct policy_chain *chain,
-                                               const struct ip_addr *source);
-
 #endif

@@ -26,7 +26,7 @@ static const char *digits(const char *text, uint64_t *out)
 static bool in_range(struct policy_reader *r, const struct policy_type *type,
                      const struct policy_node *n, uint64_t value)
 {
-    char found[POLICY_QUOTE_MAX];
+    char found[POLICY_NODE_QUOTE_MAX];
 
     if (value >= type->min && value <= type->max)
         return true;
@@ -115,7 +115,7 @@ void policy_scalar_choice(struct policy_reader *r, const struct policy_type *typ
                           const struct policy_node *n, void *out)
 {
     struct policy_suggest suggest = {.text = n->text};
-    char found[POLICY_QUOTE_MAX], hint[POLICY_HINT_MAX];
+    char found[POLICY_NODE_QUOTE_MAX], hint[POLICY_HINT_MAX];
 
     for (const struct policy_choice *c = type->choices; c->name != NULL; c++) {
         if (strcmp(c->name, n->text) == 0) {

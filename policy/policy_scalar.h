@@ -16,7 +16,7 @@ policy_read policy_scalar_path;     /* const char *, made relative to the file's
 /* ---- names (policy_name.c) ---- */
 
 /* The name of an interface, certificate, backend or listener. */
-void policy_scalar_check_name(struct policy_reader *r, const struct policy_node *key);
+void policy_name_check(struct policy_reader *r, const struct policy_node *key);
 
 policy_read policy_name_reference; /* of an entry in type->section; a pointer to it */
 

