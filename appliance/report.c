@@ -118,9 +118,8 @@ void report_print(const struct workers *workers, const struct ports *ports)
         log_error("sluice", "no memory for a report of the counters");
         return;
     }
-    /* Asked for expressly, so it comes whatever the log level is. */
-    log_write(LOG_LEVEL_ERROR, "sluice", "counters: %u worker%s", workers->count,
-              workers->count == 1 ? "" : "s");
+    /* Asked for expressly: no log line, so it comes whatever the level is. */
+    fprintf(out, "counters: %u worker%s\n", workers->count, workers->count == 1 ? "" : "s");
     for (unsigned i = 0; i < workers->count; i++)
         report_worker(out, &workers->worker[i], ports);
     fprintf(out, "counters: end\n");

@@ -1,5 +1,5 @@
 /*
- * The counters and gauges of all workers, as text: a log line with "counters:", then one
+ * The counters and gauges of all workers, as text: a line "counters: N workers", then one
  * "worker N NAME VALUE" a line, then "counters: end". Zeros are printed as well, so that a reader
  * can tell a counter that never moved from one that does not exist.
  */
