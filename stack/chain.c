@@ -35,22 +35,28 @@ static void copy_to_tail(struct chain *c, const void *data, uint32_t len)
     c->len += len;
 }
 
+/* Takes one mbuf: links it, or copies the little that it holds. */
+static void append_segment(struct chain *c, struct rte_mbuf *m)
+{
+    uint32_t len = m->data_len;
+
+    if (len > 0 && (len > CHAIN_COALESCE_MAX || writable_room(c->tail) < len)) {
+        link_segment(c, m);
+        return;
+    }
+    if (len > 0)
+        copy_to_tail(c, rte_pktmbuf_mtod(m, void *), len);
+    rte_pktmbuf_free_seg(m);
+}
+
 void chain_append_packet(struct chain *c, struct rte_mbuf *m)
 {
     while (m != NULL) {
         struct rte_mbuf *next = m->next;
-        uint32_t len = m->data_len;
 
         m->next = NULL;
         m->nb_segs = 1;
-        if (len == 0) {
-            rte_pktmbuf_free_seg(m);
-        } else if (len <= CHAIN_COALESCE_MAX && writable_room(c->tail) >= len) {
-            copy_to_tail(c, rte_pktmbuf_mtod(m, void *), len);
-            rte_pktmbuf_free_seg(m);
-        } else {
-            link_segment(c, m);
-        }
+        append_segment(c, m);
         m = next;
     }
 }
@@ -112,7 +118,7 @@ uint32_t chain_move_segments(struct chain *to, struct chain *from, uint32_t len)
 
     while (moved < len && from->head != NULL) {
         moved += from->head->data_len;
-        link_segment(to, unlink_head(from));
+        append_segment(to, unlink_head(from));
     }
     return moved;
 }

@@ -46,8 +46,8 @@ uint32_t chain_append_bytes(struct chain *c, struct rte_mempool *pool, const voi
 void chain_append_chain(struct chain *to, struct chain *from);
 
 /* Moves whole segments from the start of `from` to the end of `to` until at least `len` bytes (or
- * all) are moved: it may exceed `len` by less than a segment. No byte is copied. Returns the bytes
- * moved. */
+ * all) are moved: it may exceed `len` by less than a segment. Only what chain_append_packet() would
+ * copy is copied. Returns the bytes moved. */
 uint32_t chain_move_segments(struct chain *to, struct chain *from, uint32_t len);
 
 /* Drops the first `len` bytes (at most all) and frees the segments that become empty. */

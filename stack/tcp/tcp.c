@@ -4,7 +4,7 @@
  * Whatever may have something to send is put on tcp->output by tcp_conn_output(); tcp_flush() looks
  * at each once, after a whole burst was processed, so that one acknowledgement answers all the
  * segments of a connection in the burst. A connection that the interface has no room for stays on
- * the list.
+ * the list; who got some of the room queues up behind those who got none.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -322,7 +322,8 @@ static void wake_memory_waiters(struct tcp *t)
 
 void tcp_flush(struct tcp *t, clock_ns now)
 {
-    struct tcp_conns blocked = TAILQ_HEAD_INITIALIZER(blocked);
+    struct tcp_conns waiting = TAILQ_HEAD_INITIALIZER(waiting);
+    struct tcp_conns served = TAILQ_HEAD_INITIALIZER(served);
     struct tcp_conn *c;
 
     t->now = now;
@@ -330,14 +331,20 @@ void tcp_flush(struct tcp *t, clock_ns now)
     if (!TAILQ_EMPTY(&t->memory_waiters))
         wake_memory_waiters(t);
     while ((c = TAILQ_FIRST(&t->output)) != NULL) {
+        uint32_t before = c->snd_nxt;
+
         TAILQ_REMOVE(&t->output, c, output_link);
         c->output_pending = false;
-        if (!tcp_output(c)) {
-            TAILQ_INSERT_TAIL(&blocked, c, output_link);
-            c->output_pending = true;
-        }
+        if (tcp_output(c))
+            continue;
+        if (c->snd_nxt == before)
+            TAILQ_INSERT_TAIL(&waiting, c, output_link);
+        else
+            TAILQ_INSERT_TAIL(&served, c, output_link);
+        c->output_pending = true;
     }
-    TAILQ_CONCAT(&t->output, &blocked, output_link);
+    TAILQ_CONCAT(&t->output, &waiting, output_link);
+    TAILQ_CONCAT(&t->output, &served, output_link);
     t->output_fresh = false;
 }
 

@@ -64,6 +64,7 @@ static inline uint32_t seq_max(uint32_t a, uint32_t b)
 #define TCP_OUT_OF_ORDER_MAX 64 /* gaps in one connection's reassembly queue */
 #define TCP_PORT_MIN         16384
 #define TCP_PORT_MAX         65535
+#define TCP_PORT_TRIES       1024 /* ports found in use before a connect gives up */
 
 /* ---- blocks ---- */
 

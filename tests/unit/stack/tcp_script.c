@@ -28,7 +28,7 @@ struct script {
     struct stack *stack;
     clock_ns now, start;
     uint32_t room;
-    bool hold, keep, exact;
+    bool hold, keep, exact, leave_events;
 
     struct script_segment queue[QUEUE_SIZE]; /* a ring: what the stack has sent */
     unsigned first, count;
@@ -187,7 +187,7 @@ static void events_collect(struct script *s)
 {
     struct event e;
 
-    while (event_next(s->stack, &e)) {
+    while (!s->leave_events && event_next(s->stack, &e)) {
         unsigned i = 0;
 
         while (i < s->event_count && s->events[i].sock != e.sock)
@@ -447,6 +447,12 @@ uint32_t script_events(struct script *s, const struct sock *k)
         return what;
     }
     return 0;
+}
+
+void script_events_leave(struct script *s)
+{
+    events_collect(s);
+    s->leave_events = true;
 }
 
 /* ---- the peer ---- */

@@ -105,6 +105,9 @@ uint32_t script_read(struct script_conn *c, uint32_t len);
 /* What was told of a socket since the last call: EVENT_*. */
 uint32_t script_events(struct script *s, const struct sock *k);
 
+/* From now on events stay in the stack, for the test to take by event_next() itself. */
+void script_events_leave(struct script *s);
+
 /* ---- the peer ---- */
 
 /* Sends a segment with `len` bytes of the peer's stream, the first of which is that of `seq`. */
