@@ -186,6 +186,7 @@ void tcp_conn_bind(struct tcp_conn *c, const struct ip_endpoint *local,
     c->quick_acks = TCP_QUICK_ACKS;
     c->rto = TCP_RTO_INITIAL;
     c->mss = TCP_DEFAULT_MSS;
+    c->syn_window = (uint16_t)RTE_MIN(tcp_receive_limit(c), 65535u);
     c->ts_offset = tcp_ts_offset(t, &local->addr, &remote->addr);
     c->progress_at = t->now;
     c->heard_at = t->now;

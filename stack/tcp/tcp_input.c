@@ -37,7 +37,7 @@ void tcp_input_syn_options(struct tcp_conn *c, const struct packet *p)
     c->snd_wl1 = p->tcp.seq;
     c->snd_wl2 = c->snd_una;
     /* What our own SYN offers, before or after this one. */
-    c->rcv_adv = c->rcv_nxt + tcp_syn_window(c);
+    c->rcv_adv = c->rcv_nxt + c->syn_window;
 }
 
 void tcp_conn_established(struct tcp_conn *c, const struct packet *p)

@@ -189,7 +189,8 @@ struct tcp_conn {
     uint32_t held; /* mbufs of all queues, as counted in tcp->held */
 
     struct tcp_buffers buffers;
-    uint32_t promised; /* what sock_writable() told last, less what was written since */
+    uint16_t syn_window; /* what our SYN offers: never scaled (RFC 7323, 2.2) */
+    uint32_t promised;   /* what sock_writable() told last, less what was written since */
     clock_ns keepalive, user_timeout;
     clock_ns progress_at;  /* when the peer last acknowledged something, or had nothing to */
     clock_ns heard_at;     /* when anything acceptable came from the peer */
@@ -331,8 +332,9 @@ void tcp_reassembly_free(struct tcp_conn *c);
 
 /* ---- tcp_window.c ---- */
 
-/* Bytes that the send queue may hold under the present memory pressure. */
+/* Bytes that the send queue, and the receive queue, may hold under the present memory pressure. */
 uint32_t tcp_send_limit(const struct tcp_conn *c);
+uint32_t tcp_receive_limit(const struct tcp_conn *c);
 
 /* The window to offer now; moves rcv_adv. Never takes back what was offered (RFC 9293, 3.8.6). */
 uint32_t tcp_window_offer(struct tcp_conn *c);
@@ -421,12 +423,6 @@ static inline uint32_t tcp_ts_now(const struct tcp_conn *c)
 static inline uint32_t tcp_window_of(const struct tcp_conn *c, const struct packet *p)
 {
     return (uint32_t)p->tcp.window << ((p->tcp.flags & TCP_SYN) != 0 ? 0 : c->snd_wscale);
-}
-
-/* The window that our SYN offers. */
-static inline uint32_t tcp_syn_window(const struct tcp_conn *c)
-{
-    return c->buffers.receive < 65535 ? c->buffers.receive : 65535;
 }
 
 static inline bool tcp_synchronized(const struct tcp_conn *c)

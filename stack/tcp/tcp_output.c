@@ -137,7 +137,7 @@ static void fill_header(struct tcp_conn *c, struct wire_tcp *h, uint32_t seq, ui
         h->has_wscale = !answer || c->scaling;
         h->wscale = TCP_WINDOW_SCALE;
         h->has_timestamp = !answer || c->timestamps;
-        h->window = (uint16_t)tcp_syn_window(c);
+        h->window = c->syn_window;
     } else {
         h->has_timestamp = c->timestamps;
         h->window = (uint16_t)tcp_window_offer(c);

@@ -27,8 +27,7 @@ uint32_t tcp_send_limit(const struct tcp_conn *c)
     return share < c->buffers.send ? share : c->buffers.send;
 }
 
-/* The largest window under the present memory pressure. */
-static uint32_t window_limit(const struct tcp_conn *c)
+uint32_t tcp_receive_limit(const struct tcp_conn *c)
 {
     uint32_t share = share_of_all(c);
 
@@ -38,7 +37,7 @@ static uint32_t window_limit(const struct tcp_conn *c)
 /* How far the window could be opened beyond what is offered already. */
 static uint32_t window_gain(const struct tcp_conn *c, uint32_t *offered)
 {
-    uint32_t limit = window_limit(c), queued = c->receive_queue.len;
+    uint32_t limit = tcp_receive_limit(c), queued = c->receive_queue.len;
     uint32_t space = limit > queued ? limit - queued : 0;
     uint32_t largest = 65535u << c->rcv_wscale; /* that the field can say */
 
