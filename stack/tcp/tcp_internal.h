@@ -58,9 +58,8 @@ static inline uint32_t seq_max(uint32_t a, uint32_t b)
 #define TCP_PAWS_EXPIRY       (24 * 24 * 3600 * CLOCK_SEC) /* RFC 7323, 5.5 */
 #define TCP_BLOCKED_RETRY     (20 * CLOCK_US)
 #define TCP_SHARE_MIN         4 /* segments that any queue may hold, whatever the others do */
-#define TCP_ORPHAN_PRESSURE                                                         \
-    (10 * CLOCK_SEC)            /* patience with stuck orphans when memory is short \
-                                 */
+/* Patience with peers that take nothing when memory is short. */
+#define TCP_PRESSED_PATIENCE (10 * CLOCK_SEC)
 #define TCP_OUT_OF_ORDER_MAX 64 /* gaps in one connection's reassembly queue */
 #define TCP_PORT_MIN         16384
 #define TCP_PORT_MAX         65535

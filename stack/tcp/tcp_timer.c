@@ -11,14 +11,21 @@ static bool orphan(const struct tcp_conn *c)
     return !c->sock.owned && c->listener == NULL;
 }
 
-/* How long the peer may owe us something: an orphan that takes nothing holds buffers that others
- * need. */
-static clock_ns patience(const struct tcp_conn *c)
+/* Memory is short: peers that take nothing of what waits for them hold what others need, first of
+ * all those whose connection nobody owns any more. */
+static bool pressed(const struct tcp_conn *c)
 {
     const struct tcp *t = c->sock.tcp;
-    bool pressed = orphan(c) && t->held > t->held_max / 2;
 
-    return pressed && c->user_timeout > TCP_ORPHAN_PRESSURE ? TCP_ORPHAN_PRESSURE : c->user_timeout;
+    return t->held > (orphan(c) ? t->held_max / 2 : t->held_max / 4 * 3);
+}
+
+/* How long the peer may owe us something. */
+static clock_ns patience(const struct tcp_conn *c)
+{
+    bool little = pressed(c) && c->user_timeout > TCP_PRESSED_PATIENCE;
+
+    return little ? TCP_PRESSED_PATIENCE : c->user_timeout;
 }
 
 static clock_ns later(clock_ns a, clock_ns b)
@@ -27,12 +34,12 @@ static clock_ns later(clock_ns a, clock_ns b)
 }
 
 /* Does it owe us something for longer (RFC 9293, 3.8.3)? One that has closed its window, but
- * answers, owes nothing to a connection that somebody owns (3.8.6.1). */
+ * answers, owes nothing to a connection that somebody owns (3.8.6.1), unless memory is short. */
 static bool overdue(const struct tcp_conn *c)
 {
     clock_ns since = c->progress_at;
 
-    if (c->snd_wnd == 0 && !orphan(c)) {
+    if (c->snd_wnd == 0 && !orphan(c) && !pressed(c)) {
         if (c->heard_at >= later(c->sent_at, c->probed_at))
             return false;
         since = later(since, c->heard_at);

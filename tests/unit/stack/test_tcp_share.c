@@ -114,6 +114,30 @@ static void test_orphans_under_pressure(void **state)
     assert_int_equal(script_usage(s).buffers_used, 0);
 }
 
+/* So do owned ones, until memory is not short any more; with their owners told. */
+static void test_stalled_peers_under_pressure(void **state)
+{
+    struct script_conn *crowd[CROWD];
+    struct sock *listener;
+    unsigned ended = 0;
+
+    (void)state;
+    s = script_create(&(struct script_config){.max_buffers = 1024, .max_connections = 128});
+    listener = script_listen(s, 80, 128, NULL);
+    stall_crowd(crowd, listener);
+    assert_true(script_usage(s).buffers_used > 768);
+    script_advance(s, 9 * CLOCK_SEC);
+    script_discard(s);
+    for (unsigned i = 0; i < CROWD; i++)
+        assert_int_equal(sock_error(crowd[i]->sock), SOCK_OK);
+    script_advance(s, 30 * CLOCK_SEC);
+    script_discard(s);
+    for (unsigned i = 0; i < CROWD; i++)
+        ended += sock_error(crowd[i]->sock) == SOCK_TIMED_OUT;
+    assert_in_range(ended, 1, CROWD - 10);
+    assert_true(script_usage(s).buffers_used <= 768);
+}
+
 /*
  * RFC 9293, 3.10.7.4: a peer drops what lies outside its window, and the acknowledgement with it.
  * When the window was closed over data in flight, a bare ACK keeps inside it.
@@ -146,6 +170,7 @@ int main(void)
         cmocka_unit_test_teardown(test_writers_are_woken, teardown),
         cmocka_unit_test_teardown(test_promise_is_kept, teardown),
         cmocka_unit_test_teardown(test_orphans_under_pressure, teardown),
+        cmocka_unit_test_teardown(test_stalled_peers_under_pressure, teardown),
         cmocka_unit_test_teardown(test_bare_ack_inside_closed_window, teardown),
     };
 
