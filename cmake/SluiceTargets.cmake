@@ -51,12 +51,17 @@ function(sluice_unit_test name)
   set_tests_properties(${name} PROPERTIES LABELS unit TIMEOUT 120)
 endfunction()
 
-# sluice_fuzz_target(NAME SOURCES file… DEPENDS target…): a libFuzzer program with the preset "fuzz".
+# sluice_fuzz_target(NAME SOURCES file… DEPENDS target…): a libFuzzer program with the preset "fuzz",
+# which builds these and what they need, not the rest of the tree.
+if(SLUICE_FUZZ)
+  add_custom_target(fuzz_targets)
+endif()
 function(sluice_fuzz_target name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS" ${ARGN})
   if(SLUICE_FUZZ)
     add_executable(${name} ${ARG_SOURCES})
     target_link_libraries(${name} PRIVATE sluice_options ${ARG_DEPENDS})
     target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+    add_dependencies(fuzz_targets ${name})
   endif()
 endfunction()
