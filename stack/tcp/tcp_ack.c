@@ -25,7 +25,7 @@ static bool release_acked(struct tcp_conn *c, uint32_t ack)
 static void wake_writer(struct tcp_conn *c)
 {
     /* Worthwhile room: a third of the buffer, so that a writer is not woken for every segment. */
-    if (!c->want_write || c->memory_waiting || c->send_queue.len > tcp_send_limit(c) / 3 * 2)
+    if (!c->want_write || tcp_memory_tight(c) || c->send_queue.len > tcp_send_limit(c) / 3 * 2)
         return;
     c->want_write = false;
     tcp_event_raise(&c->sock, EVENT_WRITABLE);

@@ -335,6 +335,9 @@ void tcp_reassembly_free(struct tcp_conn *c);
 uint32_t tcp_send_limit(const struct tcp_conn *c);
 uint32_t tcp_receive_limit(const struct tcp_conn *c);
 
+/* The budget of all is used up: writers wait, except for what keeps each of them going. */
+bool tcp_memory_tight(const struct tcp_conn *c);
+
 /* The window to offer now; moves rcv_adv. Never takes back what was offered (RFC 9293, 3.8.6). */
 uint32_t tcp_window_offer(struct tcp_conn *c);
 

@@ -120,14 +120,6 @@ static uint32_t send_room(const struct tcp_conn *c, uint32_t limit)
     return can_write(c) && c->send_queue.len < limit ? limit - c->send_queue.len : 0;
 }
 
-/* The budget of all connections is used up: writers wait, except for what keeps one going. */
-static bool memory_tight(const struct tcp_conn *c)
-{
-    const struct tcp *t = c->sock.tcp;
-
-    return t->held >= t->held_max && c->send_queue.segs >= 4;
-}
-
 /* The writer is to be told when there is worthwhile room again: in its own queue, or, `for_memory`,
  * in the budget of all connections. */
 static void want_room(struct tcp_conn *c, bool for_memory)
@@ -145,7 +137,7 @@ uint32_t sock_writable(struct sock *k)
 {
     struct tcp_conn *c = tcp_conn_of(k);
     uint32_t room = send_room(c, tcp_send_limit(c));
-    bool tight = memory_tight(c);
+    bool tight = tcp_memory_tight(c);
 
     if (can_write(c) && (room == 0 || tight))
         want_room(c, tight);
@@ -168,7 +160,7 @@ static void queued(struct tcp_conn *c, uint32_t bytes, bool for_memory)
  * last is taken all the same: a writer may have decrypted that much by now. */
 static uint32_t write_room(const struct tcp_conn *c)
 {
-    uint32_t room = memory_tight(c) ? 0 : send_room(c, tcp_send_limit(c));
+    uint32_t room = tcp_memory_tight(c) ? 0 : send_room(c, tcp_send_limit(c));
 
     return room > c->promised ? room : c->promised;
 }
@@ -184,7 +176,7 @@ uint32_t sock_write(struct sock *k, const void *data, uint32_t len)
     n = len < room ? len : room;
     done = chain_append_bytes(&c->send_queue, c->sock.tcp->data_pool, data, n);
     c->promised -= done < c->promised ? done : c->promised;
-    queued(c, done, done < n || memory_tight(c));
+    queued(c, done, done < n || tcp_memory_tight(c));
     return done;
 }
 

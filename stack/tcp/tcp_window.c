@@ -34,6 +34,13 @@ uint32_t tcp_receive_limit(const struct tcp_conn *c)
     return share < c->buffers.receive ? share : c->buffers.receive;
 }
 
+bool tcp_memory_tight(const struct tcp_conn *c)
+{
+    const struct tcp *t = c->sock.tcp;
+
+    return t->held >= t->held_max && c->send_queue.segs >= TCP_SHARE_MIN;
+}
+
 /* How far the window could be opened beyond what is offered already. */
 static uint32_t window_gain(const struct tcp_conn *c, uint32_t *offered)
 {

@@ -149,6 +149,36 @@ static void test_splice(void **state)
     assert_int_equal(sock_splice(from->sock, to->sock, 100), 0);
 }
 
+/* A writer that found no memory waits for some; but when its own queue has drained it can go on,
+ * though others that stall hold nearly all. */
+static void test_waiter_drains(void **state)
+{
+    struct script_conn *stalled[20], *c;
+
+    (void)state;
+    begin(64);
+    for (unsigned i = 0; i < 20; i++)
+        stalled[i] = peer();
+    c = peer();
+    for (unsigned i = 0; i < 20; i++) {
+        stalled[i]->window = 0;
+        script_send(stalled[i], TCP_ACK, 1, 1, 0);
+        while (script_write(stalled[i], 4000) == 4000)
+            ;
+    }
+    assert_in_range(script_usage(s).buffers_used, 57, 64);
+    script_write(c, 2048);
+    script_hog(s, script_data_pool(), 0);
+    assert_int_equal(script_write(c, 1000), 0);
+    script_unhog(s);
+    script_flush(s);
+    assert_int_equal(script_events(s, c->sock), 0);
+    script_discard(s);
+    script_send(c, TCP_ACK, 1, 2049, 0);
+    assert_int_equal(script_events(s, c->sock), EVENT_WRITABLE);
+    assert_int_equal(script_write(c, 1000), 1000);
+}
+
 /* An idle connection holds nothing. */
 static void test_idle_holds_nothing(void **state)
 {
@@ -172,9 +202,9 @@ static void test_idle_holds_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_pressure),           TEST(test_out_of_order_is_refused_under_pressure),
-        TEST(test_splice_of_bytes),    TEST(test_splice),
-        TEST(test_idle_holds_nothing),
+        TEST(test_pressure),        TEST(test_out_of_order_is_refused_under_pressure),
+        TEST(test_splice_of_bytes), TEST(test_splice),
+        TEST(test_waiter_drains),   TEST(test_idle_holds_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
