@@ -38,7 +38,7 @@ static unsigned worker_receive(struct worker *w, clock_ns now)
 
 /* Returns how many frames the devices took. A device that takes none, as when its link is down, is
  * no reason to stay awake. */
-static uint32_t worker_transmit(struct worker *w)
+static uint32_t worker_transmit(struct worker *w, clock_ns now)
 {
     uint32_t sent = 0;
 
@@ -47,7 +47,7 @@ static uint32_t worker_transmit(struct worker *w)
         uint32_t waiting = scheduler_waiting(s);
 
         if (waiting > 0)
-            sent += waiting - scheduler_flush(s);
+            sent += waiting - scheduler_flush(s, now);
     }
     return sent;
 }
@@ -60,7 +60,7 @@ static bool worker_round(struct worker *w, clock_ns now)
 
     proxy_run(w->proxy, now);
     stack_flush(w->stack, now);
-    sent = worker_transmit(w);
+    sent = worker_transmit(w, now);
     COUNTER_INC(w->counters.worker_rounds);
     return received > 0 || sent > 0;
 }
@@ -131,7 +131,7 @@ static void worker_wind_down(struct worker *w)
 
         worker_receive(w, now);
         stack_flush(w->stack, now);
-        worker_transmit(w);
+        worker_transmit(w, now);
         worker_sleep(CLOCK_MS);
     }
 }

@@ -38,6 +38,7 @@ static int setup_data_pool(struct worker *w, struct error *e)
 static int setup_firewall(struct worker *w, struct error *e)
 {
     struct ip_addr own[STACK_MAX_IFACES * STACK_IFACE_ADDRS];
+    struct firewall_config config = {.own = own, .name = w->name};
     unsigned count = 0;
 
     for (unsigned i = 0; i < w->config.ports->count; i++) {
@@ -46,7 +47,8 @@ static int setup_firewall(struct worker *w, struct error *e)
         for (unsigned a = 0; a < p->addr_count; a++)
             own[count++] = p->addrs[a].addr;
     }
-    w->firewall = firewall_create(own, count, e);
+    config.own_count = count;
+    w->firewall = firewall_create(&config, e);
     return w->firewall != NULL ? 0 : -1;
 }
 

@@ -26,9 +26,9 @@ static struct tls_server *server_create(const struct snapshot *shared, struct tl
     }
     for (unsigned i = 0; i < from->certificate_count; i++)
         certs[i] = shared->certificates[from->certificates[i] - shared->policy->certificates];
-    memcpy(config.ticket_secret, ticket_secret, TLS_TICKET_SECRET_LEN);
+    memcpy(config.tickets.secret, ticket_secret, TLS_TICKET_SECRET_LEN);
     server = tls_server_create(tls, &config, e);
-    explicit_bzero(config.ticket_secret, sizeof config.ticket_secret);
+    explicit_bzero(config.tickets.secret, sizeof config.tickets.secret);
     free(certs);
     return server;
 }

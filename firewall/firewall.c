@@ -16,8 +16,10 @@ struct firewall {
     struct ip_addr own[];
 };
 
-struct firewall *firewall_create(const struct ip_addr *own, unsigned own_count, struct error *e)
+struct firewall *firewall_create(const struct firewall_config *config, struct error *e)
 {
+    const struct ip_addr *own = config->own;
+    unsigned own_count = config->own_count;
     struct firewall *f = calloc(1, sizeof *f + own_count * sizeof own[0]);
 
     if (f == NULL) {

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "base/clock.h"
 #include "base/ip.h"
@@ -36,6 +37,9 @@ struct policy_interface {
     uint16_t mtu;            /* 0: the device's own */
     struct ip_prefix *addrs; /* the host's part kept */
     unsigned addr_count;
+    uint64_t rate;        /* bits a second of the link, for the scheduler; 0: as the device takes */
+    const char *punt_tap; /* what Sluice does not serve goes to this TAP; NULL: it is dropped */
+    struct policy_mark punt_mark;
 };
 
 struct policy_route {
@@ -46,16 +50,132 @@ struct policy_route {
 
 struct policy_certificate {
     const char *name;
-    struct policy_mark mark, chain_mark, key_mark;
+    struct policy_mark mark, chain_mark, key_mark, ocsp_mark;
     const char *chain, *key; /* paths, made relative to the file's directory */
+    const char *ocsp;        /* path of a DER OCSP response to staple; NULL: none */
+    unsigned index;
 };
+
+/* ---- egress classes (scheduler/) ---- */
+
+struct policy_class {
+    const char *name;
+    struct policy_mark mark;
+    uint64_t rate;    /* guaranteed, bits a second of Ethernet frames; 0: none */
+    uint64_t ceiling; /* never more, bits a second; 0: no bound */
+    uint8_t priority; /* 0 (first) to 7; default 4: who is first served beyond the guarantees */
+    uint16_t weight;  /* 1 to 1000, share among classes of one priority; default 100 */
+    int8_t dscp;      /* 0 to 63; -1: packets are left unmarked */
+    unsigned index;
+};
+
+/* ---- named sets of prefixes and the firewall (firewall/) ---- */
+
+struct policy_set {
+    const char *name;
+    struct policy_mark mark, file_mark;
+    const char *file;           /* one prefix a line, '#' begins a comment; NULL: inline */
+    struct ip_prefix *prefixes; /* of both kinds: read, checked, canonical */
+    unsigned prefix_count;
+    unsigned index;
+};
+
+enum policy_firewall_action {
+    POLICY_FIREWALL_ACCEPT,
+    POLICY_FIREWALL_DROP,
+    POLICY_FIREWALL_REJECT,
+    POLICY_FIREWALL_LIMIT, /* accept within `limit`, else drop or reject */
+    POLICY_FIREWALL_COUNT, /* count, and go on with the next rule */
+    POLICY_FIREWALL_LOG,   /* log and count, and go on with the next rule */
+};
+
+struct policy_port_range {
+    uint16_t first, last;
+};
+
+/* A prefix, or all of a set. */
+struct policy_origin {
+    const struct policy_set *set; /* NULL: prefix */
+    struct ip_prefix prefix;
+};
+
+/* For each source prefix; 0: no limit. */
+struct policy_firewall_limit {
+    uint32_t connections;            /* at a time */
+    uint32_t connections_per_second; /* new ones */
+    uint32_t connection_burst;       /* default: as connections_per_second */
+    uint32_t handshakes_per_second;  /* TLS handshakes */
+    uint32_t handshake_burst;        /* default: as handshakes_per_second */
+    uint8_t prefix4, prefix6;        /* bits of the source that count as one; default 32 and 64 */
+    bool reject;                     /* beyond the limit: reject instead of drop */
+};
+
+struct policy_firewall_rule {
+    const char *name; /* "rule N" (from 1) where the user gave none */
+    struct policy_mark mark;
+    const struct policy_interface **interfaces; /* none: any */
+    unsigned interface_count;
+    struct policy_origin *sources, *destinations; /* none: any */
+    unsigned source_count, destination_count;
+    uint8_t *protocols; /* IP protocol numbers; none: any */
+    unsigned protocol_count;
+    struct policy_port_range *source_ports, *ports; /* TCP or UDP; none: any */
+    unsigned source_port_count, port_count;
+    uint8_t *icmp_types; /* none: any */
+    unsigned icmp_type_count;
+    uint8_t tcp_flags_set, tcp_flags_clear; /* TCP_* of stack/packet.h: must be set, must not be */
+    enum policy_firewall_action action;
+    bool log; /* also log, whatever the action */
+    struct policy_firewall_limit limit;
+    const struct policy_class *egress_class; /* of connections begun by such packets; NULL: none */
+    unsigned index;
+};
+
+struct policy_firewall {
+    bool drop_by_default; /* packets that are of no connection of ours and match no rule */
+    struct policy_firewall_rule *rules;
+    unsigned rule_count;
+    uint32_t limit_entries; /* source prefixes tracked at a time; default 65,536 */
+};
+
+/* ---- backends ---- */
 
 struct policy_server {
     struct policy_mark mark;
     struct ip_endpoint endpoint;
+    uint16_t weight; /* 1 to 256; default 1 */
 };
 
-enum policy_balance { POLICY_ROUND_ROBIN };
+enum policy_balance { POLICY_ROUND_ROBIN, POLICY_LEAST_CONNECTIONS, POLICY_SOURCE_HASH };
+
+enum policy_proxy_protocol { POLICY_PROXY_NONE, POLICY_PROXY_V1, POLICY_PROXY_V2 };
+
+struct policy_health_check {
+    bool enabled;               /* TCP: a connection that is accepted */
+    clock_ns interval, timeout; /* default 2 s, 1 s */
+    unsigned rise, fall;        /* default 2, 3 */
+};
+
+/* Passive: failures of real connections. */
+struct policy_ejection {
+    bool enabled;
+    unsigned failures; /* in a row; default 5 */
+    clock_ns time;     /* how long the server is left out; default 30 s */
+};
+
+/* TLS to the servers. */
+struct policy_backend_tls {
+    struct policy_mark mark;
+    bool verify;    /* default true */
+    const char *ca; /* PEM file; NULL: the system's */
+    struct policy_mark ca_mark;
+    const char *server_name; /* asked for (SNI) and verified; NULL: the client's SNI, and without
+                                one the server's address */
+    const struct policy_certificate *certificate; /* shown to servers that ask; NULL: none */
+    uint16_t min_version, max_version;
+    uint8_t *alpn; /* offered; length byte and name each */
+    size_t alpn_len;
+};
 
 struct policy_backend {
     const char *name;
@@ -64,11 +184,29 @@ struct policy_backend {
     unsigned server_count;
     enum policy_balance balance;
     clock_ns connect_timeout; /* for one server; default 5 s */
+    struct policy_health_check health_check;
+    struct policy_ejection ejection;
+    enum policy_proxy_protocol proxy_protocol; /* header sent to the servers */
+    const struct policy_backend_tls *tls;      /* NULL: plain TCP */
     unsigned index;
+};
+
+/* ---- listeners ---- */
+
+enum policy_tls_profile { POLICY_TLS_INTERMEDIATE, POLICY_TLS_MODERN };
+enum policy_client_auth { POLICY_CLIENT_NONE, POLICY_CLIENT_OPTIONAL, POLICY_CLIENT_REQUIRED };
+enum policy_syn_cookies {
+    POLICY_SYN_COOKIES_AUTO,
+    POLICY_SYN_COOKIES_ALWAYS,
+    POLICY_SYN_COOKIES_OFF
 };
 
 struct policy_tls {
     struct policy_mark mark;
+    enum policy_tls_profile profile; /* default intermediate */
+    enum policy_client_auth client_auth;
+    const char *client_ca; /* PEM file; required unless client_auth is none */
+    struct policy_mark client_ca_mark;
     const struct policy_certificate **certificates;
     unsigned certificate_count;
     int default_certificate; /* index into certificates, or -1: unknown names are refused */
@@ -83,20 +221,30 @@ struct policy_listener {
     struct ip_endpoint bind;
     const struct policy_tls *tls; /* NULL: plain TCP */
     uint32_t backlog;             /* default 4096 */
+    enum policy_syn_cookies syn_cookies;
+    struct ip_prefix *proxy_from; /* peers here must, others must not send a PROXY header */
+    unsigned proxy_from_count;
     unsigned index;
 };
 
 enum policy_action { POLICY_TERMINATE, POLICY_SPLICE, POLICY_REJECT };
 
 struct policy_rule {
+    const char *name; /* "rule N" (from 1) where the user gave none */
     struct policy_mark mark;
     const struct policy_listener *listener; /* NULL: any */
     struct ip_prefix *sources;              /* none: any */
     unsigned source_count;
-    const char **snis; /* lower case; "*.example" matches one label; none: any */
+    const char **snis; /* lower case; "*.example" matches one label; none: any. Those of a
+                          list file (match.sni-file) are among them */
     unsigned sni_count;
+    const char **alpns; /* the client offers one of these; none: any */
+    unsigned alpn_count;
+    uint16_t *tls_versions; /* the client offers one of these; none: any */
+    unsigned tls_version_count;
     enum policy_action action;
-    const struct policy_backend *backend; /* NULL with POLICY_REJECT */
+    const struct policy_backend *backend;    /* NULL with POLICY_REJECT */
+    const struct policy_class *egress_class; /* both ways; NULL: the firewall's, else none */
     unsigned index;
 };
 
@@ -111,6 +259,34 @@ struct policy_timeouts {
 struct policy_limits {
     uint32_t connections;   /* TCP connections a worker, both sides counted; default 131,072 */
     uint64_t buffer_memory; /* bytes of packet buffers a worker; default 64 MiB */
+};
+
+/* Session tickets (RFC 5077; RFC 8446, 4.6.1). */
+struct policy_tickets {
+    const char
+        *secret_file; /* 32 to 4,096 bytes shared by several machines; NULL: drawn at start */
+    struct policy_mark secret_mark;
+    clock_ns rotation; /* a new key this often; the former ones still open; default 12 h */
+};
+
+struct policy_control {
+    const char *socket; /* path; NULL: no control socket */
+    struct policy_mark mark;
+    const char *group; /* owner group of the socket; NULL: the process's */
+    uint32_t mode;     /* default 0660 */
+};
+
+struct policy_metrics {
+    struct ip_endpoint listen; /* of the kernel's network; port 0: no metrics over HTTP */
+    struct policy_mark mark;
+};
+
+enum policy_log_format { POLICY_LOG_TEXT, POLICY_LOG_JSON };
+
+struct policy_session_log {
+    const char *file; /* path, "stderr", or NULL: none */
+    struct policy_mark mark;
+    enum policy_log_format format;
 };
 
 enum policy_hugepages { POLICY_HUGEPAGES_AUTO, POLICY_HUGEPAGES_REQUIRE, POLICY_HUGEPAGES_OFF };
@@ -133,8 +309,17 @@ struct policy {
     unsigned listener_count;
     struct policy_rule *rules;
     unsigned rule_count;
+    struct policy_class *classes;
+    unsigned class_count;
+    struct policy_set *sets;
+    unsigned set_count;
+    struct policy_firewall firewall;
     struct policy_timeouts timeouts;
     struct policy_limits limits;
+    struct policy_tickets tickets;
+    struct policy_control control;
+    struct policy_metrics metrics;
+    struct policy_session_log session_log;
 };
 
 /*
@@ -151,8 +336,8 @@ void policy_free(struct policy *p);
 
 /*
  * Can a running process change from one snapshot to the other? Interfaces, routes, workers,
- * hugepages and limits need a restart. Adds an error for each difference of those and returns -1,
- * else 0.
+ * hugepages, limits, firewall.limit-entries, control and metrics need a restart. Adds an error for
+ * each difference of those and returns -1, else 0.
  */
 int policy_reloadable(const struct policy *from, const struct policy *to,
                       struct policy_report *report);
@@ -168,8 +353,12 @@ enum policy_verdict {
 struct policy_facts {
     const struct policy_listener *listener;
     struct ip_addr source;
-    bool hello_known; /* the ClientHello was read, or the stream turned out to be no TLS */
-    const char *sni;  /* NULL: none */
+    bool hello_known;    /* the ClientHello was read, or the stream turned out to be no TLS */
+    const char *sni;     /* NULL: none */
+    const uint8_t *alpn; /* what the client offers: length byte and name each; may be NULL */
+    size_t alpn_len;
+    const uint16_t *versions; /* of TLS that the client offers */
+    unsigned version_count;
 };
 
 /*
@@ -179,5 +368,24 @@ struct policy_facts {
  */
 enum policy_verdict policy_match(const struct policy *p, const struct policy_facts *facts,
                                  const struct policy_rule **rule);
+
+/*
+ * The same, in words: each rule in order with what of it does not match, down to the one that
+ * decides. Writes lines to `out`.
+ */
+enum policy_verdict policy_explain(const struct policy *p, const struct policy_facts *facts,
+                                   FILE *out);
+
+/* The reference of all keys in Markdown, as in docs/configuration.md, and as the body of a man page
+ * (roff). */
+void policy_reference_markdown(FILE *out);
+void policy_reference_man(FILE *out);
+
+/*
+ * Reads a set file: one prefix or address a line, '#' begins a comment. Returns the prefixes
+ * (malloc'd, canonical, ascending, without duplicates), or NULL with every bad line reported as
+ * "FILE:LINE:COLUMN: error: …"; *count is 0 and the result not NULL for an empty set.
+ */
+struct ip_prefix *policy_set_load(const char *path, unsigned *count, struct policy_report *report);
 
 #endif

@@ -13,6 +13,9 @@
 #include "base/counter.h"
 #include "base/error.h"
 #include "policy/policy.h"
+#include "proxy/proxy_record.h"
+#include "proxy/proxy_server.h"
+#include "stack/packet.h"
 #include "stack/stack.h"
 #include "tls/tls.h"
 
@@ -43,7 +46,20 @@
     X(bytes_from_backends, "payload bytes from servers passed to clients")              \
     X(handshakes_deferred, "handshake steps put off to a later round by the budget")    \
     X(handshakes_evicted, "half-open TLS handshakes given up for newer ones: too many") \
-    X(handshakes_refused, "TLS handshakes refused: too many, none of them half-open")
+    X(handshakes_refused, "TLS handshakes refused: too many, none of them half-open")   \
+    X(sessions_limited, "client connections refused by the firewall's limits")          \
+    X(handshakes_limited, "TLS handshakes refused by the firewall's limits")            \
+    X(proxy_header_accepted, "PROXY headers taken from trusted peers")                  \
+    X(proxy_header_malformed, "connections ended by a malformed PROXY header")          \
+    X(proxy_header_missing, "connections of trusted peers without a PROXY header")      \
+    X(proxy_header_timeout, "connections ended waiting for the PROXY header")           \
+    X(backend_handshake_failed, "TLS handshakes with servers that failed")              \
+    X(backend_timeout_handshake, "of those, for want of an answer in time")             \
+    X(health_checks, "health checks made")                                              \
+    X(health_checks_failed, "health checks that failed")                                \
+    X(servers_went_down, "servers taken out by health checks")                          \
+    X(servers_came_up, "servers put back by health checks")                             \
+    X(servers_ejected, "servers left out for failures of real connections")
 
 COUNTER_STRUCT(proxy_counters, PROXY_COUNTERS);
 extern const struct counter_table proxy_counter_table;
@@ -55,10 +71,28 @@ extern const struct counter_table proxy_counter_table;
  */
 struct proxy_snapshot {
     const struct policy *policy;
-    struct tls_server **tls; /* by policy_listener.index; NULL for listeners without tls */
+    struct tls_server **tls;         /* by policy_listener.index; NULL for listeners without tls */
+    struct tls_client **backend_tls; /* by policy_backend.index; NULL for backends without tls */
+    struct proxy_server ***servers;  /* by policy_backend.index, then as policy_backend.servers */
+    uint64_t *rule_hits;    /* by policy_rule.index; this worker's, COUNTER_INC'd by the proxy */
+    const uint8_t *classes; /* scheduler class by policy_class.index */
     void (*released)(struct proxy_snapshot *snapshot);
     void *owner;       /* appliance's */
     uint32_t sessions; /* the proxy's: sessions under this snapshot */
+};
+
+/*
+ * What the proxy asks and tells others, on its worker's thread; each may be NULL. opened() is
+ * called for each client connection: false refuses it (RST); *handle is given back to closed().
+ */
+struct proxy_hooks {
+    void *ctx;
+    bool (*opened)(void *ctx, const struct packet_label *label, const struct ip_addr *source,
+                   uint64_t *handle);
+    void (*closed)(void *ctx, uint64_t handle);
+    bool (*handshake)(void *ctx, const struct packet_label *label, const struct ip_addr *source,
+                      clock_ns now);
+    void (*ended)(void *ctx, const struct proxy_record *record); /* valid during the call */
 };
 
 struct proxy_config {
@@ -68,6 +102,8 @@ struct proxy_config {
                                   least 64 */
     clock_ns handshake_budget; /* time for handshake work a round, at least one step; 0: 500 us */
     const char *name;          /* for log lines, e.g. "worker 0" */
+    unsigned worker, workers;  /* which of how many: health checks are shared out among them */
+    struct proxy_hooks hooks;
 };
 
 struct proxy;
@@ -93,6 +129,13 @@ clock_ns proxy_deadline(const struct proxy *p);
 
 /* Stops accepting; sessions that are not ended by `deadline` are cut. */
 void proxy_drain(struct proxy *p, clock_ns deadline);
+
+/* Fills up to `max` records of living sessions whose id is over `after`, ascending; returns how
+ * many. Takes time in proportion to the sessions: a few hundred a call. */
+unsigned proxy_sessions(struct proxy *p, uint64_t after, struct proxy_record *out, unsigned max);
+
+/* One session. Returns false when it is gone. */
+bool proxy_session_find(struct proxy *p, uint64_t id, struct proxy_record *out);
 
 uint32_t proxy_session_count(const struct proxy *p);
 const struct proxy_counters *proxy_counters(const struct proxy *p);

@@ -105,9 +105,12 @@ void scheduler_destroy(struct scheduler *s)
     free(s);
 }
 
-static void scheduler_enqueue(void *ctx, struct rte_mbuf *m, enum egress_band band)
+static void scheduler_enqueue(void *ctx, struct rte_mbuf *m, enum egress_band band,
+                              uint8_t egress_class)
 {
     struct scheduler *s = ctx;
+
+    (void)egress_class;
 
     if (band == EGRESS_CONTROL) {
         if (scheduler_band_put(&s->control, m))
@@ -121,9 +124,11 @@ static void scheduler_enqueue(void *ctx, struct rte_mbuf *m, enum egress_band ba
     rte_pktmbuf_free(m);
 }
 
-static uint32_t scheduler_room(void *ctx)
+static uint32_t scheduler_room(void *ctx, uint8_t egress_class)
 {
     const struct scheduler *s = ctx;
+
+    (void)egress_class;
 
     return s->data.max - scheduler_band_used(&s->data);
 }
@@ -153,8 +158,9 @@ static bool scheduler_flush_burst(struct scheduler *s)
     return taken == SCHEDULER_BURST;
 }
 
-uint32_t scheduler_flush(struct scheduler *s)
+uint32_t scheduler_flush(struct scheduler *s, clock_ns now)
 {
+    (void)now;
     while (scheduler_flush_burst(s))
         ;
     return scheduler_waiting(s);

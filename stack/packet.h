@@ -45,11 +45,22 @@ struct packet_tcp {
     } sack[4];
 };
 
+/*
+ * What the firewall attaches to a packet. A connection keeps the label of the segment that began it
+ * (with SYN cookies: of the ACK that proved it); sock_label() tells it.
+ */
+struct packet_label {
+    uint16_t limit;       /* firewall_limits: the rule whose limits hold, from 1; 0: none */
+    uint8_t egress_class; /* scheduler class of the connection's segments; 0: the default class */
+};
+
 struct packet {
     struct rte_mbuf *m;   /* data begins at the Ethernet header */
     enum drop_cause drop; /* DROP_NONE while the packet is good; a hook sets it to drop */
+    bool reject;          /* dropped by the firewall: the sender is told, by RST or ICMP */
     enum packet_kind kind;
-    uint8_t iface; /* index of the interface it came in on */
+    struct packet_label label; /* zero before the firewall */
+    uint8_t iface;             /* index of the interface it came in on */
     uint8_t ip_protocol;
     uint8_t ttl;
     uint8_t tos;

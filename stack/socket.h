@@ -12,6 +12,8 @@
 #include "base/clock.h"
 #include "base/ip.h"
 
+#include "stack/packet.h"
+
 struct stack;
 struct sock;
 
@@ -46,16 +48,25 @@ enum sock_error {
 
 const char *sock_error_text(enum sock_error error);
 
+/*
+ * SYN cookies (RFC 4987, 3.6). AUTO: while a listener's half-open connections are over half its
+ * backlog. What a cookie can carry of the options: MSS (rounded down), window scale, SACK.
+ */
+enum sock_cookies { SOCK_COOKIES_AUTO, SOCK_COOKIES_ALWAYS, SOCK_COOKIES_OFF };
+
 /* Zero means the default named in the comment. */
 struct sock_options {
-    uint32_t receive_buffer;  /* bytes, the largest window we offer; 262,144 */
-    uint32_t send_buffer;     /* bytes not yet acknowledged that we keep; 262,144 */
-    clock_ns keepalive;       /* idle time before the first keepalive probe; 0: none */
-    clock_ns connect_timeout; /* 75 s */
-    clock_ns user_timeout;    /* unacknowledged data older than this ends the connection
-                                 (RFC 9293, 3.8.3); 120 s */
-    bool nagle;               /* hold small segments back (RFC 9293, 3.7.4); off by default, as
-                                 proxies write whole records */
+    uint32_t receive_buffer;   /* bytes, the largest window we offer; 262,144 */
+    uint32_t send_buffer;      /* bytes not yet acknowledged that we keep; 262,144 */
+    clock_ns keepalive;        /* idle time before the first keepalive probe; 0: none */
+    clock_ns connect_timeout;  /* 75 s */
+    clock_ns user_timeout;     /* unacknowledged data older than this ends the connection
+                                  (RFC 9293, 3.8.3); 120 s */
+    uint8_t egress_class;      /* of its segments; accepted connections have their SYN's instead */
+    uint8_t dscp;              /* of its packets (RFC 2474), 0 to 63 */
+    enum sock_cookies cookies; /* listeners: when SYNs are answered without keeping state */
+    bool nagle;                /* hold small segments back (RFC 9293, 3.7.4); off by default, as
+                                  proxies write whole records */
 };
 
 /*
@@ -78,6 +89,12 @@ struct sock *sock_connect(struct stack *s, const struct ip_endpoint *remote,
 
 void sock_user_set(struct sock *k, void *user);
 void *sock_user(const struct sock *k);
+
+/* What the firewall attached to the segment that began the connection; zero for our own. */
+struct packet_label sock_label(const struct sock *k);
+
+/* From now on; for queued segments too. */
+void sock_class_set(struct sock *k, uint8_t egress_class, uint8_t dscp);
 
 void sock_local(const struct sock *k, struct ip_endpoint *out);
 void sock_remote(const struct sock *k, struct ip_endpoint *out);

@@ -42,6 +42,8 @@ struct stack_iface_config {
     struct stack_egress egress;
     struct ip_prefix addrs[STACK_IFACE_ADDRS]; /* the host's part is our address */
     unsigned addr_count;
+    stack_punt *punt; /* NULL: such frames are dropped and counted */
+    void *punt_ctx;
 };
 
 struct stack_route {
@@ -91,6 +93,14 @@ void stack_flush(struct stack *s, clock_ns now);
 /* When stack_flush() must be called again though no packet came: a time not after the next timer;
  * `now` or earlier when there is output or an event pending; CLOCK_NEVER when nothing is. */
 clock_ns stack_deadline(const struct stack *s);
+
+/* Sends a frame as it is on an interface, as data of the default class: what the other side of
+ * `punt` sends. Takes the mbuf in any case. */
+void stack_inject(struct stack *s, unsigned iface, struct rte_mbuf *frame, clock_ns now);
+
+/* Is there a connection (not a listener) of these endpoints? For the firewall's default. */
+bool stack_has_connection(const struct stack *s, const struct ip_endpoint *remote,
+                          const struct ip_endpoint *local);
 
 /* The time of the current round. */
 clock_ns stack_now(const struct stack *s);

@@ -38,6 +38,22 @@ struct tls_cert_file *tls_cert_file_load(const char *name, const char *chain_pat
 struct tls_cert_file *tls_cert_file_ref(struct tls_cert_file *f);
 void tls_cert_file_unref(struct tls_cert_file *f); /* the key is wiped with the last one */
 
+/*
+ * A copy that staples an OCSP response (RFC 6960, DER) in handshakes of clients that ask for it
+ * (RFC 6066, 8; RFC 8446, 4.4.2.1). Refuses a file that is no successful response, is not about the
+ * leaf, or is over its nextUpdate at `now`. The response is not stapled any more once it is over.
+ */
+struct tls_cert_file *tls_cert_file_with_ocsp(struct tls_cert_file *f, const char *path, time_t now,
+                                              struct error *e);
+time_t tls_cert_file_ocsp_expiry(const struct tls_cert_file *f); /* 0: none is stapled */
+
+/* Certificates of authorities, from a PEM file; or the system's where path is NULL. Immutable,
+ * reference-counted. */
+struct tls_ca_file;
+struct tls_ca_file *tls_ca_file_load(const char *path, struct error *e);
+struct tls_ca_file *tls_ca_file_ref(struct tls_ca_file *f);
+void tls_ca_file_unref(struct tls_ca_file *f);
+
 const char *tls_cert_file_name(const struct tls_cert_file *f);
 time_t tls_cert_file_expiry(const struct tls_cert_file *f);
 /* The i-th DNS name (lower case; "*.example" for a wildcard), or NULL past the last. */
@@ -45,16 +61,23 @@ const char *tls_cert_file_dns(const struct tls_cert_file *f, unsigned i);
 
 /* ---- per worker ---- */
 
-#define TLS_COUNTERS(X)                                           \
-    X(tls_handshakes_started, "TLS handshakes begun")             \
-    X(tls_handshakes_completed, "TLS handshakes completed")       \
-    X(tls_handshakes_resumed, "of those, resumed from a ticket")  \
-    X(tls_handshakes_failed, "TLS handshakes that failed")        \
-    X(tls_tls12, "connections that negotiated TLS 1.2")           \
-    X(tls_tls13, "connections that negotiated TLS 1.3")           \
-    X(tls_bytes_decrypted, "application bytes received over TLS") \
-    X(tls_bytes_encrypted, "application bytes sent over TLS")     \
-    X(tls_record_errors, "connections ended by a bad record or alert after the handshake")
+#define TLS_COUNTERS(X)                                                                    \
+    X(tls_handshakes_started, "TLS handshakes begun")                                      \
+    X(tls_handshakes_completed, "TLS handshakes completed")                                \
+    X(tls_handshakes_resumed, "of those, resumed from a ticket")                           \
+    X(tls_handshakes_failed, "TLS handshakes that failed")                                 \
+    X(tls_tls12, "connections that negotiated TLS 1.2")                                    \
+    X(tls_tls13, "connections that negotiated TLS 1.3")                                    \
+    X(tls_bytes_decrypted, "application bytes received over TLS")                          \
+    X(tls_bytes_encrypted, "application bytes sent over TLS")                              \
+    X(tls_record_errors, "connections ended by a bad record or alert after the handshake") \
+    X(tls_client_certificates, "handshakes in which the client proved a certificate")      \
+    X(tls_client_certificates_refused,                                                     \
+      "handshakes refused for the client's certificate or its lack")                       \
+    X(tls_ocsp_stapled, "handshakes with a stapled OCSP response")                         \
+    X(tls_backend_handshakes_completed, "TLS handshakes with servers completed")           \
+    X(tls_backend_handshakes_failed, "TLS handshakes with servers that failed")            \
+    X(tls_backend_handshakes_resumed, "of those completed, resumed")
 
 COUNTER_STRUCT(tls_counters, TLS_COUNTERS);
 extern const struct counter_table tls_counter_table;
@@ -71,6 +94,28 @@ const struct tls_counters *tls_worker_counters(const struct tls_worker *w);
 #define TLS_VERSION_1_3       0x0304
 #define TLS_TICKET_SECRET_LEN 80
 
+/* Versions, suites, groups and signature algorithms together (those of Mozilla's server-side TLS
+ * recommendations): modern is TLS 1.3 only; intermediate adds TLS 1.2 with ECDHE and AEAD. */
+enum tls_profile { TLS_PROFILE_INTERMEDIATE, TLS_PROFILE_MODERN };
+
+enum tls_client_auth { TLS_CLIENT_NONE, TLS_CLIENT_OPTIONAL, TLS_CLIENT_REQUIRED };
+
+/*
+ * Keys of session tickets, the same on every machine with the same secret: the key of an epoch
+ * (wall-clock time divided by `rotation`) is derived from the secret (HKDF, RFC 5869). Tickets are
+ * made with the current epoch's key and opened with it, the one before and (clocks differ) the one
+ * after. Pure functions of (secret, epoch): nothing to distribute, nothing to rotate by hand.
+ */
+struct tls_ticket_config {
+    uint8_t secret[TLS_TICKET_SECRET_LEN]; /* master secret; derive one from a file with
+                                              tls_ticket_secret_load() */
+    uint32_t rotation;                     /* seconds; 0: 43,200 */
+};
+
+/* Reads a secret shared by several machines: a file of 32 to 4,096 bytes that nobody else may read
+ * (group and others: refused). */
+int tls_ticket_secret_load(const char *path, uint8_t out[TLS_TICKET_SECRET_LEN], struct error *e);
+
 struct tls_server_config {
     struct tls_cert_file *const *certs; /* at least one; the server keeps references */
     unsigned cert_count;
@@ -78,9 +123,13 @@ struct tls_server_config {
     uint16_t min_version, max_version; /* TLS_VERSION_* */
     const uint8_t *alpn; /* in order of preference, length byte and name each; may be NULL */
     size_t alpn_len;
+    enum tls_profile profile;
+    enum tls_client_auth client_auth;
+    struct tls_ca_file *client_ca; /* who may have signed clients' certificates; referenced */
     /* Equal on all workers: tickets of one are good on the others, for the server name they were
-     * made for, in any server of the same secret. */
-    uint8_t ticket_secret[TLS_TICKET_SECRET_LEN];
+     * made for, in any server of the same secret. With client_auth, tickets are bound to client_ca.
+     */
+    struct tls_ticket_config tickets;
 };
 
 struct tls_server;
@@ -113,6 +162,25 @@ const char *tls_server_refusal(const struct tls_server *s, const struct tls_hell
  */
 uint8_t tls_server_refusal_alert(const struct tls_server *s, const struct tls_hello *hello);
 
+/* ---- clients: what one backend expects of its servers ---- */
+
+struct tls_client_config {
+    bool verify;                       /* chain and name; off only where the user says so */
+    struct tls_ca_file *ca;            /* referenced */
+    const char *server_name;           /* NULL: given with each connection */
+    struct tls_cert_file *certificate; /* shown when asked for; may be NULL */
+    uint16_t min_version, max_version;
+    const uint8_t *alpn;
+    size_t alpn_len;
+};
+
+struct tls_client;
+
+/* As tls_server_create() and tls_server_destroy(). Keeps a bounded cache of sessions to resume. */
+struct tls_client *tls_client_create(struct tls_worker *w, const struct tls_client_config *config,
+                                     struct error *e);
+void tls_client_destroy(struct tls_client *c);
+
 /* ---- connections ---- */
 
 enum tls_result {
@@ -136,6 +204,15 @@ struct tls_conn;
  * passed to its functions. Returns NULL when memory is out. */
 struct tls_conn *tls_conn_create(struct tls_server *s, int cert,
                                  const struct tls_transport *transport, void *ctx);
+/*
+ * A client connection to a server. `name` is asked for (SNI, unless it is an address) and verified
+ * where the configuration names none; it may be an address in text (then an iPAddress of the
+ * certificate must match). The other functions are the same for both; tls_conn_error() says what
+ * was expected of the certificate and what came.
+ */
+struct tls_conn *tls_conn_create_client(struct tls_client *c, const char *name,
+                                        const struct tls_transport *transport, void *ctx);
+
 void tls_conn_destroy(struct tls_conn *c); /* sends nothing */
 
 /* One step of the handshake: TLS_DONE when it is complete. Costs up to a signature and a key
@@ -176,6 +253,9 @@ struct tls_conn_info {
     const char *certificate;    /* the configuration's name of it */
     char alpn[64];              /* "" when none */
     bool resumed;
+    char peer[128]; /* subject of the peer's certificate (RFC 4514), "" when none was shown */
+    bool peer_verified;
+    bool ocsp_stapled;
 };
 
 void tls_conn_info(const struct tls_conn *c, struct tls_conn_info *out);

@@ -64,7 +64,7 @@ static SSL_CTX *ctx_create(struct tls_server *s, const struct tls_cert_file *cer
         tls_error_set(e, "cannot set up TLS");
         return NULL;
     }
-    if (set_parameters(ctx, s, e) != 0 || tls_ticket_setup(ctx, config->ticket_secret, e) != 0 ||
+    if (set_parameters(ctx, s, e) != 0 || tls_ticket_setup(ctx, config->tickets.secret, e) != 0 ||
         tls_cert_install(cert, ctx, lib, e) != 0) {
         error_prefix(e, "certificate %s", cert->name);
         SSL_CTX_free(ctx);

@@ -103,7 +103,7 @@ uint32_t net_room(const struct net *n, uint8_t iface)
 {
     const struct stack_egress *egress = &n->iface[iface].egress;
 
-    return egress->room(egress->ctx);
+    return egress->room(egress->ctx, 0);
 }
 
 void net_timers(struct net *n, clock_ns now)

@@ -88,5 +88,5 @@ void net_iface_transmit(struct net *n, struct net_iface *iface, struct rte_mbuf 
 {
     COUNTER_INC(n->counters->tx_packets);
     COUNTER_ADD(n->counters->tx_bytes, m->pkt_len);
-    iface->egress.enqueue(iface->egress.ctx, m, band);
+    iface->egress.enqueue(iface->egress.ctx, m, band, 0);
 }

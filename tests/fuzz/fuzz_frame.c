@@ -47,7 +47,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     (void)argv;
     test_eal_init();
     assert(ip_prefix_parse("192.0.2.10/24", &our_prefix) == 0);
-    filter = firewall_create(&our_prefix.addr, 1, NULL);
+    filter =
+        firewall_create(&(struct firewall_config){.own = &our_prefix.addr, .own_count = 1}, NULL);
     assert(filter != NULL);
     return 0;
 }

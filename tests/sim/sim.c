@@ -507,7 +507,7 @@ static clock_ns host_round(struct sim_host *h)
     stack_flush(h->stack, s->now);
     next = stack_deadline(h->stack);
     for (unsigned i = 0; i < h->ports; i++) {
-        if (scheduler_flush(h->port[i].scheduler) > 0 && next > s->now + CLOCK_US)
+        if (scheduler_flush(h->port[i].scheduler, s->now) > 0 && next > s->now + CLOCK_US)
             next = s->now + CLOCK_US;
     }
     return next < h->app_deadline ? next : h->app_deadline;

@@ -25,7 +25,7 @@ static int setup(void **state)
     const struct ip_addr own[] = {addr("192.0.2.10"), addr("10.0.0.1"), addr("10.0.1.200")};
 
     (void)state;
-    f = firewall_create(own, 3, NULL);
+    f = firewall_create(&(struct firewall_config){.own = own, .own_count = 3}, NULL);
     return f == NULL ? -1 : 0;
 }
 
@@ -131,7 +131,7 @@ static void test_burst(void **state)
 static void test_no_addresses(void **state)
 {
     struct packet p = packet("192.0.2.10", "198.51.100.7", PACKET_TCP, TCP_SYN);
-    struct firewall *bare = firewall_create(NULL, 0, NULL);
+    struct firewall *bare = firewall_create(&(struct firewall_config){0}, NULL);
 
     (void)state;
     assert_non_null(bare);

@@ -77,7 +77,7 @@ static void fixture_free(struct fixture *f)
 static void offer(struct fixture *f, unsigned first, unsigned count, enum egress_band band)
 {
     for (unsigned i = first; i < first + count; i++)
-        f->egress.enqueue(f->egress.ctx, &f->frames[i], band);
+        f->egress.enqueue(f->egress.ctx, &f->frames[i], band, 0);
 }
 
 static void assert_sent(const struct fixture *f, unsigned at, unsigned first, unsigned count)
@@ -94,7 +94,7 @@ static void test_control_overtakes_data(void **state)
     offer(f, 0, 10, EGRESS_DATA);
     offer(f, 10, 3, EGRESS_CONTROL);
     assert_int_equal(scheduler_waiting(f->s), 13);
-    assert_int_equal(scheduler_flush(f->s), 0);
+    assert_int_equal(scheduler_flush(f->s, 0), 0);
     assert_int_equal(f->device.calls, 1);
     assert_sent(f, 0, 10, 3);
     assert_sent(f, 3, 0, 10);
@@ -108,7 +108,7 @@ static void test_nothing_to_send_asks_nobody(void **state)
     struct fixture *f = fixture_new(0, 0);
 
     (void)state;
-    assert_int_equal(scheduler_flush(f->s), 0);
+    assert_int_equal(scheduler_flush(f->s, 0), 0);
     assert_int_equal(f->device.calls, 0);
     fixture_free(f);
 }
@@ -123,12 +123,12 @@ static void test_device_takes_part(void **state)
         offer(f, 0, 5, EGRESS_DATA);
         offer(f, 5, 3, EGRESS_CONTROL);
         f->device.room = room;
-        assert_int_equal(scheduler_flush(f->s), 8 - room);
+        assert_int_equal(scheduler_flush(f->s, 0), 8 - room);
         assert_int_equal(f->device.calls, 1);
         assert_int_equal(scheduler_counters(f->s)->scheduler_device_full, room < 8);
         offer(f, 8, 1, EGRESS_CONTROL);
         f->device.room = FRAMES;
-        assert_int_equal(scheduler_flush(f->s), 0);
+        assert_int_equal(scheduler_flush(f->s, 0), 0);
         assert_int_equal(f->device.sent_count, 9);
         if (room < 3) {
             assert_sent(f, 0, 5, 4);
@@ -150,7 +150,7 @@ static void test_bursts_are_full(void **state)
     (void)state;
     offer(f, 0, 100, EGRESS_CONTROL);
     offer(f, 100, 92, EGRESS_DATA);
-    assert_int_equal(scheduler_flush(f->s), 0);
+    assert_int_equal(scheduler_flush(f->s, 0), 0);
     assert_sent(f, 0, 0, 192);
     assert_int_equal(f->device.largest, 64);
     assert_int_equal(f->device.calls, 3);
@@ -162,14 +162,14 @@ static void test_room_is_free_data_slots(void **state)
     struct fixture *f = fixture_new(4, 100);
 
     (void)state;
-    assert_int_equal(f->egress.room(f->egress.ctx), 100);
+    assert_int_equal(f->egress.room(f->egress.ctx, 0), 100);
     offer(f, 0, 4, EGRESS_CONTROL);
-    assert_int_equal(f->egress.room(f->egress.ctx), 100);
+    assert_int_equal(f->egress.room(f->egress.ctx, 0), 100);
     offer(f, 4, 97, EGRESS_DATA);
-    assert_int_equal(f->egress.room(f->egress.ctx), 3);
+    assert_int_equal(f->egress.room(f->egress.ctx, 0), 3);
     f->device.room = 14;
-    scheduler_flush(f->s);
-    assert_int_equal(f->egress.room(f->egress.ctx), 13);
+    scheduler_flush(f->s, 0);
+    assert_int_equal(f->egress.room(f->egress.ctx, 0), 13);
     fixture_free(f);
 }
 
@@ -188,7 +188,7 @@ static void test_bounds_drop_and_count(void **state)
     assert_int_equal(rte_mbuf_refcnt_read(&f->frames[3]), 1);
     assert_int_equal(rte_mbuf_refcnt_read(&f->frames[9]), 2);
     assert_int_equal(rte_mbuf_refcnt_read(&f->frames[10]), 1);
-    scheduler_flush(f->s);
+    scheduler_flush(f->s, 0);
     assert_sent(f, 0, 0, 3);
     assert_sent(f, 3, 5, 5);
     fixture_free(f);
@@ -202,7 +202,7 @@ static void test_queues_wrap(void **state)
     for (unsigned i = 0; i < 500; i++) {
         offer(f, i * 4, 2, EGRESS_DATA);
         offer(f, i * 4 + 2, 2, EGRESS_CONTROL);
-        assert_int_equal(scheduler_flush(f->s), 0);
+        assert_int_equal(scheduler_flush(f->s, 0), 0);
         assert_sent(f, i * 4, i * 4 + 2, 2);
         assert_sent(f, i * 4 + 2, i * 4, 2);
     }
@@ -218,7 +218,7 @@ static void test_destroy_frees_what_waits(void **state)
     f->device.room = 1;
     offer(f, 0, 2, EGRESS_CONTROL);
     offer(f, 2, 2, EGRESS_DATA);
-    scheduler_flush(f->s);
+    scheduler_flush(f->s, 0);
     scheduler_destroy(f->s);
     assert_int_equal(rte_mbuf_refcnt_read(&f->frames[0]), 2);
     for (unsigned i = 1; i < 4; i++)

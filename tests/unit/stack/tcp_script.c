@@ -138,11 +138,14 @@ static void segment_capture(struct script *s, const uint8_t *frame, uint32_t len
         c->ts_recent = g->tcp.ts_value;
 }
 
-static void egress_enqueue(void *ctx, struct rte_mbuf *m, enum egress_band band)
+static void egress_enqueue(void *ctx, struct rte_mbuf *m, enum egress_band band,
+                           uint8_t egress_class)
 {
     struct script *s = ctx;
     uint8_t *copy = malloc(m->pkt_len);
     uint32_t len = m->pkt_len;
+
+    (void)egress_class;
 
     assert_non_null(copy);
     memcpy(copy, rte_pktmbuf_read(m, 0, len, copy), len);
@@ -164,8 +167,9 @@ static void egress_enqueue(void *ctx, struct rte_mbuf *m, enum egress_band band)
         rte_pktmbuf_free(m);
 }
 
-static uint32_t egress_room(void *ctx)
+static uint32_t egress_room(void *ctx, uint8_t egress_class)
 {
+    (void)egress_class;
     return ((struct script *)ctx)->room;
 }
 

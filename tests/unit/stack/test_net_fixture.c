@@ -22,16 +22,19 @@ static struct ip_prefix prefix(const char *text)
     return p;
 }
 
-static void egress_enqueue(void *ctx, struct rte_mbuf *m, enum egress_band band)
+static void egress_enqueue(void *ctx, struct rte_mbuf *m, enum egress_band band,
+                           uint8_t egress_class)
 {
+    (void)egress_class;
     struct fix_egress *e = ctx;
 
     assert_true(e->count < FIX_SENT_MAX);
     e->sent[e->count++] = (struct fix_sent){m, band};
 }
 
-static uint32_t egress_room(void *ctx)
+static uint32_t egress_room(void *ctx, uint8_t egress_class)
 {
+    (void)egress_class;
     return ((struct fix_egress *)ctx)->room;
 }
 

@@ -168,12 +168,12 @@ static void test_other_secret(void **state)
     struct tls_server *a = tls_server_create(workers[0], &config, NULL), *b;
 
     (void)state;
-    config.ticket_secret[16] ^= 1; /* the authentication key */
+    config.tickets.secret[16] ^= 1; /* the authentication key */
     b = tls_server_create(workers[0], &config, NULL);
     for (int i = 0; i < 2; i++)
         assert_false(resumes(clients[i], a, 0, "shop.example", b, 0, "shop.example"));
     tls_server_destroy(b);
-    config.ticket_secret[0] ^= 1; /* the key's name */
+    config.tickets.secret[0] ^= 1; /* the key's name */
     b = tls_server_create(workers[0], &config, NULL);
     for (int i = 0; i < 2; i++)
         assert_false(resumes(clients[i], a, 0, "shop.example", b, 0, "shop.example"));

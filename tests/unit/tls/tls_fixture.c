@@ -377,7 +377,7 @@ struct tls_server_config fixture_server_config(struct tls_cert_file *const *cert
                                        .alpn_len = sizeof fixture_alpn};
 
     for (unsigned i = 0; i < TLS_TICKET_SECRET_LEN; i++)
-        config.ticket_secret[i] = (uint8_t)(i * 7 + 1);
+        config.tickets.secret[i] = (uint8_t)(i * 7 + 1);
     return config;
 }
 
