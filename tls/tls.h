@@ -226,6 +226,10 @@ enum tls_result tls_conn_handshake(struct tls_conn *c);
  */
 enum tls_result tls_conn_read(struct tls_conn *c, void *out, size_t len, size_t *got);
 
+/* The same without consuming: what it gives, of one record at most, is given again by the next
+ * tls_conn_peek() or tls_conn_read(). */
+enum tls_result tls_conn_peek(struct tls_conn *c, void *out, size_t len, size_t *got);
+
 /* Encrypts up to len bytes, one record (16,384 bytes) a call; *taken says how many were consumed, >
  * 0 with TLS_DONE. After TLS_WANT_WRITE, call again with the same bytes first (they may have moved
  * in memory, and more may follow them). TLS_WANT_READ: the peer has sent half a handshake message.

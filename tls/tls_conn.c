@@ -207,7 +207,8 @@ static void release_buffers(struct tls_conn *c)
         SSL_free_buffers(c->ssl);
 }
 
-enum tls_result tls_conn_read(struct tls_conn *c, void *out, size_t len, size_t *got)
+static enum tls_result receive(struct tls_conn *c, int (*take)(SSL *, void *, size_t, size_t *),
+                               void *out, size_t len, size_t *got)
 {
     enum tls_result result;
     int ret;
@@ -217,7 +218,7 @@ enum tls_result tls_conn_read(struct tls_conn *c, void *out, size_t len, size_t 
     if (c->failed)
         return TLS_FAILED;
     ERR_clear_error();
-    ret = SSL_read_ex(c->ssl, out, len, got);
+    ret = take(c->ssl, out, len, got);
     if (ret != 1) {
         result = judge(c, ret);
         if (result == TLS_CLOSED)
@@ -225,8 +226,20 @@ enum tls_result tls_conn_read(struct tls_conn *c, void *out, size_t len, size_t 
         return result;
     }
     c->idle_records = 0;
-    COUNTER_ADD(counters(c)->tls_bytes_decrypted, *got);
     return TLS_DONE;
+}
+
+enum tls_result tls_conn_read(struct tls_conn *c, void *out, size_t len, size_t *got)
+{
+    enum tls_result result = receive(c, SSL_read_ex, out, len, got);
+
+    COUNTER_ADD(counters(c)->tls_bytes_decrypted, *got);
+    return result;
+}
+
+enum tls_result tls_conn_peek(struct tls_conn *c, void *out, size_t len, size_t *got)
+{
+    return receive(c, SSL_peek_ex, out, len, got);
 }
 
 enum tls_result tls_conn_write(struct tls_conn *c, const void *data, size_t len, size_t *taken)

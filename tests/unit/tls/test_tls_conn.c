@@ -583,6 +583,35 @@ static void test_pending(void **state)
     fixture_pair_close(&p);
 }
 
+static void test_peek(void **state)
+{
+    uint8_t data[300], seen[1000];
+    struct fixture_pair p;
+    size_t got;
+
+    (void)state;
+    fill(data, sizeof data, 3);
+    establish(&p, client13);
+    assert_int_equal(tls_conn_peek(p.server, seen, sizeof seen, &got), TLS_WANT_READ);
+    fixture_client_send(&p, data, 200);
+    fixture_client_send(&p, data + 200, 100);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(tls_conn_peek(p.server, seen, sizeof seen, &got), TLS_DONE);
+        assert_int_equal(got, 200); /* of one record */
+        assert_memory_equal(seen, data, 200);
+    }
+    assert_true(tls_conn_pending(p.server));
+    assert_int_equal(tls_conn_read(p.server, seen, 150, &got), TLS_DONE);
+    assert_int_equal(got, 150);
+    assert_int_equal(tls_conn_peek(p.server, seen, sizeof seen, &got), TLS_DONE);
+    assert_int_equal(got, 50);
+    assert_memory_equal(seen, data + 150, 50);
+    assert_int_equal(tls_conn_read(p.server, seen, got, &got), TLS_DONE);
+    assert_int_equal(tls_conn_peek(p.server, seen, sizeof seen, &got), TLS_DONE);
+    assert_memory_equal(seen, data + 200, 100);
+    fixture_pair_close(&p);
+}
+
 static void test_write_repeated(void **state)
 {
     uint8_t data[20000];
@@ -944,6 +973,7 @@ int main(void)
         cmocka_unit_test(test_narrow_handshake),
         cmocka_unit_test(test_bulk),
         cmocka_unit_test(test_pending),
+        cmocka_unit_test(test_peek),
         cmocka_unit_test(test_write_repeated),
         cmocka_unit_test(test_dead_transport),
         cmocka_unit_test(test_client_closes_first),
