@@ -25,6 +25,10 @@ test:
 	@packaging/install-deps test
 	$(call as_root,tests/run)
 
+deb:
+	@packaging/install-deps deb
+	$(call as_root,packaging/build-deb)
+
 # BENCH=name runs one row only, QUICK=1 one short round.
 bench:
 	@packaging/install-deps bench
@@ -48,9 +52,9 @@ lint: release
 		--include=/usr/include/$(shell gcc -print-multiarch)/sys/queue.h --inline-suppr \
 		--suppress=uninitvar --suppress=internalAstError --suppress=readdirCalled \
 		--suppress='*:/usr/*' -j 2
-	@shellcheck packaging/install-deps .ci/run
+	@shellcheck packaging/install-deps packaging/build-deb .ci/run
 
 clean:
 	@rm -rf build
 
-.PHONY: all $(PRESETS) demo test bench format check-format lint clean
+.PHONY: all $(PRESETS) demo test bench deb format check-format lint clean

@@ -17,6 +17,7 @@
 #include "appliance/findings.h"
 #include "appliance/memory.h"
 #include "appliance/ports.h"
+#include "appliance/privileges.h"
 #include "appliance/reload.h"
 #include "appliance/report.h"
 #include "appliance/secrets.h"
@@ -147,7 +148,8 @@ static int appliance_start(struct appliance *a, struct error *e)
     choose_cpus(a);
     memory_plan(&policy->limits, a->cpus.count, policy->interface_count, &a->memory);
     if (secrets_draw(&a->secrets, e) < 0 || start_env(a, e) < 0 ||
-        ports_open(&a->ports, policy, a->cpus.count, &a->memory, &a->secrets, e) < 0)
+        ports_open(&a->ports, policy, a->cpus.count, &a->memory, &a->secrets, e) < 0 ||
+        privileges_drop(e) < 0)
         return -1;
     log_workers(a);
     if (start_workers(a, e) < 0)
