@@ -1,7 +1,7 @@
 /*
  * What the daemon may do once its ports are open. Opening them takes privileges that handling
  * packets does not: loading XDP programs needs CAP_SYS_ADMIN, since libxdp looks programs up by
- * their ids (bpf(2)).
+ * their ids (bpf(2)), and locking packet buffers CAP_IPC_LOCK.
  */
 #ifndef APPLIANCE_PRIVILEGES_H
 #define APPLIANCE_PRIVILEGES_H

@@ -19,7 +19,7 @@ def wrapper(capabilities, runtime_directory, user=NOBODY, group=NOBODY):
     """A command that runs another one as that user with no more than these capabilities, as
     systemd would."""
     wanted = ",".join(["-all", *(f"+{name}" for name in capabilities)])
-    return ["prlimit", "--memlock=unlimited", "setpriv", f"--reuid={user}", f"--regid={group}", "--clear-groups", "--no-new-privs",
+    return ["setpriv", f"--reuid={user}", f"--regid={group}", "--clear-groups", "--no-new-privs",
             f"--bounding-set={wanted}", f"--inh-caps={wanted}", f"--ambient-caps={wanted}",
             "env", f"RUNTIME_DIRECTORY={runtime_directory}"]
 
