@@ -99,11 +99,11 @@ bool net_is_local(const struct net *n, const struct ip_addr *addr)
     return false;
 }
 
-uint32_t net_room(const struct net *n, uint8_t iface)
+uint32_t net_room(const struct net *n, uint8_t iface, uint8_t egress_class)
 {
     const struct stack_egress *egress = &n->iface[iface].egress;
 
-    return egress->room(egress->ctx, 0);
+    return egress->room(egress->ctx, egress_class);
 }
 
 void net_timers(struct net *n, clock_ns now)

@@ -41,9 +41,12 @@ struct net_error {
 /* Returns false when no connection of the protocol matches (counted by net). */
 typedef bool net_error_handler(void *ctx, const struct net_error *error, clock_ns now);
 
-/* The way to a destination. Plain data: keep it in a connection and hand it to net_send(). */
+/* The way to a destination, and how packets take it. Plain data: keep it in a connection and hand
+ * it to net_send(). */
 struct net_path {
     uint8_t iface;
+    uint8_t egress_class;    /* of the interface's egress hook; the sender's choice */
+    uint8_t dscp;            /* 0 to 63 (RFC 2474); the sender's choice */
     uint16_t mtu;            /* of the interface */
     uint32_t offloads;       /* of the interface, STACK_TX_* */
     struct ip_addr src;      /* our address on that interface */
@@ -73,7 +76,8 @@ void net_input(struct net *n, struct packet *packets, unsigned count, clock_ns n
 /* True when the address is one of ours on any interface. */
 bool net_is_local(const struct net *n, const struct ip_addr *addr);
 
-/* Finds the way to `dst` (longest prefix). Returns 0, or -1 when no route leads there. */
+/* Finds the way to `dst` (longest prefix), unmarked and in the default class. Returns 0, or -1 when
+ * no route leads there. */
 int net_path_find(const struct net *n, const struct ip_addr *dst, struct net_path *out);
 
 /*
@@ -88,8 +92,8 @@ void net_send(struct net *n, const struct net_path *path, const struct ip_addr *
               const struct ip_addr *dst, uint8_t ip_protocol, enum egress_band band,
               struct rte_mbuf *m, clock_ns now);
 
-/* How many data frames the interface's egress hook wants now. */
-uint32_t net_room(const struct net *n, uint8_t iface);
+/* How many data frames of a class the interface's egress hook wants now. */
+uint32_t net_room(const struct net *n, uint8_t iface, uint8_t egress_class);
 
 /* The transport has proof that the path's next hop is alive (RFC 1122, 2.3.2.1): no need to ask. */
 void net_path_confirm(struct net *n, const struct net_path *path, clock_ns now);

@@ -84,9 +84,9 @@ struct ip_addr net_iface_source(const struct net_iface *iface, const struct ip_a
 }
 
 void net_iface_transmit(struct net *n, struct net_iface *iface, struct rte_mbuf *m,
-                        enum egress_band band)
+                        struct net_place place)
 {
     COUNTER_INC(n->counters->tx_packets);
     COUNTER_ADD(n->counters->tx_bytes, m->pkt_len);
-    iface->egress.enqueue(iface->egress.ctx, m, band, 0);
+    iface->egress.enqueue(iface->egress.ctx, m, (enum egress_band)place.band, place.egress_class);
 }

@@ -45,9 +45,15 @@ struct net_iface {
  * else the first. The interface has an address of that family. */
 struct ip_addr net_iface_source(const struct net_iface *iface, const struct ip_addr *peer);
 
+/* A frame's place in the egress hook. */
+struct net_place {
+    uint8_t band; /* enum egress_band */
+    uint8_t egress_class;
+};
+
 /* Counts the frame and gives it to the egress hook. Takes it. */
 void net_iface_transmit(struct net *n, struct net_iface *iface, struct rte_mbuf *m,
-                        enum egress_band band);
+                        struct net_place place);
 
 /* ---- routes: net_route.c ---- */
 
@@ -117,7 +123,7 @@ void net_neighbour_fini(struct net *n);
 /* Sends an IP packet, complete but for the destination's Ethernet address, to a neighbour on the
  * interface; asks for the neighbour and holds the packet where it is not known. Takes m. */
 void net_neighbour_output(struct net *n, struct net_iface *iface, const struct ip_addr *addr,
-                          struct rte_mbuf *m, enum egress_band band, clock_ns now);
+                          struct rte_mbuf *m, struct net_place place, clock_ns now);
 
 /* What was heard of the neighbour at `addr`, which lies in a network of the interface: */
 

@@ -6,13 +6,11 @@
  *
  * Out: nothing we send may be fragmented: path MTU is TCP's affair. DF is set on every packet,
  * which makes it atomic, and an atomic packet's identification means nothing and is 0 (RFC
- * 6864, 4.1).
+ * 6864, 4.1). The ECN bits are those of a transport that does not use it (RFC 3168, 5).
  */
 #include <assert.h>
 
 #include "stack/net/net_internal.h"
-
-#define IPV4_TOS 0
 
 bool net_ipv4_is_host(uint32_t addr)
 {
@@ -126,9 +124,10 @@ void net_ipv4_output(struct net *n, const struct net_path *path, const struct ip
 
     assert(frame != NULL && total <= UINT16_MAX);
     wire_ether_emit(frame, unresolved, iface->mac, WIRE_TYPE_IPV4);
-    wire_ipv4_emit(frame + WIRE_ETHER_LEN, src, dst, protocol, IPV4_TOS, (uint16_t)total, 0,
-                   ipv4_checksum_offload(iface, m));
+    wire_ipv4_emit(frame + WIRE_ETHER_LEN, src, dst, protocol, (uint8_t)(path->dscp << 2),
+                   (uint16_t)total, 0, ipv4_checksum_offload(iface, m));
     m->l2_len = WIRE_ETHER_LEN;
     m->l3_len = WIRE_IPV4_LEN;
-    net_neighbour_output(n, iface, &path->next_hop, m, band, now);
+    net_neighbour_output(n, iface, &path->next_hop, m,
+                         (struct net_place){(uint8_t)band, path->egress_class}, now);
 }

@@ -38,7 +38,7 @@ struct net_neighbour {
     TAILQ_ENTRY(net_neighbour) link;
     struct {
         struct rte_mbuf *m;
-        enum egress_band band;
+        struct net_place place;
     } pending[NET_NEIGHBOUR_PENDING];
 };
 
@@ -286,16 +286,16 @@ clock_ns net_neighbour_deadline(const struct net *n)
 /* ---- output ---- */
 
 static void neighbour_transmit(struct net *n, struct net_neighbour *b, struct rte_mbuf *m,
-                               enum egress_band band)
+                               struct net_place place)
 {
     memcpy(rte_pktmbuf_mtod(m, uint8_t *), b->mac, 6);
-    net_iface_transmit(n, &n->iface[b->iface], m, band);
+    net_iface_transmit(n, &n->iface[b->iface], m, place);
 }
 
 /* Holds a packet until the neighbour answers. Where there is no room for it, the neighbour's oldest
  * packet makes some: the latest is the one to keep (RFC 1122, 2.3.2.2). */
 static void neighbour_hold(struct net *n, struct net_neighbour *b, struct rte_mbuf *m,
-                           enum egress_band band)
+                           struct net_place place)
 {
     bool full = b->pending_count == NET_NEIGHBOUR_PENDING ||
                 n->neighbours.pending == NET_NEIGHBOUR_PENDING_TOTAL;
@@ -313,7 +313,7 @@ static void neighbour_hold(struct net *n, struct net_neighbour *b, struct rte_mb
         memmove(&b->pending[0], &b->pending[1], b->pending_count * sizeof b->pending[0]);
     }
     b->pending[b->pending_count].m = m;
-    b->pending[b->pending_count].band = band;
+    b->pending[b->pending_count].place = place;
     b->pending_count++;
     n->neighbours.pending++;
 }
@@ -335,7 +335,7 @@ static void neighbour_use(struct net *n, struct net_neighbour *b, clock_ns now)
 
 /* The entry for a packet to `addr`; one that must be asked for first holds the packet itself. */
 static void neighbour_unknown(struct net *n, struct net_iface *iface, const struct ip_addr *addr,
-                              struct rte_mbuf *m, enum egress_band band, clock_ns now)
+                              struct rte_mbuf *m, struct net_place place, clock_ns now)
 {
     struct net_neighbour *b;
 
@@ -345,25 +345,25 @@ static void neighbour_unknown(struct net *n, struct net_iface *iface, const stru
         rte_pktmbuf_free(m);
         return;
     }
-    neighbour_hold(n, b, m, band);
+    neighbour_hold(n, b, m, place);
     neighbour_ask(n, b, now);
 }
 
 void net_neighbour_output(struct net *n, struct net_iface *iface, const struct ip_addr *addr,
-                          struct rte_mbuf *m, enum egress_band band, clock_ns now)
+                          struct rte_mbuf *m, struct net_place place, clock_ns now)
 {
     struct net_neighbour *b = neighbour_find(n, iface->index, addr);
 
     if (b == NULL) {
-        neighbour_unknown(n, iface, addr, m, band, now);
+        neighbour_unknown(n, iface, addr, m, place, now);
     } else if (b->state == NET_NEIGHBOUR_INCOMPLETE) {
-        neighbour_hold(n, b, m, band);
+        neighbour_hold(n, b, m, place);
     } else if (b->state == NET_NEIGHBOUR_FAILED) {
         COUNTER_INC(n->counters->arp_pending_dropped);
         rte_pktmbuf_free(m);
     } else {
         neighbour_use(n, b, now);
-        neighbour_transmit(n, b, m, band);
+        neighbour_transmit(n, b, m, place);
     }
 }
 
@@ -382,7 +382,7 @@ static void neighbour_resolve(struct net *n, struct net_neighbour *b, const uint
     b->pending_count = 0;
     n->neighbours.pending -= waiting;
     for (unsigned i = 0; i < waiting; i++)
-        neighbour_transmit(n, b, b->pending[i].m, b->pending[i].band);
+        neighbour_transmit(n, b, b->pending[i].m, b->pending[i].place);
 }
 
 void net_neighbour_asked_us(struct net *n, const struct net_iface *iface,

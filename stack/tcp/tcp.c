@@ -6,6 +6,7 @@
  * segments of a connection in the burst. A connection that the interface has no room for stays on
  * the list; who got some of the room queues up behind those who got none.
  */
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -178,6 +179,7 @@ void tcp_conn_bind(struct tcp_conn *c, const struct ip_endpoint *local,
     c->local = *local;
     c->remote = *remote;
     c->path = *path;
+    tcp_conn_class(c, options->egress_class, options->dscp);
     c->buffers.receive = options->receive_buffer != 0 ? options->receive_buffer : 262144;
     c->buffers.send = options->send_buffer != 0 ? options->send_buffer : 262144;
     c->keepalive = options->keepalive;
@@ -192,6 +194,13 @@ void tcp_conn_bind(struct tcp_conn *c, const struct ip_endpoint *local,
     c->heard_at = t->now;
     c->hash = tcp_table_hash(&t->table, local, remote);
     tcp_table_insert(&t->table, c);
+}
+
+void tcp_conn_class(struct tcp_conn *c, uint8_t egress_class, uint8_t dscp)
+{
+    assert(egress_class < EGRESS_CLASSES && dscp < 64);
+    c->path.egress_class = egress_class;
+    c->path.dscp = dscp;
 }
 
 void tcp_conn_state(struct tcp_conn *c, enum tcp_state state)

@@ -251,6 +251,9 @@ void tcp_conn_bind(struct tcp_conn *c, const struct ip_endpoint *local,
                    const struct ip_endpoint *remote, const struct net_path *path,
                    const struct sock_options *options);
 
+/* Its segments' egress class and DSCP from now on. */
+void tcp_conn_class(struct tcp_conn *c, uint8_t egress_class, uint8_t dscp);
+
 void tcp_conn_state(struct tcp_conn *c, enum tcp_state state);
 
 /* To CLOSED: out of the table, timers off, queues freed. Tells the owner when `error` is not

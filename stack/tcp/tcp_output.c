@@ -393,7 +393,7 @@ static bool send_data(struct tcp_conn *c)
 
         if (s.len == 0 && !s.fin)
             break;
-        if (s.len > 0 && net_room(t->net, c->path.iface) == 0)
+        if (s.len > 0 && net_room(t->net, c->path.iface, c->path.egress_class) == 0)
             return false;
         if (!send_one(c, s))
             return false;
@@ -522,6 +522,7 @@ void tcp_output_refuse(struct tcp *t, const struct packet *p)
         tcp_count(t, tx_no_route);
         return;
     }
+    path.egress_class = p->label.egress_class;
     if ((p->tcp.flags & TCP_ACK) != 0) {
         h.seq = p->tcp.ack;
     } else {

@@ -2,6 +2,8 @@
  * The user calls of TCP (RFC 9293, 3.9.1) as stack/socket.h has them: SEND, RECEIVE, CLOSE, ABORT
  * and STATUS. OPEN is in tcp_listen.c and tcp_connect.c.
  */
+#include <assert.h>
+
 #include "stack/tcp/tcp_internal.h"
 
 const char *tcp_state_name(enum tcp_state state)
@@ -46,6 +48,12 @@ void sock_user_set(struct sock *k, void *user)
 void *sock_user(const struct sock *k)
 {
     return k->user;
+}
+
+void sock_class_set(struct sock *k, uint8_t egress_class, uint8_t dscp)
+{
+    assert(k->kind == SOCK_CONNECTION);
+    tcp_conn_class(tcp_conn_of(k), egress_class, dscp);
 }
 
 void sock_local(const struct sock *k, struct ip_endpoint *out)

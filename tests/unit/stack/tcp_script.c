@@ -27,7 +27,8 @@ struct script_event {
 struct script {
     struct stack *stack;
     clock_ns now, start;
-    uint32_t room;
+    uint32_t room[EGRESS_CLASSES];
+    struct packet_label label;
     bool hold, keep, exact, leave_events;
 
     struct script_segment queue[QUEUE_SIZE]; /* a ring: what the stack has sent */
@@ -114,7 +115,7 @@ static void tcp_parse(struct script_segment *g, const uint8_t *h)
 }
 
 static void segment_capture(struct script *s, const uint8_t *frame, uint32_t len,
-                            const struct rte_mbuf *m, enum egress_band band)
+                            const struct rte_mbuf *m, enum egress_band band, uint8_t egress_class)
 {
     struct script_segment *g = &s->queue[(s->first + s->count++) % QUEUE_SIZE];
     uint32_t header = TEST_L4 + (frame[TEST_L4 + 12] >> 4) * 4u;
@@ -122,7 +123,11 @@ static void segment_capture(struct script *s, const uint8_t *frame, uint32_t len
 
     assert_true(s->count <= QUEUE_SIZE);
     free(g->payload);
-    *g = (struct script_segment){.at = s->now, .band = band, .host = frame[33]};
+    *g = (struct script_segment){.at = s->now,
+                                 .band = band,
+                                 .egress_class = egress_class,
+                                 .dscp = frame[15] >> 2,
+                                 .host = frame[33]};
     tcp_parse(g, frame + TEST_L4);
     g->len = len - header;
     g->payload = malloc(g->len + 1);
@@ -145,8 +150,6 @@ static void egress_enqueue(void *ctx, struct rte_mbuf *m, enum egress_band band,
     uint8_t *copy = malloc(m->pkt_len);
     uint32_t len = m->pkt_len;
 
-    (void)egress_class;
-
     assert_non_null(copy);
     memcpy(copy, rte_pktmbuf_read(m, 0, len, copy), len);
     if (test_frame_get16(copy + 12) == 0x0806) {
@@ -156,9 +159,9 @@ static void egress_enqueue(void *ctx, struct rte_mbuf *m, enum egress_band band,
         }
     } else {
         assert_true((m->ol_flags & TX_OFFLOADS) != 0 || test_frame_sums_right(copy, len));
-        segment_capture(s, copy, len, m, band);
-        if (band == EGRESS_DATA && s->room != SCRIPT_UNLIMITED)
-            s->room -= s->room > 0;
+        segment_capture(s, copy, len, m, band, egress_class);
+        if (band == EGRESS_DATA && s->room[egress_class] != SCRIPT_UNLIMITED)
+            s->room[egress_class] -= s->room[egress_class] > 0;
     }
     free(copy);
     if (s->keep)
@@ -169,8 +172,16 @@ static void egress_enqueue(void *ctx, struct rte_mbuf *m, enum egress_band band,
 
 static uint32_t egress_room(void *ctx, uint8_t egress_class)
 {
-    (void)egress_class;
-    return ((struct script *)ctx)->room;
+    return ((struct script *)ctx)->room[egress_class];
+}
+
+static void ingress(void *ctx, struct packet *packets, unsigned count, clock_ns now)
+{
+    const struct script *s = ctx;
+
+    (void)now;
+    for (unsigned i = 0; i < count; i++)
+        packets[i].label = s->label;
 }
 
 /* ---- rounds ---- */
@@ -302,6 +313,8 @@ struct script *script_create(const struct script_config *config)
         .owns_flow = k->owns_flow,
         .owns_flow_ctx = k->owns_flow_ctx,
         .time_wait = k->time_wait,
+        .ingress = ingress,
+        .ingress_ctx = s,
     };
     struct stack_iface_config ic = {
         .name = "script0",
@@ -318,7 +331,8 @@ struct script *script_create(const struct script_config *config)
     memcpy(ic.mac, stack_mac, sizeof stack_mac);
     assert_int_equal(ip_prefix_parse("10.0.0.1/24", &ic.addrs[0]), 0);
     s->now = s->start = k->start != 0 ? k->start : SCRIPT_START;
-    s->room = SCRIPT_UNLIMITED;
+    s->label = k->label;
+    script_room(s, SCRIPT_UNLIMITED);
     s->stack = stack_create(&sc, s->now, &e);
     if (s->stack == NULL || stack_iface_add(s->stack, &ic, &e) < 0)
         fail_msg("%s", e.text);
@@ -655,7 +669,13 @@ unsigned script_discard(struct script *s)
 
 void script_room(struct script *s, uint32_t frames)
 {
-    s->room = frames;
+    for (unsigned i = 0; i < EGRESS_CLASSES; i++)
+        s->room[i] = frames;
+}
+
+void script_class_room(struct script *s, uint8_t egress_class, uint32_t frames)
+{
+    s->room[egress_class] = frames;
 }
 
 void script_keep(struct script *s, bool keep)

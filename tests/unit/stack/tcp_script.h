@@ -37,6 +37,7 @@ struct script;
 struct script_segment {
     clock_ns at;
     enum egress_band band;
+    uint8_t egress_class, dscp;
     uint8_t host; /* 10.0.0.host is the destination */
     uint16_t sport, dport;
     struct packet_tcp tcp;
@@ -65,12 +66,13 @@ struct script_conn {
 };
 
 struct script_config {
-    uint32_t max_connections; /* 0: 64 */
-    uint32_t max_buffers;     /* 0: 4096 */
-    uint32_t offloads;        /* STACK_TX_* */
-    uint16_t mtu;             /* 0: 1500 */
-    clock_ns time_wait;       /* 0: 60 s */
-    clock_ns start;           /* 0: SCRIPT_START */
+    uint32_t max_connections;  /* 0: 64 */
+    uint32_t max_buffers;      /* 0: 4096 */
+    uint32_t offloads;         /* STACK_TX_* */
+    uint16_t mtu;              /* 0: 1500 */
+    clock_ns time_wait;        /* 0: 60 s */
+    clock_ns start;            /* 0: SCRIPT_START */
+    struct packet_label label; /* which the firewall puts on every packet */
     stack_owns_flow *owns_flow;
     void *owns_flow_ctx;
 };
@@ -167,6 +169,7 @@ void script_flush(struct script *s);
 
 /* How many data frames the interface takes before script_room() is called again. */
 void script_room(struct script *s, uint32_t frames);
+void script_class_room(struct script *s, uint8_t egress_class, uint32_t frames);
 
 /* The device keeps the frames that it was given until false is set. */
 void script_keep(struct script *s, bool keep);

@@ -195,8 +195,8 @@ static void test_room_is_the_hooks(void **state)
     struct fix *x = *state;
 
     x->egress[FIX_INSIDE].room = 17;
-    assert_int_equal(net_room(x->net, FIX_INSIDE), 17);
-    assert_int_equal(net_room(x->net, FIX_OUTSIDE), 0);
+    assert_int_equal(net_room(x->net, FIX_INSIDE, 0), 17);
+    assert_int_equal(net_room(x->net, FIX_OUTSIDE, 0), 0);
 }
 
 int main(void)
