@@ -88,6 +88,10 @@ struct tls_worker *tls_worker_create(struct error *e);
 void tls_worker_destroy(struct tls_worker *w); /* after its servers and connections */
 const struct tls_counters *tls_worker_counters(const struct tls_worker *w);
 
+/* Wall-clock time, by which peers' certificates, tickets and OCSP responses are judged; time()
+ * until it is set. Before servers and clients are made. */
+void tls_worker_set_clock(struct tls_worker *w, time_t (*now)(void));
+
 /* ---- servers: what one listener offers ---- */
 
 #define TLS_VERSION_1_2       0x0303
@@ -207,8 +211,9 @@ struct tls_conn *tls_conn_create(struct tls_server *s, int cert,
 /*
  * A client connection to a server. `name` is asked for (SNI, unless it is an address) and verified
  * where the configuration names none; it may be an address in text (then an iPAddress of the
- * certificate must match). The other functions are the same for both; tls_conn_error() says what
- * was expected of the certificate and what came.
+ * certificate must match). It may be NULL only where nothing is verified. Returns NULL when memory
+ * is out, or there is no name to verify. The other functions are the same for both;
+ * tls_conn_error() says what was expected of the certificate and what came.
  */
 struct tls_conn *tls_conn_create_client(struct tls_client *c, const char *name,
                                         const struct tls_transport *transport, void *ctx);

@@ -15,8 +15,11 @@ static int bio_read(BIO *bio, char *out, int len)
     if (c->idle_records > TLS_CONN_IDLE_RECORDS_MAX)
         return -1;
     n = c->eof ? -1 : c->transport->read(c->transport_ctx, out, (size_t)len);
-    if (n > 0)
+    if (n > 0) {
+        if (c->client != NULL && !c->established)
+            tls_conn_client_received(c, (const uint8_t *)out, (size_t)n);
         return (int)n;
+    }
     if (n < 0)
         c->eof = true;
     BIO_set_retry_read(bio);

@@ -10,6 +10,8 @@
 
 #include "tls/tls_internal.h"
 
+#define CHAIN_MAX 16 /* certificates; each costs every client its transfer */
+
 static int keep_chain(struct tls_cert_file *f, STACK_OF(X509) * chain)
 {
     f->chain = calloc((size_t)sk_X509_num(chain), sizeof *f->chain);
@@ -73,7 +75,7 @@ static int cert_fill(struct tls_cert_file *f, STACK_OF(X509) * chain, EVP_PKEY *
 
     if (keep_chain(f, chain) != 0 || keep_key(f, key) != 0)
         return tls_error_set(e, "cannot keep the certificate");
-    f->expiry = tls_cert_time(X509_get0_notAfter(leaf));
+    f->expiry = tls_x509_time(X509_get0_notAfter(leaf));
     if (tls_cert_names(f, leaf, e) != 0)
         return -1;
     return rehearse(f, e);
@@ -86,7 +88,7 @@ struct tls_cert_file *tls_cert_file_load(const char *name, const char *chain_pat
     struct tls_cert_file *f = NULL;
     EVP_PKEY *key = NULL;
 
-    chain = tls_pem_chain(chain_path, e);
+    chain = tls_pem_certs(chain_path, CHAIN_MAX, e);
     if (chain == NULL)
         goto err;
     key = tls_pem_key(key_path, e);
@@ -154,21 +156,12 @@ const char *tls_cert_file_dns(const struct tls_cert_file *f, unsigned i)
 
 /* ---- into a library context ---- */
 
-static X509 *decode_x509(const struct tls_der *der, OSSL_LIB_CTX *lib)
-{
-    const uint8_t *p = der->data;
-    X509 *x = X509_new_ex(lib, NULL);
-
-    /* d2i frees x and sets it to NULL when it fails. */
-    return x != NULL ? d2i_X509(&x, &p, (long)der->len) : NULL;
-}
-
 static STACK_OF(X509) * decode_issuers(const struct tls_cert_file *f, OSSL_LIB_CTX *lib)
 {
     STACK_OF(X509) *issuers = sk_X509_new_null();
 
     for (unsigned i = 1; issuers != NULL && i < f->chain_len; i++) {
-        X509 *x = decode_x509(&f->chain[i], lib);
+        X509 *x = tls_x509_decode(&f->chain[i], lib);
 
         if (x == NULL || sk_X509_push(issuers, x) == 0) {
             X509_free(x);
@@ -183,7 +176,7 @@ int tls_cert_install(const struct tls_cert_file *f, SSL_CTX *ctx, OSSL_LIB_CTX *
                      struct error *e)
 {
     const uint8_t *p = f->key.data;
-    X509 *leaf = decode_x509(&f->chain[0], lib);
+    X509 *leaf = tls_x509_decode(&f->chain[0], lib);
     STACK_OF(X509) *issuers = decode_issuers(f, lib);
     EVP_PKEY *key = d2i_AutoPrivateKey_ex(NULL, &p, (long)f->key.len, lib, NULL);
     int ok = leaf != NULL && issuers != NULL && key != NULL &&

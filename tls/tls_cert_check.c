@@ -12,57 +12,21 @@
 #include "tls/tls_internal.h"
 
 #define RSA_BITS_MIN 2048
-#define SUBJECT_MAX  128
-#define DATE_MAX     32
-
-static const char *subject_of(X509 *x, char out[SUBJECT_MAX])
-{
-    struct tls_text t = tls_text_begin(out, SUBJECT_MAX);
-    BIO *bio = BIO_new(BIO_s_mem());
-    char *data;
-    long len;
-
-    /* RFC 2253 form; OpenSSL escapes control characters in it. */
-    if (bio != NULL && X509_NAME_print_ex(bio, X509_get_subject_name(x), 0, XN_FLAG_RFC2253) > 0) {
-        len = BIO_get_mem_data(bio, &data);
-        tls_text_add(&t, "%.*s", (int)len, data);
-    }
-    if (t.len == 0)
-        tls_text_add(&t, "no subject");
-    BIO_free(bio);
-    return out;
-}
-
-time_t tls_cert_time(const ASN1_TIME *t)
-{
-    struct tm tm;
-
-    return ASN1_TIME_to_tm(t, &tm) == 1 ? timegm(&tm) : -1;
-}
-
-static const char *format_date(time_t t, char out[DATE_MAX])
-{
-    struct tm tm;
-
-    if (gmtime_r(&t, &tm) == NULL || strftime(out, DATE_MAX, "%Y-%m-%d %H:%M:%S UTC", &tm) == 0)
-        return "an unknown date";
-    return out;
-}
 
 static int check_dates(X509 *leaf, time_t now, const char *path, struct error *e)
 {
-    time_t from = tls_cert_time(X509_get0_notBefore(leaf));
-    time_t to = tls_cert_time(X509_get0_notAfter(leaf));
-    char a[DATE_MAX], b[DATE_MAX];
+    time_t from = tls_x509_time(X509_get0_notBefore(leaf));
+    time_t to = tls_x509_time(X509_get0_notAfter(leaf));
+    char a[TLS_X509_DATE_MAX], b[TLS_X509_DATE_MAX];
 
     if (from == -1 || to == -1)
         return error_set(e, "%s: the dates of its validity cannot be parsed", path);
     if (now < from)
-        return error_set(e, "%s is not valid before %s (it is %s)", path, format_date(from, a),
-                         format_date(now, b));
+        return error_set(e, "%s is not valid before %s (it is %s)", path, tls_x509_date(from, a),
+                         tls_x509_date(now, b));
     if (now > to)
-        return error_set(e, "%s expired on %s (it is %s)", path, format_date(to, a),
-                         format_date(now, b));
+        return error_set(e, "%s expired on %s (it is %s)", path, tls_x509_date(to, a),
+                         tls_x509_date(now, b));
     return 0;
 }
 
@@ -105,7 +69,7 @@ static bool key_fits(X509 *x, EVP_PKEY *key)
 static int check_key_fits(STACK_OF(X509) * chain, EVP_PKEY *key, const char *chain_path,
                           const char *key_path, struct error *e)
 {
-    char subject[SUBJECT_MAX];
+    char subject[TLS_X509_NAME_MAX];
 
     if (key_fits(sk_X509_value(chain, 0), key))
         return 0;
@@ -117,7 +81,7 @@ static int check_key_fits(STACK_OF(X509) * chain, EVP_PKEY *key, const char *cha
                              chain_path, key_path, i + 1);
     }
     return error_set(e, "the key in %s does not belong to the certificate in %s (%s)", key_path,
-                     chain_path, subject_of(sk_X509_value(chain, 0), subject));
+                     chain_path, tls_x509_subject(sk_X509_value(chain, 0), subject));
 }
 
 /*
@@ -127,7 +91,7 @@ static int check_key_fits(STACK_OF(X509) * chain, EVP_PKEY *key, const char *cha
 static int check_order(STACK_OF(X509) * chain, const char *path, struct error *e)
 {
     X509 *leaf = sk_X509_value(chain, 0), *issuer = sk_X509_value(chain, 1);
-    char a[SUBJECT_MAX], b[SUBJECT_MAX];
+    char a[TLS_X509_NAME_MAX], b[TLS_X509_NAME_MAX];
     bool issued;
 
     if (issuer == NULL)
@@ -140,7 +104,7 @@ static int check_order(STACK_OF(X509) * chain, const char *path, struct error *e
     return error_set(e,
                      "%s: the second certificate (%s) did not issue the first (%s); the order is "
                      "the server's certificate, then its issuer, then the issuer's issuer",
-                     path, subject_of(issuer, b), subject_of(leaf, a));
+                     path, tls_x509_subject(issuer, b), tls_x509_subject(leaf, a));
 }
 
 /* RFC 8446, 4.4.2.2: with these suites the key signs, whatever its kind; absent extensions allow

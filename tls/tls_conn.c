@@ -9,6 +9,7 @@
  * found no room must be repeated before anything else is written, which close_notify would do.
  */
 #include <assert.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,7 +30,12 @@ struct tls_conn *tls_conn_of(const SSL *ssl)
 
 static struct tls_counters *counters(const struct tls_conn *c)
 {
-    return &c->server->worker->counters;
+    return &c->worker->counters;
+}
+
+const char *tls_conn_peer(const struct tls_conn *c)
+{
+    return c->client != NULL ? "server" : "client";
 }
 
 /* ---- failing ---- */
@@ -40,13 +46,27 @@ void tls_conn_blame(struct tls_conn *c, const char *text)
         c->error = strdup(text);
 }
 
-static enum tls_result fail(struct tls_conn *c, const char *text)
+static void count_failed_handshake(const struct tls_conn *c)
 {
+    if (c->client != NULL)
+        COUNTER_INC(counters(c)->tls_backend_handshakes_failed);
+    else
+        COUNTER_INC(counters(c)->tls_handshakes_failed);
+}
+
+static enum tls_result fail(struct tls_conn *c, const char *fmt, ...)
+{
+    char text[ERROR_MAX];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
     tls_conn_blame(c, text);
     if (!c->failed && c->established)
         COUNTER_INC(counters(c)->tls_record_errors);
     else if (!c->failed)
-        COUNTER_INC(counters(c)->tls_handshakes_failed);
+        count_failed_handshake(c);
     c->failed = true;
     ERR_clear_error();
     return TLS_FAILED;
@@ -56,23 +76,40 @@ static enum tls_result fail_by_queue(struct tls_conn *c)
 {
     char text[ERROR_MAX];
 
-    return fail(c, tls_error_take("the connection was lost while writing", text, sizeof text));
+    tls_error_take(tls_conn_peer(c), "the connection was lost while writing", text, sizeof text);
+    if (c->client != NULL && !c->established)
+        tls_conn_client_blame_stranger(c);
+    return fail(c, "%s", text);
+}
+
+/* Whether the peer has not yet answered, or not completed, its first message. */
+static bool before_hello(const struct tls_conn *c)
+{
+    OSSL_HANDSHAKE_STATE state = SSL_get_state(c->ssl);
+
+    if (c->client != NULL)
+        return state == TLS_ST_CW_CLNT_HELLO;
+    return state == TLS_ST_BEFORE || state == TLS_ST_SR_CLNT_HELLO;
 }
 
 static enum tls_result end_of_stream(struct tls_conn *c)
 {
-    OSSL_HANDSHAKE_STATE state = SSL_get_state(c->ssl);
-
     if (c->established) {
         /* Not fatal for writing: see tls_conn_read(). */
         tls_conn_blame(c, "stream ended without close_notify");
         return TLS_FAILED;
     }
-    if (state == TLS_ST_BEFORE || state == TLS_ST_SR_CLNT_HELLO)
-        return fail(c, "client closed the connection within its ClientHello");
+    if (c->client != NULL && tls_conn_client_blame_stranger(c))
+        return fail(c, "the server speaks no TLS");
+    if (before_hello(c))
+        return fail(c, c->client != NULL
+                           ? "server closed the connection upon our ClientHello, without an alert; "
+                             "perhaps it speaks no TLS"
+                           : "client closed the connection within its ClientHello");
     return fail(c,
-                "client closed the connection during the handshake, without an alert; clients that "
-                "do not accept the certificate often do so");
+                "%s closed the connection during the handshake, without an alert; %ss that do not "
+                "accept the certificate often do so",
+                tls_conn_peer(c), tls_conn_peer(c));
 }
 
 /* What a call of OpenSSL's that returned `ret` (<= 0) means. */
@@ -87,7 +124,7 @@ static enum tls_result judge(struct tls_conn *c, int ret)
         return TLS_CLOSED;
     default:
         if (c->idle_records > TLS_CONN_IDLE_RECORDS_MAX)
-            return fail(c, "client sent too many records without data in a row");
+            return fail(c, "%s sent too many records without data in a row", tls_conn_peer(c));
         return fail_by_queue(c);
     }
 }
@@ -105,20 +142,19 @@ static void on_message(int sent, int version, int type, const void *data, size_t
         c->idle_records++;
 }
 
-static int set_up_ssl(struct tls_conn *c, SSL_CTX *ctx)
+int tls_conn_set_up(struct tls_conn *c, SSL_CTX *ctx)
 {
     BIO *bio;
 
     c->ssl = SSL_new(ctx);
     if (c->ssl == NULL)
         return -1;
-    bio = tls_bio_create(c->server->worker, c);
+    bio = tls_bio_create(c->worker, c);
     if (bio == NULL)
         return -1;
     SSL_set_bio(c->ssl, bio, bio);
     SSL_set_msg_callback(c->ssl, on_message);
     SSL_set_msg_callback_arg(c->ssl, c);
-    SSL_set_accept_state(c->ssl);
     return 0;
 }
 
@@ -131,17 +167,19 @@ struct tls_conn *tls_conn_create(struct tls_server *s, int cert,
     c = calloc(1, sizeof *c);
     if (c == NULL)
         return NULL;
+    c->worker = s->worker;
     c->server = s;
     c->cert = (unsigned)cert;
     c->transport = transport;
     c->transport_ctx = ctx;
     ERR_clear_error();
-    if (set_up_ssl(c, s->ctx[cert]) != 0) {
+    if (tls_conn_set_up(c, s->ctx[cert]) != 0) {
         SSL_free(c->ssl);
         free(c);
         ERR_clear_error();
         return NULL;
     }
+    SSL_set_accept_state(c->ssl);
     s->refs++;
     COUNTER_INC(counters(c)->tls_handshakes_started);
     return c;
@@ -153,23 +191,30 @@ void tls_conn_destroy(struct tls_conn *c)
         return;
     /* Given up by the caller: what was begun is either completed or failed. */
     if (!c->established && !c->failed)
-        COUNTER_INC(counters(c)->tls_handshakes_failed);
+        count_failed_handshake(c);
+    if (c->client != NULL)
+        tls_conn_client_end(c);
     SSL_free(c->ssl);
     tls_server_unref(c->server);
+    tls_client_unref(c->client);
     free(c->error);
     free(c);
 }
 
 /* ---- handshake ---- */
 
-static void establish(struct tls_conn *c)
+static void count_completed_handshake(const struct tls_conn *c)
 {
     struct tls_counters *n = counters(c);
+    bool resumed = SSL_session_reused(c->ssl) == 1;
 
-    c->established = true;
-    COUNTER_INC(n->tls_handshakes_completed);
-    if (SSL_session_reused(c->ssl))
-        COUNTER_INC(n->tls_handshakes_resumed);
+    if (c->client != NULL) {
+        COUNTER_INC(n->tls_backend_handshakes_completed);
+        COUNTER_ADD(n->tls_backend_handshakes_resumed, resumed);
+    } else {
+        COUNTER_INC(n->tls_handshakes_completed);
+        COUNTER_ADD(n->tls_handshakes_resumed, resumed);
+    }
     if (SSL_version(c->ssl) == TLS1_3_VERSION)
         COUNTER_INC(n->tls_tls13);
     else
@@ -189,10 +234,12 @@ enum tls_result tls_conn_handshake(struct tls_conn *c)
     ret = SSL_do_handshake(c->ssl);
     if (ret != 1) {
         result = judge(c, ret);
-        return result == TLS_CLOSED ? fail(c, "client sent close_notify during the handshake")
-                                    : result;
+        return result == TLS_CLOSED
+                   ? fail(c, "%s sent close_notify during the handshake", tls_conn_peer(c))
+                   : result;
     }
-    establish(c);
+    c->established = true;
+    count_completed_handshake(c);
     return TLS_DONE;
 }
 
@@ -317,16 +364,36 @@ static const char *group_name(int nid)
     return nist != NULL ? nist : OBJ_nid2sn(nid);
 }
 
+static void describe_peer(const struct tls_conn *c, struct tls_conn_info *out)
+{
+    const X509 *peer = SSL_get0_peer_certificate(c->ssl);
+    const struct tls_ca *ca = c->client != NULL ? c->client->ca : c->server->client_ca;
+
+    out->peer[0] = '\0';
+    if (peer != NULL)
+        tls_x509_subject(peer, out->peer);
+    out->peer_verified = peer != NULL && ca != NULL && SSL_get_verify_result(c->ssl) == X509_V_OK;
+}
+
+static const char *own_certificate(const struct tls_conn *c)
+{
+    if (c->server != NULL)
+        return c->server->certs[c->cert]->name;
+    return c->client->certificate != NULL ? c->client->certificate->name : "";
+}
+
 void tls_conn_info(const struct tls_conn *c, struct tls_conn_info *out)
 {
     const unsigned char *alpn;
     unsigned len;
 
+    *out = (struct tls_conn_info){0};
     out->version = SSL_get_version(c->ssl);
     out->cipher = SSL_get_cipher_name(c->ssl);
     out->group = group_name((int)SSL_get_negotiated_group(c->ssl));
-    out->certificate = c->server->certs[c->cert]->name;
+    out->certificate = own_certificate(c);
     out->resumed = SSL_session_reused(c->ssl) == 1;
     SSL_get0_alpn_selected(c->ssl, &alpn, &len);
     snprintf(out->alpn, sizeof out->alpn, "%.*s", (int)len, alpn != NULL ? (const char *)alpn : "");
+    describe_peer(c, out);
 }

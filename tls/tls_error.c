@@ -3,17 +3,20 @@
  * then each layer's view of it. The first entry that we know a better sentence for tells the story;
  * where there is none the first entry's own text does, with its number to look it up by.
  */
+#include <string.h>
+
 #include <openssl/err.h>
 
 #include "tls/tls_internal.h"
 
+/* '@' stands for what the peer is. */
 static const struct {
     int reason;
     const char *text;
 } plain[] = {
-    {SSL_R_NO_SHARED_CIPHER, "no cipher suite in common with the client"},
-    {SSL_R_UNSUPPORTED_PROTOCOL, "no TLS version in common with the client"},
-    {SSL_R_VERSION_TOO_LOW, "no TLS version in common with the client"},
+    {SSL_R_NO_SHARED_CIPHER, "no cipher suite in common with the @"},
+    {SSL_R_UNSUPPORTED_PROTOCOL, "no TLS version in common with the @"},
+    {SSL_R_VERSION_TOO_LOW, "no TLS version in common with the @"},
     {SSL_R_WRONG_VERSION_NUMBER, "record of a wrong version: not TLS, or the stream is damaged"},
     {SSL_R_WRONG_SSL_VERSION, "record of a wrong version: not TLS, or the stream is damaged"},
     {SSL_R_HTTP_REQUEST, "plain HTTP request"},
@@ -34,15 +37,15 @@ static const struct {
     {SSL_R_BAD_EXTENSION, "malformed extension"},
     {SSL_R_BAD_KEY_SHARE, "key share that is no point of its group"},
     {SSL_R_BAD_ECPOINT, "key share that is no point of its group"},
-    {SSL_R_NO_SUITABLE_KEY_SHARE, "no key exchange group in common with the client"},
-    {SSL_R_NO_SUITABLE_GROUPS, "no key exchange group in common with the client"},
-    {SSL_R_UNSUPPORTED_ELLIPTIC_CURVE, "no key exchange group in common with the client"},
+    {SSL_R_NO_SUITABLE_KEY_SHARE, "no key exchange group in common with the @"},
+    {SSL_R_NO_SUITABLE_GROUPS, "no key exchange group in common with the @"},
+    {SSL_R_UNSUPPORTED_ELLIPTIC_CURVE, "no key exchange group in common with the @"},
     {SSL_R_NO_SUITABLE_SIGNATURE_ALGORITHM,
-     "the client accepts no signature that our certificate's key can make"},
+     "the @ accepts no signature that our certificate's key can make"},
     {SSL_R_NO_SHARED_SIGNATURE_ALGORITHMS,
-     "the client accepts no signature that our certificate's key can make"},
-    {SSL_R_NO_APPLICATION_PROTOCOL, "no application protocol (ALPN) in common with the client"},
-    {SSL_R_INAPPROPRIATE_FALLBACK, "the client fell back to a lower TLS version than it supports"},
+     "the @ accepts no signature that our certificate's key can make"},
+    {SSL_R_NO_APPLICATION_PROTOCOL, "no application protocol (ALPN) in common with the @"},
+    {SSL_R_INAPPROPRIATE_FALLBACK, "the @ fell back to a lower TLS version than it supports"},
     {SSL_R_DIGEST_CHECK_FAILED, "Finished does not match: the handshake was altered on its way"},
     {SSL_R_BINDER_DOES_NOT_VERIFY, "the ticket's binder does not verify"},
     {SSL_R_INCONSISTENT_EXTMS, "resumption without the session's extended_master_secret"},
@@ -63,16 +66,26 @@ static const struct {
 #define REASON_IS_ALERT(reason) \
     ((reason) > SSL_AD_REASON_OFFSET && (reason) < SSL_AD_REASON_OFFSET + 256)
 
-static void add_alert(struct tls_text *t, uint8_t alert)
+static void add_alert(struct tls_text *t, const char *peer, uint8_t alert)
 {
     const char *meaning = tls_alert_meaning(alert);
 
-    tls_text_add(t, "client sent alert %s (%u)", tls_alert_name(alert), alert);
+    tls_text_add(t, "%s sent alert %s (%u)", peer, tls_alert_name(alert), alert);
     if (meaning != NULL)
         tls_text_add(t, ": %s", meaning);
 }
 
-static bool add_plain(struct tls_text *t, unsigned long code)
+static void add_worded(struct tls_text *t, const char *peer, const char *text)
+{
+    const char *at = strchr(text, '@');
+
+    if (at == NULL)
+        tls_text_add(t, "%s", text);
+    else
+        tls_text_add(t, "%.*s%s%s", (int)(at - text), text, peer, at + 1);
+}
+
+static bool add_plain(struct tls_text *t, const char *peer, unsigned long code)
 {
     int reason = ERR_GET_REASON(code);
 
@@ -83,12 +96,12 @@ static bool add_plain(struct tls_text *t, unsigned long code)
     if (ERR_GET_LIB(code) != ERR_LIB_SSL)
         return false;
     if (REASON_IS_ALERT(reason)) {
-        add_alert(t, (uint8_t)(reason - SSL_AD_REASON_OFFSET));
+        add_alert(t, peer, (uint8_t)(reason - SSL_AD_REASON_OFFSET));
         return true;
     }
     for (size_t i = 0; i < sizeof plain / sizeof plain[0]; i++) {
         if (plain[i].reason == reason) {
-            tls_text_add(t, "%s", plain[i].text);
+            add_worded(t, peer, plain[i].text);
             return true;
         }
     }
@@ -102,7 +115,7 @@ static void add_raw(struct tls_text *t, unsigned long code)
     tls_text_add(t, "%s (OpenSSL error %08lX)", reason != NULL ? reason : "unnamed cause", code);
 }
 
-const char *tls_error_take(const char *fallback, char *out, size_t size)
+const char *tls_error_take(const char *peer, const char *fallback, char *out, size_t size)
 {
     struct tls_text t = tls_text_begin(out, size);
     unsigned long first = ERR_peek_error(), code;
@@ -110,7 +123,7 @@ const char *tls_error_take(const char *fallback, char *out, size_t size)
 
     while ((code = ERR_get_error()) != 0) {
         if (!told)
-            told = add_plain(&t, code);
+            told = add_plain(&t, peer, code);
     }
     if (!told && first != 0)
         add_raw(&t, first);
@@ -123,5 +136,6 @@ int tls_error_set(struct error *e, const char *what)
 {
     char cause[256];
 
-    return error_set(e, "%s: %s", what, tls_error_take("no cause given", cause, sizeof cause));
+    return error_set(e, "%s: %s", what,
+                     tls_error_take("peer", "no cause given", cause, sizeof cause));
 }

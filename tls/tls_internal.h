@@ -4,6 +4,7 @@
 #ifndef TLS_TLS_INTERNAL_H
 #define TLS_TLS_INTERNAL_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include <openssl/ssl.h>
@@ -31,6 +32,9 @@ struct tls_names {
 int tls_names_build(struct tls_names *n, struct tls_cert_file *const *certs, unsigned count);
 void tls_names_free(struct tls_names *n);
 
+/* True for an IP address in text. */
+bool tls_names_is_address(const char *name);
+
 /* The certificate for a normalised name, or -1. */
 int tls_names_find(const struct tls_names *n, const char *name);
 
@@ -54,8 +58,8 @@ void tls_text_alpn(struct tls_text *t, const uint8_t *list, size_t len); /* "h2,
 /* ---- OpenSSL's error queue (tls_error.c) ---- */
 
 /* Empties the queue and says its first cause in plain words; returns out. `fallback` where it is
- * empty. */
-const char *tls_error_take(const char *fallback, char *out, size_t size);
+ * empty; `peer` is what the other side is: "client". */
+const char *tls_error_take(const char *peer, const char *fallback, char *out, size_t size);
 
 /* The same as "what: cause" in *e. Returns -1. */
 int tls_error_set(struct error *e, const char *what);
@@ -67,8 +71,8 @@ const char *tls_alert_meaning(uint8_t alert); /* what a peer says with it, or NU
 
 /* ---- PEM files (tls_pem.c) ---- */
 
-/* The certificates of a file in their order, or NULL. */
-STACK_OF(X509) * tls_pem_chain(const char *path, struct error *e);
+/* The certificates of a file, 1 to `max`, in their order; or NULL. */
+STACK_OF(X509) * tls_pem_certs(const char *path, int max, struct error *e);
 EVP_PKEY *tls_pem_key(const char *path, struct error *e);
 
 /* ---- certificates ---- */
@@ -101,8 +105,46 @@ int tls_cert_names(struct tls_cert_file *f, X509 *leaf, struct error *e);
 int tls_cert_check(STACK_OF(X509) * chain, EVP_PKEY *key, time_t now, const char *chain_path,
                    const char *key_path, struct error *e);
 
+/* ---- certificates in words (tls_x509.c) ---- */
+
+#define TLS_X509_NAME_MAX   128
+#define TLS_X509_DATE_MAX   32
+#define TLS_X509_NAMES_SAID 5
+
+/* In RFC 4514's form, cut to fit. Return out. */
+const char *tls_x509_subject(const X509 *x, char out[TLS_X509_NAME_MAX]);
+const char *tls_x509_issuer(const X509 *x, char out[TLS_X509_NAME_MAX]);
+
 /* An ASN.1 time as time_t, or -1. */
-time_t tls_cert_time(const ASN1_TIME *t);
+time_t tls_x509_time(const ASN1_TIME *t);
+const char *tls_x509_date(time_t t, char out[TLS_X509_DATE_MAX]);
+
+/* "a.example, 192.0.2.1": the first subjectAltNames. */
+void tls_x509_add_names(struct tls_text *t, const X509 *x);
+
+/* For a library context; NULL when it cannot be parsed. */
+X509 *tls_x509_decode(const struct tls_der *der, OSSL_LIB_CTX *lib);
+
+/* ---- certificate authorities (tls_ca.c) ---- */
+
+struct tls_ca_file {
+    atomic_uint refs;
+    char *path;
+    struct tls_der *certs;
+    unsigned count;
+};
+
+/* A worker's copy of a file. */
+struct tls_ca {
+    struct tls_ca_file *file;
+    X509_STORE *store;
+    unsigned users;
+    struct tls_ca *next;
+};
+
+/* Shared by all of a worker's servers and clients. Any thread. */
+struct tls_ca *tls_ca_get(struct tls_worker *w, struct tls_ca_file *f, struct error *e);
+void tls_ca_put(struct tls_worker *w, struct tls_ca *ca);
 
 /* ---- cipher suites and security (tls_cipher.c) ---- */
 
@@ -121,8 +163,25 @@ struct tls_worker {
     OSSL_PROVIDER *provider;
     BIO_METHOD *bio;
     EVP_MD *sha256;
+    time_t (*now)(void); /* wall-clock time */
+    pthread_mutex_t cas_lock;
+    struct tls_ca *cas;
     struct tls_counters counters;
 };
+
+time_t tls_worker_time(const struct tls_worker *w);
+
+/* ---- SSL_CTX (tls_ctx.c) ---- */
+
+SSL_CTX *tls_ctx_create(struct tls_worker *w, const SSL_METHOD *method, uint16_t min, uint16_t max,
+                        struct error *e);
+
+/* True for the key exchange groups that we accept. */
+bool tls_ctx_group_accepted(uint16_t group);
+
+/* Return 0 or -1. ALPN: a well-formed ProtocolNameList, no empty name, nothing left over. */
+int tls_ctx_check_versions(uint16_t min, uint16_t max, struct error *e);
+int tls_ctx_check_alpn(const uint8_t *list, size_t len, struct error *e);
 
 struct tls_server {
     struct tls_worker *worker;
@@ -134,21 +193,67 @@ struct tls_server {
     uint16_t min_version, max_version;
     uint8_t *alpn;
     size_t alpn_len;
+    struct tls_ca *client_ca; /* NULL: clients are not asked for certificates */
     struct tls_names names;
 };
 
 void tls_server_unref(struct tls_server *s);
 
-/* True for the key exchange groups that servers accept. */
-bool tls_server_group_accepted(uint16_t group);
+/* ---- sessions of clients (tls_session.c) ---- */
+
+#define TLS_SESSIONS_MAX 32
+
+struct tls_session {
+    char *name; /* NULL: free */
+    SSL_SESSION *session;
+    uint64_t used;
+};
+
+struct tls_sessions {
+    struct tls_session entries[TLS_SESSIONS_MAX];
+    uint64_t uses;
+};
+
+SSL_SESSION *tls_session_find(struct tls_sessions *s, const char *name); /* borrowed; or NULL */
+/* Takes the reference when it returns true. */
+bool tls_session_keep(struct tls_sessions *s, const char *name, SSL_SESSION *session);
+void tls_session_forget(struct tls_sessions *s, const char *name);
+void tls_session_forget_all(struct tls_sessions *s);
+
+/* ---- clients ---- */
+
+struct tls_client {
+    struct tls_worker *worker;
+    unsigned refs; /* as a server's */
+    SSL_CTX *ctx;
+    struct tls_ca *ca;                 /* NULL: servers are not verified */
+    struct tls_cert_file *certificate; /* or NULL */
+    char *server_name;                 /* or NULL */
+    struct tls_sessions sessions;
+};
+
+void tls_client_unref(struct tls_client *c);
+
+/* ---- the peer's certificate (tls_verify.c) ---- */
+
+/* `ca`: whom to trust, or NULL; mode: SSL_VERIFY_*. */
+void tls_verify_setup(SSL_CTX *ctx, const struct tls_ca *ca, int mode);
+
+/* The name or address that the peer's certificate must have. Returns 0 or -1. */
+int tls_verify_expect(SSL *ssl, const char *name);
+
+/* ---- connections ---- */
 
 enum tls_close { TLS_CLOSE_NONE, TLS_CLOSE_WRITING, TLS_CLOSE_SENT };
 
 struct tls_conn {
     SSL *ssl;
-    struct tls_server *server;
+    struct tls_worker *worker;
+    struct tls_server *server; /* one of these two */
+    struct tls_client *client;
     const struct tls_transport *transport;
     void *transport_ctx;
+    char *name;        /* a client's: of the server; "" for none */
     char *error;       /* first cause, or NULL */
     size_t unfinished; /* bytes of the write to be repeated, or 0 */
     unsigned cert;
@@ -157,8 +262,26 @@ struct tls_conn {
     bool established;
     bool eof; /* the transport's read has ended */
     bool failed;
-    bool name_matched; /* the client's name is one of the server's */
+    bool name_matched;    /* a server's: the client's name is one of its own */
+    bool session_offered; /* a client's */
+    uint8_t first_len;
+    uint8_t first[5]; /* a client's: the first bytes that came */
 };
+
+int tls_conn_set_up(struct tls_conn *c, SSL_CTX *ctx);
+
+/* What the peer is: "client" or "server". */
+const char *tls_conn_peer(const struct tls_conn *c);
+
+/* ---- of a client's connection (tls_conn_client.c) ---- */
+
+void tls_conn_client_received(struct tls_conn *c, const uint8_t *data, size_t len);
+
+/* True when the server was found to speak no TLS, which is then the cause kept. */
+bool tls_conn_client_blame_stranger(struct tls_conn *c);
+
+/* Before the SSL is freed. */
+void tls_conn_client_end(struct tls_conn *c);
 
 /* The connection behind a callback of OpenSSL's. */
 struct tls_conn *tls_conn_of(const SSL *ssl);

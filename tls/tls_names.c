@@ -4,6 +4,7 @@
  * its first label: RFC 6125, 6.4.3 lets a wildcard stand for exactly one leftmost label. Of equal
  * names the first certificate listed sorts first and is the one that is found.
  */
+#include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -40,6 +41,13 @@ bool tls_names_normalise(const char *name, size_t len, char out[TLS_HELLO_NAME_M
     }
     out[len] = '\0';
     return label > 0;
+}
+
+bool tls_names_is_address(const char *name)
+{
+    struct in6_addr a;
+
+    return inet_pton(AF_INET, name, &a) == 1 || inet_pton(AF_INET6, name, &a) == 1;
 }
 
 static int compare(const void *a, const void *b)

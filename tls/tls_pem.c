@@ -13,8 +13,7 @@
 
 #include "tls/tls_internal.h"
 
-#define FILE_MAX  (1024 * 1024)
-#define CHAIN_MAX 16 /* certificates; each costs every client its transfer */
+#define FILE_MAX (1024 * 1024)
 
 struct file {
     char *data;
@@ -92,26 +91,26 @@ static int check_not_der(const struct file *f, const char *path, struct error *e
     return 0;
 }
 
-static int parse_chain(BIO *bio, const char *path, STACK_OF(X509) * chain, struct error *e)
+static int parse_chain(BIO *bio, const char *path, int max, STACK_OF(X509) * chain, struct error *e)
 {
     char cause[256];
     X509 *x;
 
     while ((x = PEM_read_bio_X509(bio, NULL, NULL, NULL)) != NULL) {
-        if (sk_X509_num(chain) == CHAIN_MAX || sk_X509_push(chain, x) == 0) {
+        if (sk_X509_num(chain) == max || sk_X509_push(chain, x) == 0) {
             X509_free(x);
-            return error_set(e, "%s holds more than %d certificates", path, CHAIN_MAX);
+            return error_set(e, "%s holds more than %d certificates", path, max);
         }
     }
     if (!at_end())
         return error_set(e, "certificate %d in %s cannot be parsed: %s", sk_X509_num(chain) + 1,
-                         path, tls_error_take("no cause given", cause, sizeof cause));
+                         path, tls_error_take("peer", "no cause given", cause, sizeof cause));
     if (sk_X509_num(chain) == 0)
         return error_set(e, "no certificate (-----BEGIN CERTIFICATE-----) in %s", path);
     return 0;
 }
 
-STACK_OF(X509) * tls_pem_chain(const char *path, struct error *e)
+STACK_OF(X509) * tls_pem_certs(const char *path, int max, struct error *e)
 {
     STACK_OF(X509) *chain = NULL;
     BIO *bio = NULL;
@@ -128,7 +127,7 @@ STACK_OF(X509) * tls_pem_chain(const char *path, struct error *e)
         error_set(e, "out of memory");
         goto err;
     }
-    if (parse_chain(bio, path, chain, e) != 0)
+    if (parse_chain(bio, path, max, chain, e) != 0)
         goto err;
     BIO_free(bio);
     file_free(&f);
@@ -165,7 +164,7 @@ static EVP_PKEY *parse_key(BIO *bio, const char *path, struct error *e)
             path);
     else
         error_set(e, "the key in %s cannot be parsed: %s", path,
-                  tls_error_take("no cause given", cause, sizeof cause));
+                  tls_error_take("peer", "no cause given", cause, sizeof cause));
     ERR_clear_error();
     return NULL;
 }

@@ -46,7 +46,7 @@ static bool has_cipher(const struct tls_hello *h, uint16_t version, bool rsa)
 static bool has_group(const struct tls_hello *h)
 {
     for (unsigned i = 0; i < h->group_count; i++) {
-        if (tls_server_group_accepted(h->groups[i]))
+        if (tls_ctx_group_accepted(h->groups[i]))
             return true;
     }
     return false;

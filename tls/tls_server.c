@@ -1,9 +1,7 @@
 /*
  * Theory of operation: a server keeps one SSL_CTX for each certificate, so that choosing the
  * certificate (by the ClientHello that tls_hello.c has parsed) costs one pointer and SSL_new has
- * nothing to replace. The settings avoid what makes OpenSSL 3.0 slow: chains are given, not built
- * anew in each handshake (SSL_MODE_NO_AUTO_CHAIN); X25519 comes first because it costs a
- * third of what P-256's validated points do.
+ * nothing to replace.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -11,14 +9,6 @@
 #include <openssl/err.h>
 
 #include "tls/tls_internal.h"
-
-#define GROUPS "X25519:P-256:P-384"
-
-bool tls_server_group_accepted(uint16_t group)
-{
-    /* GROUPS' code points: RFC 8446, 4.2.7 */
-    return group == 29 || group == 23 || group == 24;
-}
 
 /* RFC 7301, 3.2: our preference; no protocol in common is fatal. */
 static int select_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len,
@@ -35,36 +25,17 @@ static int select_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_l
     return SSL_TLSEXT_ERR_OK;
 }
 
-static int set_parameters(SSL_CTX *ctx, const struct tls_server *s, struct error *e)
-{
-    char groups[] = GROUPS; /* the setter takes it without const */
-
-    SSL_CTX_set_security_level(ctx, TLS_SECURITY_LEVEL);
-    SSL_CTX_set_options(ctx, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION |
-                                 SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
-    SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
-                              SSL_MODE_RELEASE_BUFFERS | SSL_MODE_NO_AUTO_CHAIN);
-    SSL_CTX_set_verify(ctx, SSL_VERIFY_NONE, NULL);
-    if (SSL_CTX_set_min_proto_version(ctx, s->min_version) != 1 ||
-        SSL_CTX_set_max_proto_version(ctx, s->max_version) != 1 ||
-        SSL_CTX_set_cipher_list(ctx, tls_cipher_tls12) != 1 ||
-        SSL_CTX_set_ciphersuites(ctx, tls_cipher_tls13) != 1 ||
-        SSL_CTX_set1_groups_list(ctx, groups) != 1)
-        return tls_error_set(e, "cannot set TLS parameters");
-    return 0;
-}
-
 static SSL_CTX *ctx_create(struct tls_server *s, const struct tls_cert_file *cert,
                            const struct tls_server_config *config, struct error *e)
 {
     OSSL_LIB_CTX *lib = s->worker->lib;
-    SSL_CTX *ctx = SSL_CTX_new_ex(lib, NULL, TLS_server_method());
+    SSL_CTX *ctx =
+        tls_ctx_create(s->worker, TLS_server_method(), s->min_version, s->max_version, e);
 
-    if (ctx == NULL) {
-        tls_error_set(e, "cannot set up TLS");
+    if (ctx == NULL)
         return NULL;
-    }
-    if (set_parameters(ctx, s, e) != 0 || tls_ticket_setup(ctx, config->tickets.secret, e) != 0 ||
+    SSL_CTX_set_options(ctx, SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
+    if (tls_ticket_setup(ctx, config->tickets.secret, e) != 0 ||
         tls_cert_install(cert, ctx, lib, e) != 0) {
         error_prefix(e, "certificate %s", cert->name);
         SSL_CTX_free(ctx);
@@ -75,29 +46,15 @@ static SSL_CTX *ctx_create(struct tls_server *s, const struct tls_cert_file *cer
     return ctx;
 }
 
-/* A well-formed ProtocolNameList: no empty name, nothing left over. */
-static bool alpn_is_valid(const uint8_t *list, size_t len)
-{
-    size_t at = 0;
-
-    while (at < len && list[at] > 0 && list[at] < len - at)
-        at += 1 + (size_t)list[at];
-    return at == len;
-}
-
 static int check_config(const struct tls_server_config *config, struct error *e)
 {
     if (config->cert_count == 0)
         return error_set(e, "no certificate");
     if (config->default_cert >= (int)config->cert_count)
         return error_set(e, "the default certificate is none of the listener's");
-    if (config->min_version < TLS_VERSION_1_2 || config->max_version > TLS_VERSION_1_3 ||
-        config->min_version > config->max_version)
-        return error_set(e, "TLS versions 0x%04x to 0x%04x: 1.2 and 1.3 are supported",
-                         config->min_version, config->max_version);
-    if (!alpn_is_valid(config->alpn, config->alpn_len))
-        return error_set(e, "malformed list of ALPN names");
-    return 0;
+    if (tls_ctx_check_versions(config->min_version, config->max_version, e) != 0)
+        return -1;
+    return tls_ctx_check_alpn(config->alpn, config->alpn_len, e);
 }
 
 static int copy_config(struct tls_server *s, const struct tls_server_config *config)

@@ -4,6 +4,7 @@
  * never contended; every SSL_CTX, key and certificate of a worker is made in its context, because
  * an object of another context would fetch there.
  */
+#include <assert.h>
 #include <stdlib.h>
 
 #include <openssl/err.h>
@@ -13,6 +14,11 @@
 
 COUNTER_TABLE(tls_counter_table, TLS_COUNTERS);
 
+static time_t system_time(void)
+{
+    return time(NULL);
+}
+
 struct tls_worker *tls_worker_create(struct error *e)
 {
     struct tls_worker *w = calloc(1, sizeof *w);
@@ -21,6 +27,8 @@ struct tls_worker *tls_worker_create(struct error *e)
         error_set(e, "out of memory");
         return NULL;
     }
+    pthread_mutex_init(&w->cas_lock, NULL);
+    w->now = system_time;
     ERR_clear_error();
     w->lib = OSSL_LIB_CTX_new();
     if (w->lib == NULL)
@@ -46,15 +54,27 @@ void tls_worker_destroy(struct tls_worker *w)
 {
     if (w == NULL)
         return;
+    assert(w->cas == NULL);
     EVP_MD_free(w->sha256);
     BIO_meth_free(w->bio);
     if (w->provider != NULL)
         OSSL_PROVIDER_unload(w->provider);
     OSSL_LIB_CTX_free(w->lib);
+    pthread_mutex_destroy(&w->cas_lock);
     free(w);
 }
 
 const struct tls_counters *tls_worker_counters(const struct tls_worker *w)
 {
     return &w->counters;
+}
+
+time_t tls_worker_time(const struct tls_worker *w)
+{
+    return w->now();
+}
+
+void tls_worker_set_clock(struct tls_worker *w, time_t (*now)(void))
+{
+    w->now = now;
 }

@@ -161,8 +161,28 @@ void fixture_write_key(const char *file, EVP_PKEY *key, const char *passphrase)
 
 struct tls_cert_file *fixture_cert_file(const char *name, const struct fixture_spec *spec)
 {
+    return fixture_issued_file(name, spec, NULL);
+}
+
+struct tls_ca_file *fixture_ca_file(const char *name, X509 *x)
+{
+    char file[64], path[FIXTURE_PATH_MAX];
+    struct tls_ca_file *ca;
+    struct error e = {0};
+
+    snprintf(file, sizeof file, "%s.pem", name);
+    fixture_write_chain(file, &x, 1);
+    ca = tls_ca_file_load(fixture_path(file, path), &e);
+    if (ca == NULL)
+        fail_msg("%s", e.text);
+    return ca;
+}
+
+struct tls_cert_file *fixture_issued_file(const char *name, const struct fixture_spec *spec,
+                                          const struct fixture_cert *issuer)
+{
     char chain[FIXTURE_PATH_MAX], key[FIXTURE_PATH_MAX], file[64];
-    struct fixture_cert c = fixture_cert_make(spec, NULL);
+    struct fixture_cert c = fixture_cert_make(spec, issuer);
     struct tls_cert_file *f;
     struct error e = {0};
 
@@ -362,7 +382,117 @@ void fixture_server_expect(struct fixture_pair *p, const char *text)
     assert_string_equal(buffer, text);
 }
 
+/* ---- our client with our server ---- */
+
+void fixture_wire_feed(struct fixture_wire *w, const void *data, size_t len)
+{
+    queue_put(&w->up, data, len);
+}
+
+void fixture_link_open(struct fixture_link *l, struct tls_server *s, int cert, struct tls_client *c,
+                       const char *name)
+{
+    memset(l, 0, sizeof *l);
+    if (s != NULL) {
+        l->server = tls_conn_create(s, cert, &fixture_transport, &l->to_server);
+        assert_non_null(l->server);
+    }
+    l->client = tls_conn_create_client(c, name, &fixture_transport, &l->to_client);
+    assert_non_null(l->client);
+}
+
+void fixture_link_close(struct fixture_link *l)
+{
+    struct fixture_wire *wires[] = {&l->to_server, &l->to_client};
+
+    tls_conn_destroy(l->client);
+    tls_conn_destroy(l->server);
+    for (int i = 0; i < 2; i++) {
+        free(wires[i]->up.data);
+        free(wires[i]->down.data);
+    }
+}
+
+static void move(struct fixture_queue *from, struct fixture_queue *to)
+{
+    if (from->len > 0)
+        queue_put(to, from->data, from->len);
+    from->len = 0;
+}
+
+void fixture_link_pump(struct fixture_link *l)
+{
+    move(&l->to_server.down, &l->to_client.up);
+    move(&l->to_client.down, &l->to_server.up);
+}
+
+/* Post-handshake messages, with no data behind them. */
+static void take_tickets(struct fixture_link *l)
+{
+    uint8_t byte;
+    size_t got;
+
+    assert_int_equal(tls_conn_read(l->client, &byte, 1, &got), TLS_WANT_READ);
+}
+
+bool fixture_link_handshake(struct fixture_link *l)
+{
+    for (unsigned i = 0; i < 200000; i++) {
+        l->client_result = tls_conn_handshake(l->client);
+        fixture_link_pump(l);
+        if (l->server != NULL)
+            l->server_result = tls_conn_handshake(l->server);
+        fixture_link_pump(l);
+        if (l->server_result == TLS_FAILED || l->client_result == TLS_FAILED) {
+            l->client_result = tls_conn_handshake(l->client);
+            if (l->server != NULL)
+                l->server_result = tls_conn_handshake(l->server);
+            return false;
+        }
+        if (l->client_result == TLS_DONE && l->server_result == TLS_DONE) {
+            take_tickets(l);
+            return true;
+        }
+    }
+    fail_msg("the handshake does not end");
+    return false;
+}
+
+static void send_text(struct fixture_link *l, struct tls_conn *from, struct tls_conn *to,
+                      const char *text)
+{
+    char buffer[64] = "";
+    size_t n;
+
+    assert_int_equal(tls_conn_write(from, text, strlen(text), &n), TLS_DONE);
+    fixture_link_pump(l);
+    assert_int_equal(tls_conn_read(to, buffer, sizeof buffer - 1, &n), TLS_DONE);
+    assert_string_equal(buffer, text);
+}
+
+void fixture_link_exchange(struct fixture_link *l)
+{
+    send_text(l, l->client, l->server, "a question");
+    send_text(l, l->server, l->client, "its answer");
+}
+
 /* ---- servers ---- */
+
+time_t fixture_now = FIXTURE_NOW;
+
+static time_t fixture_clock(void)
+{
+    return fixture_now;
+}
+
+struct tls_worker *fixture_worker(void)
+{
+    struct tls_worker *w = tls_worker_create(NULL);
+
+    assert_non_null(w);
+    tls_worker_set_clock(w, fixture_clock);
+    return w;
+}
 
 const uint8_t fixture_alpn[12] = {2, 'h', '2', 8, 'h', 't', 't', 'p', '/', '1', '.', '1'};
 

@@ -64,6 +64,13 @@ void fixture_write_key(const char *file, EVP_PKEY *key, const char *passphrase);
 /* Makes, writes and loads a self-signed certificate; fails the test when it cannot be loaded. */
 struct tls_cert_file *fixture_cert_file(const char *name, const struct fixture_spec *spec);
 
+/* The same, of an issuer whose certificate is not in the chain. */
+struct tls_cert_file *fixture_issued_file(const char *name, const struct fixture_spec *spec,
+                                          const struct fixture_cert *issuer);
+
+/* Writes a certificate as NAME.pem and loads it as an authority's. */
+struct tls_ca_file *fixture_ca_file(const char *name, X509 *x);
+
 /* ---- connections ---- */
 
 struct fixture_queue {
@@ -110,9 +117,36 @@ void fixture_server_send(struct fixture_pair *p, const void *data, size_t len);
 void fixture_client_expect(struct fixture_pair *p, const char *text);
 void fixture_server_expect(struct fixture_pair *p, const char *text);
 
+/* ---- our client with our server ---- */
+
+struct fixture_link {
+    struct fixture_wire to_server, to_client; /* each is the transport of the end it is named for */
+    struct tls_conn *server, *client;         /* server may be NULL: the test plays it */
+    enum tls_result server_result, client_result;
+};
+
+void fixture_link_open(struct fixture_link *l, struct tls_server *s, int cert, struct tls_client *c,
+                       const char *name);
+void fixture_link_close(struct fixture_link *l);
+void fixture_link_pump(struct fixture_link *l);
+
+/* Both ends step until both are done or one has failed, and once more so that alerts and tickets
+ * arrive; true when both are done. */
+bool fixture_link_handshake(struct fixture_link *l);
+
+/* One message each way, asserting success. */
+void fixture_link_exchange(struct fixture_link *l);
+
+/* Bytes for an end to receive. */
+void fixture_wire_feed(struct fixture_wire *w, const void *data, size_t len);
+
 /* ---- servers ---- */
 
 extern const uint8_t fixture_alpn[12]; /* h2, http/1.1 */
+
+/* A worker whose clock shows fixture_now, FIXTURE_NOW unless a test moves it. */
+extern time_t fixture_now;
+struct tls_worker *fixture_worker(void);
 
 struct tls_server *fixture_server(struct tls_worker *w, struct tls_cert_file *const *certs,
                                   unsigned count);
