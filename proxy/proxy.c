@@ -99,7 +99,7 @@ void proxy_run(struct proxy *p, clock_ns now)
     while (event_next(p->stack, &ev))
         dispatch(&ev);
     for (; turns > 0 && !TAILQ_EMPTY(&p->queue[QUEUE_READY]); turns--)
-        proxy_session_turn(TAILQ_FIRST(&p->queue[QUEUE_READY]));
+        proxy_relay_turn(TAILQ_FIRST(&p->queue[QUEUE_READY]));
     proxy_handshake_run(p);
     wheel_advance(&p->wheel, now);
     proxy_generation_reap(p);

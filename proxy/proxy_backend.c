@@ -28,7 +28,7 @@ static void describe_servers(const struct session *s, char *out, size_t size)
     for (unsigned i = 0; i < backend->server_count && len < size; i++)
         len += (size_t)snprintf(out + len, size - len, "%s%s: %s", i > 0 ? "; " : "",
                                 ip_endpoint_format(&backend->servers[i].endpoint, text),
-                                sock_error_text(backend_of(s)->last_error[i]));
+                                backend_of(s)->last_error[i]);
 }
 
 static void backend_unavailable(struct session *s)
@@ -42,18 +42,17 @@ static void backend_unavailable(struct session *s)
 }
 
 /* Keeps the cause, and tells of it while there is another server to try. */
-static void server_failed(struct session *s, enum sock_error error)
+static void server_failed(struct session *s, const char *why)
 {
     const struct policy_backend *backend = s->rule->backend;
     unsigned index = server_index(s);
     char text[IP_TEXT_MAX];
 
     COUNTER_INC(s->proxy->counters.backend_connect_failed);
-    backend_of(s)->last_error[index] = error;
+    snprintf(backend_of(s)->last_error[index], PROXY_ERROR_MAX, "%s", why);
     if (s->server_tries < backend->server_count)
         proxy_log_backend(s, "%s: %s; trying the next server",
-                          ip_endpoint_format(&backend->servers[index].endpoint, text),
-                          sock_error_text(error));
+                          ip_endpoint_format(&backend->servers[index].endpoint, text), why);
 }
 
 static void try_servers(struct session *s)
@@ -71,11 +70,11 @@ static void try_servers(struct session *s)
         if (s->server_tries > 1)
             COUNTER_INC(p->counters.backend_retries);
         error = SOCK_OK;
-        s->backend = sock_connect(p->stack, &backend->servers[server_index(s)].endpoint, &options,
-                                  s, &error);
-        if (s->backend != NULL)
+        s->backend.sock = sock_connect(p->stack, &backend->servers[server_index(s)].endpoint,
+                                       &options, s, &error);
+        if (s->backend.sock != NULL)
             return;
-        server_failed(s, error);
+        server_failed(s, sock_error_text(error));
     }
     backend_unavailable(s);
 }
@@ -93,12 +92,9 @@ void proxy_backend_connect(struct session *s)
     try_servers(s);
 }
 
-void proxy_backend_failed(struct session *s)
+void proxy_backend_failed(struct session *s, const char *why)
 {
-    enum sock_error error = sock_error(s->backend);
-
-    sock_abort(s->backend);
-    s->backend = NULL;
-    server_failed(s, error);
+    server_failed(s, why);
+    proxy_side_close(&s->backend);
     try_servers(s);
 }

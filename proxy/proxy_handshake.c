@@ -54,8 +54,8 @@ void proxy_handshake_begin(struct session *s, struct tls_server *server, int cer
         proxy_refuse_alert(s, TLS_ALERT_INTERNAL_ERROR, "too many handshakes at once");
         return;
     }
-    s->tls = tls_conn_create(server, cert, &proxy_tls_transport, s);
-    if (s->tls == NULL) {
+    s->client.tls = tls_conn_create(server, cert, &proxy_side_transport, s->client.sock);
+    if (s->client.tls == NULL) {
         proxy_log_client(s, LOG_LEVEL_ERROR, "no memory for a TLS connection");
         proxy_refuse_alert(s, TLS_ALERT_INTERNAL_ERROR, "no memory for TLS");
         return;
@@ -69,7 +69,7 @@ void proxy_handshake_begin(struct session *s, struct tls_server *server, int cer
 
 static void handshake_failed(struct session *s)
 {
-    proxy_log_client(s, LOG_LEVEL_INFO, "handshake failed: %s", tls_conn_error(s->tls));
+    proxy_log_client(s, LOG_LEVEL_INFO, "handshake failed: %s", tls_conn_error(s->client.tls));
     proxy_session_linger(s, "handshake failed"); /* OpenSSL has written an alert */
 }
 
@@ -79,7 +79,7 @@ static void handshake_step(struct session *s)
     if (s->round != s->proxy->round)
         COUNTER_INC(s->proxy->counters.handshakes_deferred);
     proxy_queue_move(s, QUEUE_WAITING);
-    switch (tls_conn_handshake(s->tls)) {
+    switch (tls_conn_handshake(s->client.tls)) {
     case TLS_DONE:
         proxy_backend_connect(s);
         break;

@@ -24,7 +24,7 @@ static enum policy_verdict session_match(const struct session *s, bool hello_kno
     };
     struct ip_endpoint remote;
 
-    sock_remote(s->client, &remote);
+    sock_remote(s->client.sock, &remote);
     facts.source = remote.addr;
     return policy_match(generation_policy(s->generation), &facts, rule);
 }
@@ -194,7 +194,7 @@ static void hello_wait(struct session *s, uint32_t len, size_t need)
         return;
     }
     s->hello_need = (uint16_t)need;
-    if (sock_state(s->client) == TCP_CLOSE_WAIT) {
+    if (sock_state(s->client.sock) == TCP_CLOSE_WAIT) {
         if (len > 0)
             proxy_log_client(s, LOG_LEVEL_INFO, "client closed in its ClientHello, after %u bytes",
                              len);
@@ -205,7 +205,7 @@ static void hello_wait(struct session *s, uint32_t len, size_t need)
 void proxy_hello_read(struct session *s)
 {
     uint8_t *scratch = s->proxy->scratch;
-    uint32_t len = sock_readable(s->client);
+    uint32_t len = sock_readable(s->client.sock);
     struct tls_hello hello;
     size_t need = s->hello_need;
 
@@ -213,7 +213,7 @@ void proxy_hello_read(struct session *s)
         hello_wait(s, len, need);
         return;
     }
-    len = sock_peek(s->client, 0, scratch, TLS_HELLO_MAX);
+    len = sock_peek(s->client.sock, 0, scratch, TLS_HELLO_MAX);
     switch (tls_hello_parse(scratch, len, &hello, &need)) {
     case TLS_HELLO_OK:
         hello_decide(s, &hello);

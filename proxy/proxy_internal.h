@@ -32,8 +32,11 @@ static_assert(PROXY_SCRATCH >= TLS_HELLO_MAX, "a ClientHello is parsed in the sc
 /* How long a client may take to see our last words (proxy_session_linger()). */
 #define PROXY_LINGER (5 * CLOCK_SEC)
 
-/* What is kept of a server name for log lines; sized so that a session fills three cache lines. */
+/* Of a server name; longer ones are kept apart (struct session_extra). */
 #define SESSION_NAME_MAX 44
+
+/* What is kept of why a server could not be used. */
+#define PROXY_ERROR_MAX 160
 
 /* Each state's duties and exits are in the table at the top of proxy_session.c. */
 enum session_state {
@@ -54,15 +57,21 @@ enum session_queue {
 };
 
 /* The two directions of a relay, as bits of work to do. */
-#define WORK_REQUEST          0x01 /* from the client to the server */
-#define WORK_RESPONSE         0x02 /* from the server to the client */
+#define WORK_REQUEST  0x01 /* from the client to the server */
+#define WORK_RESPONSE 0x02 /* from the server to the client */
 
-#define SESSION_REQUEST_DONE  0x01 /* the client's end of stream was passed on to the server */
-#define SESSION_RESPONSE_DONE 0x02 /* the server's end of stream was passed on to the client */
-#define SESSION_ENDS          (SESSION_REQUEST_DONE | SESSION_RESPONSE_DONE)
-#define SESSION_BACKEND_DEAD  0x04 /* the server's socket reported an error */
-#define SESSION_READ_BLOCKED  0x08 /* tls_conn_read() waits for room in the client's queue */
-#define SESSION_WRITE_BLOCKED 0x10 /* tls_conn_write() waits for bytes of the client */
+/* One end of a session (proxy_side.c). */
+struct proxy_side {
+    struct sock *sock;    /* owned; NULL while there is none */
+    struct tls_conn *tls; /* owned; NULL: plain */
+    uint8_t flags;
+};
+
+#define SIDE_FINISHED      0x01 /* our end of stream went out: it sees an orderly end */
+#define SIDE_ENDED         0x02 /* the peer's close_notify was read */
+#define SIDE_DEAD          0x04 /* its socket reported an error */
+#define SIDE_READ_BLOCKED  0x08 /* reading TLS waits for room in our own send queue */
+#define SIDE_WRITE_BLOCKED 0x10 /* writing TLS waits for bytes of the peer */
 
 struct session {
     struct wheel_timer timer;
@@ -71,26 +80,31 @@ struct session {
     struct proxy_generation *generation;
     const struct policy_listener *listener; /* of the generation's policy, as is the rule */
     const struct policy_rule *rule;         /* NULL until the policy has decided */
-    struct sock *client;                    /* owned, never NULL */
-    struct sock *backend;                   /* owned; NULL while there is none */
-    struct tls_conn *tls;                   /* owned; only where TLS ends here */
+    struct proxy_side client;               /* always has its socket */
+    struct proxy_side backend;
     clock_ns opened;
     clock_ns active;                     /* when bytes last moved, or the state began */
     uint64_t from_client, from_backend;  /* payload bytes passed on */
     uint16_t server_first, server_tries; /* where the round began, how many were tried */
     uint16_t hello_need;                 /* bytes without which parsing is of no use */
     uint16_t round;                      /* in which handshake work was queued */
-    uint8_t state, queue, work, flags;
+    uint8_t state, queue, work;
     char name[SESSION_NAME_MAX]; /* server name, "" when none; cut where it is longer */
 };
-static_assert(sizeof(struct session) <= 192, "an idle session is three cache lines");
+static_assert(sizeof(struct session) <= 256, "an idle session is four cache lines");
+
+/* One of the two streams has ended, and its end was passed on. */
+static inline bool session_half_closed(const struct session *s)
+{
+    return ((s->client.flags | s->backend.flags) & SIDE_FINISHED) != 0;
+}
 
 TAILQ_HEAD(session_list, session);
 
 /* Per worker and generation: whose turn it is, and what was wrong with each server last. */
 struct proxy_backend {
     uint32_t next;
-    enum sock_error *last_error; /* by server */
+    char (*last_error)[PROXY_ERROR_MAX]; /* by server */
 };
 
 /* A snapshot with the worker's own state for it. Lives while it is current or has sessions. */
@@ -134,13 +148,19 @@ struct proxy {
     uint8_t scratch[PROXY_SCRATCH]; /* valid within one call; no session keeps payload */
 };
 
-/* What a pump of one direction came to. */
+/* What moving one direction came to. */
 enum relay_result {
-    RELAY_IDLE,      /* nothing to do before the next event */
-    RELAY_MORE,      /* the quantum is used up, there may be more */
-    RELAY_TRUNCATED, /* the client's stream ended without close_notify */
-    RELAY_TLS_ERROR, /* tls_conn_error() says why */
-    RELAY_NO_BUFFER, /* packet buffers ran out with decrypted bytes in hand */
+    RELAY_IDLE,         /* nothing to do before the next event */
+    RELAY_MORE,         /* the quantum is used up, there may be more */
+    RELAY_READ_FAILED,  /* TLS of the side that was read: tls_conn_error() says why */
+    RELAY_WRITE_FAILED, /* of the side that was written */
+};
+
+enum side_status {
+    SIDE_OK,
+    SIDE_WAIT,  /* an event of the side will follow */
+    SIDE_END,   /* of the peer's stream, in order */
+    SIDE_FAILED /* TLS; of reading also: ended without close_notify, tls_conn_truncated() */
 };
 
 /* proxy_queue.c */
@@ -170,14 +190,12 @@ void proxy_listener_options(struct sock_options *out);
 /* proxy_session.c. A call that may end the session says so; `s` is dead when it returns. */
 void proxy_session_open(struct proxy_listener *l, struct sock *client);
 void proxy_session_event(struct session *s, const struct event *ev); /* may end */
-void proxy_session_turn(struct session *s);                          /* may end */
 /* Ends it. `why` goes to the log. */
 void proxy_session_end(struct session *s, const char *why);
 void proxy_session_end_all(struct proxy *p, const char *why);
 /* Gives up everything but the client's socket, sends the FIN, and waits for the client to have seen
  * our last words. May end. */
 void proxy_session_linger(struct session *s, const char *why);
-void proxy_session_relay_begin(struct session *s); /* may end */
 
 /* proxy_hello.c: what the policy makes of a client. All may end. */
 void proxy_hello_begin(struct session *s);
@@ -197,29 +215,40 @@ uint32_t proxy_handshake_steps(clock_ns budget); /* that it buys in a round */
 
 /* proxy_backend.c. Both may end. */
 void proxy_backend_connect(struct session *s);
-void proxy_backend_failed(struct session *s); /* EVENT_ERROR on a connection that never stood */
+/* The chosen server cannot be used, nothing of the client's was passed on yet: the next one. `why`
+ * goes to the log. */
+void proxy_backend_failed(struct session *s, const char *why);
 
-/* proxy_splice.c, proxy_tls.c: one direction, up to a quantum. */
-enum relay_result proxy_splice_request(struct session *s);
-enum relay_result proxy_splice_response(struct session *s);
-enum relay_result proxy_tls_request(struct session *s);
-enum relay_result proxy_tls_response(struct session *s);
-extern const struct tls_transport proxy_tls_transport; /* its ctx is the session */
+/* proxy_relay.c: both directions, and how a session ends from there. Both may end. */
+void proxy_relay_begin(struct session *s);
+void proxy_relay_client_event(struct session *s, uint32_t what);
+void proxy_relay_backend_event(struct session *s, uint32_t what);
+void proxy_relay_turn(struct session *s);
 
-/* Accounts for payload passed on. */
-static inline void session_count_request(struct session *s, uint32_t bytes)
-{
-    s->from_client += bytes;
-    s->active = s->proxy->now;
-    COUNTER_ADD(s->proxy->counters.bytes_from_clients, bytes);
-}
+/* proxy_pump.c: one direction, up to a quantum. */
+enum relay_result proxy_pump_request(struct session *s);
+enum relay_result proxy_pump_response(struct session *s);
 
-static inline void session_count_response(struct session *s, uint32_t bytes)
-{
-    s->from_backend += bytes;
-    s->active = s->proxy->now;
-    COUNTER_ADD(s->proxy->counters.bytes_from_backends, bytes);
-}
+/* proxy_side.c */
+extern const struct tls_transport proxy_side_transport; /* its ctx is the side's socket */
+/* Copies the next bytes of the peer; *got > 0 with SIDE_OK. They stay until they are skipped. */
+enum side_status proxy_side_peek(struct proxy_side *side, void *out, size_t len, size_t *got);
+/* Consumes `len` bytes of those seen; may overwrite the copy. */
+void proxy_side_skip(struct proxy_side *side, void *seen, size_t len);
+/* How many bytes are worth writing; when 0, EVENT_WRITABLE will follow. */
+uint32_t proxy_side_room(const struct proxy_side *side);
+enum side_status proxy_side_write(struct proxy_side *side, const void *data, size_t len,
+                                  size_t *taken); /* *taken > 0 with SIDE_OK */
+/* Sends our end of stream: close_notify where there is TLS, then the FIN. SIDE_WAIT: again later.
+ */
+enum side_status proxy_side_finish(struct proxy_side *side);
+/* May there be something to read, the end of the stream included, though nothing more comes? */
+bool proxy_side_unread(const struct proxy_side *side);
+/* Nothing to read before the next event? */
+bool proxy_side_drained(const struct proxy_side *side);
+void proxy_side_tls_drop(struct proxy_side *side);
+/* Gives up socket and TLS: an orderly end when it is SIDE_FINISHED, else a RST. */
+void proxy_side_close(struct proxy_side *side);
 
 /* proxy_timeout.c */
 /* Arms the session's timer for its state; call when the deadline came nearer. Activity alone does

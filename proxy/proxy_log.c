@@ -44,7 +44,8 @@ void proxy_log_client(struct session *s, enum log_level level, const char *fmt, 
     va_start(ap, fmt);
     vsnprintf(line, sizeof line, fmt, ap);
     va_end(ap);
-    log_write(level, "session", "%s: %s", describe(s->client, s->listener, who, sizeof who), line);
+    log_write(level, "session", "%s: %s", describe(s->client.sock, s->listener, who, sizeof who),
+              line);
 }
 
 void proxy_log_backend(struct session *s, const char *fmt, ...)
@@ -58,7 +59,7 @@ void proxy_log_backend(struct session *s, const char *fmt, ...)
     vsnprintf(line, sizeof line, fmt, ap);
     va_end(ap);
     log_warn("backend", "%s: %s (for %s)", s->rule->backend->name, line,
-             describe(s->client, s->listener, who, sizeof who));
+             describe(s->client.sock, s->listener, who, sizeof who));
 }
 
 void proxy_log_refused(struct proxy *p, const struct policy_listener *l, struct sock *client)
@@ -83,8 +84,8 @@ static void describe_rule(const struct session *s, char *out, size_t size)
     out[0] = '\0';
     if (s->rule == NULL)
         return;
-    if (s->backend != NULL) {
-        sock_remote(s->backend, &remote);
+    if (s->backend.sock != NULL) {
+        sock_remote(s->backend.sock, &remote);
         ip_endpoint_format(&remote, server);
     }
     snprintf(out, size, ", %s (line %u)%s%s%s%s", actions[s->rule->action], s->rule->mark.line,
@@ -98,9 +99,9 @@ static void describe_tls(const struct session *s, char *out, size_t size)
     struct tls_conn_info info;
 
     out[0] = '\0';
-    if (s->tls == NULL || s->state < SESSION_CONNECTING)
+    if (s->client.tls == NULL || s->state < SESSION_CONNECTING)
         return;
-    tls_conn_info(s->tls, &info);
+    tls_conn_info(s->client.tls, &info);
     snprintf(out, size, ", %s %s %s %s%s", info.version, info.cipher, info.group, info.certificate,
              info.resumed ? " resumed" : "");
 }
@@ -115,8 +116,9 @@ void proxy_log_end(const struct session *s, const char *why)
     describe_rule(s, rule, sizeof rule);
     describe_tls(s, tls, sizeof tls);
     log_debug("session", "%s%s%s%s%s%s: %llu bytes up, %llu down in %llu.%03llu s: %s",
-              describe(s->client, s->listener, who, sizeof who), s->name[0] != '\0' ? ", " : "",
-              s->name, strlen(s->name) == sizeof s->name - 1 ? "..." : "", rule, tls,
+              describe(s->client.sock, s->listener, who, sizeof who),
+              s->name[0] != '\0' ? ", " : "", s->name,
+              strlen(s->name) == sizeof s->name - 1 ? "..." : "", rule, tls,
               (unsigned long long)s->from_client, (unsigned long long)s->from_backend,
               (unsigned long long)(lived / CLOCK_SEC),
               (unsigned long long)(lived % CLOCK_SEC / CLOCK_MS), why);

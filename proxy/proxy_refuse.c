@@ -12,7 +12,7 @@ void proxy_refuse_alert(struct session *s, uint8_t alert, const char *why)
     uint8_t record[TLS_ALERT_RECORD_LEN];
     size_t len = tls_alert_record(alert, record);
 
-    sock_write(s->client, record, (uint32_t)len);
+    sock_write(s->client.sock, record, (uint32_t)len);
     proxy_session_linger(s, why);
 }
 
@@ -43,6 +43,6 @@ void proxy_refuse_plain_http(struct session *s)
                                  "\r\n"
                                  "This port speaks HTTPS: use https:// instead of http://.\r\n";
 
-    sock_write(s->client, answer, sizeof answer - 1);
+    sock_write(s->client.sock, answer, sizeof answer - 1);
     proxy_session_linger(s, "plain HTTP");
 }

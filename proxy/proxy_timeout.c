@@ -17,7 +17,7 @@ static clock_ns session_deadline(const struct session *s)
     case SESSION_CONNECTING:
         return CLOCK_NEVER; /* the stack bounds each attempt, there are as many as servers */
     case SESSION_RELAY:
-        if ((s->flags & SESSION_ENDS) != 0)
+        if (session_half_closed(s))
             return s->active + t->half_closed;
         return s->active + t->idle;
     case SESSION_CLOSING:
@@ -40,10 +40,10 @@ static void hello_timeout(struct session *s)
 {
     COUNTER_INC(s->proxy->counters.timeout_hello);
     /* A client that says nothing at all is a port probe or a health check: not worth a line. */
-    if (sock_readable(s->client) > 0)
+    if (sock_readable(s->client.sock) > 0)
         proxy_log_client(s, LOG_LEVEL_INFO, "no whole ClientHello within %llu s: %u bytes came",
                          (unsigned long long)((s->proxy->now - s->opened) / CLOCK_SEC),
-                         sock_readable(s->client));
+                         sock_readable(s->client.sock));
     proxy_session_end(s, "no ClientHello in time");
 }
 
@@ -59,9 +59,9 @@ static void relay_timeout(struct session *s)
 {
     struct proxy_counters *c = &s->proxy->counters;
 
-    if ((s->flags & SESSION_ENDS) != 0) {
+    if (session_half_closed(s)) {
         COUNTER_INC(c->timeout_half_closed);
-        proxy_session_end(s, (s->flags & SESSION_REQUEST_DONE) != 0
+        proxy_session_end(s, (s->backend.flags & SIDE_FINISHED) != 0
                                  ? "server silent after the client had finished"
                                  : "client silent after the server had finished");
     } else {
