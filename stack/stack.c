@@ -111,6 +111,18 @@ clock_ns stack_deadline(const struct stack *s)
     return tcp < net ? tcp : net;
 }
 
+bool stack_has_connection(const struct stack *s, const struct ip_endpoint *remote,
+                          const struct ip_endpoint *local)
+{
+    return tcp_has_connection(s->tcp, remote, local);
+}
+
+void stack_inject(struct stack *s, unsigned iface, struct rte_mbuf *frame, clock_ns now)
+{
+    s->now = now;
+    net_inject(s->net, iface, frame);
+}
+
 clock_ns stack_now(const struct stack *s)
 {
     return s->now;

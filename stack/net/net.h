@@ -92,6 +92,9 @@ void net_send(struct net *n, const struct net_path *path, const struct ip_addr *
               const struct ip_addr *dst, uint8_t ip_protocol, enum egress_band band,
               struct rte_mbuf *m, clock_ns now);
 
+/* As stack_inject(). */
+void net_inject(struct net *n, unsigned iface, struct rte_mbuf *frame);
+
 /* How many data frames of a class the interface's egress hook wants now. */
 uint32_t net_room(const struct net *n, uint8_t iface, uint8_t egress_class);
 

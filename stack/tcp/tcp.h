@@ -34,6 +34,10 @@ clock_ns tcp_deadline(const struct tcp *t);
 bool tcp_event_next(struct tcp *t, struct event *out);
 void tcp_usage(const struct tcp *t, struct stack_usage *out);
 
+/* As stack_has_connection(). */
+bool tcp_has_connection(const struct tcp *t, const struct ip_endpoint *remote,
+                        const struct ip_endpoint *local);
+
 /* The calls behind stack/socket.h. */
 struct sock *tcp_listen(struct tcp *t, const struct ip_endpoint *local, uint32_t backlog,
                         const struct sock_options *options, void *user, enum sock_error *error);

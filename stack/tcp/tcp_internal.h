@@ -156,6 +156,7 @@ struct tcp_conn {
 
     struct ip_endpoint local, remote;
     struct net_path path;
+    struct packet_label label; /* of the segment that began it; zero for our own */
 
     /* RFC 9293, 3.3.1 */
     uint32_t iss, snd_una, snd_nxt, snd_wnd, snd_wl1, snd_wl2;

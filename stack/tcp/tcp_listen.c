@@ -107,6 +107,7 @@ void tcp_listener_segment(struct tcp_listener *l, struct packet *p, uint32_t iss
         tcp_count(t, tcp_syn_data_ignored); /* not acknowledged: it comes again */
     tcp_conn_bind(c, &local, &remote, &path, &l->options);
     tcp_conn_class(c, p->label.egress_class, l->options.dscp);
+    c->label = p->label;
     c->iss = tcp_isn(t, &local, &remote);
     if (iss_min != 0)
         c->iss = seq_max(c->iss, iss_min);

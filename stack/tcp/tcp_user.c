@@ -50,6 +50,11 @@ void *sock_user(const struct sock *k)
     return k->user;
 }
 
+struct packet_label sock_label(const struct sock *k)
+{
+    return k->kind == SOCK_LISTENER ? (struct packet_label){0} : tcp_conn_of(k)->label;
+}
+
 void sock_class_set(struct sock *k, uint8_t egress_class, uint8_t dscp)
 {
     assert(k->kind == SOCK_CONNECTION);

@@ -108,6 +108,47 @@ static void test_refusal_has_the_label(void **state)
     expect_place(script_next(s), 7, 0);
 }
 
+/* The socket tells the whole of it; one of our own has none. */
+static void test_label(void **state)
+{
+    struct script_conn *c, *own;
+    struct sock *l;
+
+    (void)state;
+    s = script_create(&(struct script_config){.label = {.limit = 513, .egress_class = 7}});
+    l = script_listen(s, 80, 4, NULL);
+    c = script_conn(s);
+    script_establish(c, l);
+    assert_int_equal(sock_label(c->sock).limit, 513);
+    assert_int_equal(sock_label(c->sock).egress_class, 7);
+    own = script_conn(s);
+    script_establish_active(own, NULL);
+    assert_int_equal(sock_label(own->sock).limit, 0);
+    assert_int_equal(sock_label(own->sock).egress_class, 0);
+}
+
+static void test_has_connection(void **state)
+{
+    struct ip_endpoint local, remote, other;
+    struct script_conn *c;
+    struct sock *l;
+
+    (void)state;
+    s = script_create(NULL);
+    l = script_listen(s, 80, 4, NULL);
+    c = script_conn(s);
+    script_establish(c, l);
+    sock_local(c->sock, &local);
+    sock_remote(c->sock, &remote);
+    other = remote;
+    other.port++;
+    assert_true(stack_has_connection(script_stack(s), &remote, &local));
+    assert_false(stack_has_connection(script_stack(s), &other, &local));
+    assert_false(stack_has_connection(script_stack(s), &local, &remote));
+    sock_abort(c->sock);
+    assert_false(stack_has_connection(script_stack(s), &remote, &local));
+}
+
 /* From one segment to the next, what is queued included. */
 static void test_set(void **state)
 {
@@ -137,6 +178,8 @@ int main(void)
         TEST(test_connect_syn),
         TEST(test_accepted_has_the_label),
         TEST(test_refusal_has_the_label),
+        TEST(test_label),
+        TEST(test_has_connection),
         TEST(test_set),
     };
 
