@@ -105,6 +105,9 @@ static int start_workers(struct appliance *a, struct error *e)
         .secrets = &a->secrets,
     };
 
+    a->snapshots.servers.workers = a->cpus.count;
+    if (servers_attach(&a->snapshots.servers, a->snapshots.current, e) < 0)
+        return -1;
     return workers_start(&a->workers, &a->cpus, &config, e);
 }
 
@@ -188,7 +191,7 @@ static bool handle_signal(struct appliance *a, int number)
         handle_reload(a);
         return true;
     case SIGUSR1:
-        report_print(&a->workers, &a->ports);
+        report_print(&a->workers, &a->ports, a->snapshots.current);
         return true;
     case SIGTERM:
     case SIGINT:

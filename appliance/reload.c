@@ -23,12 +23,14 @@ static int reload_apply(struct snapshot *next, struct workers *workers, struct s
 {
     struct error e = {0};
 
-    if (rollout(workers, next, snapshots->current, &e) < 0) {
+    if (servers_attach(&snapshots->servers, next, &e) < 0 ||
+        rollout(workers, next, snapshots->current, &e) < 0) {
         snapshot_unref(next);
         log_error("reload", "failed: %s; the former configuration stays in force", e.text);
         return -1;
     }
     snapshots_replace(snapshots, next);
+    servers_settle(&snapshots->servers, next);
     log_info("reload", "%s is in force", next->policy->path);
     return 0;
 }

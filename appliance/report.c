@@ -92,6 +92,33 @@ static void report_worker(FILE *out, const struct worker *w, const struct ports 
     report_gauge(out, n, "data_pool_size", w->data_pool->size);
 }
 
+static void report_server(FILE *out, const struct snapshot *s, unsigned backend, unsigned server,
+                          clock_ns now)
+{
+    const struct policy_backend *b = &s->policy->backends[backend];
+    const struct proxy_server *from = s->servers[b->index][server];
+    char endpoint[IP_TEXT_MAX], prefix[512], name[600];
+    struct servers_view view;
+
+    servers_view(s, backend, server, now, &view);
+    ip_endpoint_format(&view.config->endpoint, endpoint);
+    fprintf(out, "server %s %s %s\n", b->name, endpoint, servers_state_name(view.state));
+    snprintf(prefix, sizeof prefix, "%s.%s", b->name, endpoint);
+    snprintf(name, sizeof name, "%s.server_connections", prefix);
+    for (unsigned i = 0; i < s->registry->workers; i++) {
+        report_table(out, i, prefix, &proxy_server_counter_table, &from->worker[i].counters);
+        report_gauge(out, i, name, __atomic_load_n(&from->worker[i].connections, __ATOMIC_RELAXED));
+    }
+}
+
+void report_servers(FILE *out, const struct snapshot *s, clock_ns now)
+{
+    for (unsigned i = 0; i < s->policy->backend_count; i++) {
+        for (unsigned k = 0; k < s->policy->backends[i].server_count; k++)
+            report_server(out, s, i, k, now);
+    }
+}
+
 /* Whole lines, as many as fit into one undivided write to a pipe. */
 static void write_lines(const char *text, size_t len)
 {
@@ -108,7 +135,8 @@ static void write_lines(const char *text, size_t len)
     }
 }
 
-void report_print(const struct workers *workers, const struct ports *ports)
+void report_print(const struct workers *workers, const struct ports *ports,
+                  const struct snapshot *current)
 {
     char *text = NULL;
     size_t len = 0;
@@ -122,6 +150,7 @@ void report_print(const struct workers *workers, const struct ports *ports)
     fprintf(out, "counters: %u worker%s\n", workers->count, workers->count == 1 ? "" : "s");
     for (unsigned i = 0; i < workers->count; i++)
         report_worker(out, &workers->worker[i], ports);
+    report_servers(out, current, clock_now());
     fprintf(out, "counters: end\n");
     fclose(out);
     write_lines(text, len);

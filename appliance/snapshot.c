@@ -46,6 +46,7 @@ static void check_devices(const struct policy *policy, struct policy_report *rep
 
 static void snapshot_free(struct snapshot *s)
 {
+    servers_detach(s);
     certificates_free(s->certificates, s->policy->certificate_count);
     policy_free(s->policy);
     free(s);

@@ -14,12 +14,15 @@
 #include <time.h>
 
 #include "appliance/cpus.h"
+#include "appliance/servers.h"
 #include "policy/policy.h"
 #include "tls/tls.h"
 
 struct snapshot {
     struct policy *policy;
     struct tls_cert_file **certificates; /* by position in policy->certificates */
+    struct servers *registry;            /* from servers_attach() on, as is the next */
+    struct proxy_server ***servers; /* by policy_backend.index, then as policy_backend.servers */
     atomic_uint references;
     struct snapshot *next; /* the main thread's list of living snapshots */
 };
@@ -39,6 +42,7 @@ void snapshot_unref(struct snapshot *s); /* any thread; never frees */
 struct snapshots {
     struct snapshot *current; /* in force on all workers; a reference */
     struct snapshot *living;  /* all that were loaded and are not freed yet */
+    struct servers servers;   /* of all of them */
 };
 
 /* Takes a new snapshot into the books; its reference stays the caller's. */

@@ -60,6 +60,7 @@ struct worker_snapshot *worker_snapshot_create(struct snapshot *shared, struct t
     ws->proxy.policy = policy;
     ws->proxy.released = worker_snapshot_released;
     ws->proxy.owner = ws;
+    ws->proxy.servers = shared->servers;
     ws->proxy.tls = calloc(policy->listener_count + 1, sizeof(struct tls_server *));
     if (ws->proxy.tls == NULL) {
         error_set(e, "out of memory");

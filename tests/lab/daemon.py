@@ -10,7 +10,7 @@ from lab.process import LabError, run
 
 # What a sanitizer prints; any of it fails the run that caused it.
 _SANITIZER = re.compile(r"ERROR: \w+Sanitizer|runtime error:|SUMMARY: \w+Sanitizer")
-_COUNTER = re.compile(r"\bworker (\d+) ([\w.-]+) (-?\d+)\s*$", re.MULTILINE)
+_COUNTER = re.compile(r"\bworker (\d+) ([\w.:\[\]-]+) (-?\d+)\s*$", re.MULTILINE)
 
 _ENVIRONMENT = {
     "ASAN_OPTIONS": "abort_on_error=0:exitcode=99:detect_leaks=1:halt_on_error=1",
