@@ -7,12 +7,12 @@
 #include "policy/policy.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "policy/policy_check.h"
+#include "policy/policy_file.h"
 #include "policy/policy_program.h"
 #include "policy/policy_schema.h"
 #include "policy/policy_yaml.h"
@@ -53,12 +53,13 @@ static char *read_all(int fd, size_t *len)
 struct policy *policy_load(const char *path, struct policy_report *report)
 {
     struct policy *policy = NULL;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    struct error e = {0};
+    int fd = policy_file_open(path, &e);
     char *text;
     size_t len;
 
     if (fd < 0) {
-        policy_report_add(report, false, path, 0, 0, NULL, "cannot be opened: %s", strerror(errno));
+        report_file(report, path, e.text);
         return NULL;
     }
     text = read_all(fd, &len);

@@ -1,4 +1,5 @@
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <string.h>
 
 #include "policy/policy_scalar.h"
@@ -98,20 +99,50 @@ void policy_addr_interface(struct policy_reader *r, const struct policy_type *ty
         *(struct ip_prefix *)out = p;
 }
 
+/* Stores a prefix without host's part. */
+static void store_network(struct policy_reader *r, const struct policy_node *n,
+                          const struct ip_prefix *p, struct ip_prefix *out)
+{
+    struct ip_prefix network = ip_prefix_network(p);
+    char found[IP_TEXT_MAX], meant[IP_TEXT_MAX];
+
+    if (ip_equal(&network.addr, &p->addr))
+        *out = *p;
+    else
+        policy_reader_error(r, n, "%s has bits set beyond its length, did you mean %s?",
+                            ip_prefix_format(p, found), ip_prefix_format(&network, meant));
+}
+
 void policy_addr_network(struct policy_reader *r, const struct policy_type *type,
                          const struct policy_node *n, void *out)
 {
-    struct ip_prefix p, network;
-    char found[IP_TEXT_MAX], meant[IP_TEXT_MAX];
+    struct ip_prefix p;
 
-    if (!accepted(r, type, n, ip_prefix_parse(n->text, &p) == 0))
-        return;
-    network = ip_prefix_network(&p);
-    if (ip_equal(&network.addr, &p.addr))
-        *(struct ip_prefix *)out = p;
+    if (accepted(r, type, n, ip_prefix_parse(n->text, &p) == 0))
+        store_network(r, n, &p, out);
+}
+
+void policy_addr_member(struct policy_reader *r, const struct policy_type *type,
+                        const struct policy_node *n, void *out)
+{
+    struct ip_prefix p;
+
+    if (ip_prefix_parse(n->text, &p) == 0)
+        store_network(r, n, &p, out);
     else
-        policy_reader_error(r, n, "%s has bits set beyond its length, did you mean %s?",
-                            ip_prefix_format(&p, found), ip_prefix_format(&network, meant));
+        policy_schema_mismatch(r, type, n);
+}
+
+/* Names of sets begin with a letter and have neither '.' nor ':' (policy_name_check()). */
+void policy_addr_origin(struct policy_reader *r, const struct policy_type *type,
+                        const struct policy_node *n, void *out)
+{
+    struct policy_origin *origin = out;
+
+    if (isalpha((unsigned char)n->text[0]) && strpbrk(n->text, ".:") == NULL)
+        policy_name_reference(r, type, n, &origin->set);
+    else
+        policy_addr_network(r, type, n, &origin->prefix);
 }
 
 void policy_addr_default(struct policy_reader *r, const struct policy_type *type,
@@ -143,6 +174,23 @@ void policy_addr_bind(struct policy_reader *r, const struct policy_type *type,
                             "listener has one address");
     else
         read_endpoint(r, type, n, out);
+}
+
+void policy_addr_loopback(struct policy_reader *r, const struct policy_type *type,
+                          const struct policy_node *n, void *out)
+{
+    struct ip_endpoint e;
+    char text[IP_TEXT_MAX];
+
+    if (!accepted(r, type, n, ip_endpoint_parse(n->text, &e) == 0))
+        return;
+    if (ntohl(ip_to_v4(&e.addr)) >> 24 == 127)
+        *(struct ip_endpoint *)out = e;
+    else
+        policy_reader_error(r, n,
+                            "expected a loopback address such as 127.0.0.1, found %s: it is served "
+                            "without TLS and password, to this machine only",
+                            ip_format(&e.addr, text));
 }
 
 void policy_addr_server(struct policy_reader *r, const struct policy_type *type,

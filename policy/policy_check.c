@@ -14,16 +14,6 @@ static bool known(const struct ip_addr *a)
     return a->q[0] != 0 || a->q[1] != 0;
 }
 
-/* The node of an entry of a section or list, or of a key in it where that was written. */
-static const struct policy_node *node_of(const struct policy_reader *r, const char *section,
-                                         unsigned index, const char *key)
-{
-    const struct policy_node *entry = policy_node_at(policy_node_get(r->root, section), index);
-    const struct policy_node *value = key != NULL ? policy_node_get(entry, key) : NULL;
-
-    return value != NULL ? value : entry;
-}
-
 /* ---- interfaces ---- */
 
 /* Kernel interfaces have one name space, whatever they are used through. */
@@ -63,7 +53,7 @@ static void check_overlap(struct policy_reader *r, unsigned index, unsigned addr
         if (!overlap(addr, &former->addrs[i]) || (former == in && (i >= addr_index || !same)))
             continue;
         policy_reader_error(
-            r, policy_node_at(node_of(r, "interfaces", index, "addresses"), addr_index),
+            r, policy_node_at(policy_reader_entry(r, "interfaces", index, "addresses"), addr_index),
             same ? "the address is that of interface \"%s\" (line %u) already: %s"
                  : "the network overlaps that of interface \"%s\" (line %u): %s",
             former->name, former->mark.line, ip_prefix_format(&former->addrs[i], text));
@@ -77,7 +67,7 @@ static void check_interface(struct policy_reader *r, unsigned index)
 
     for (unsigned former = 0; former < index; former++)
         if (same_device(&interfaces[index], &interfaces[former]))
-            policy_reader_error(r, node_of(r, "interfaces", index, "device"),
+            policy_reader_error(r, policy_reader_entry(r, "interfaces", index, "device"),
                                 "the device is that of interface \"%s\" (line %u) already",
                                 interfaces[former].name, interfaces[former].mark.line);
     for (unsigned i = 0; i < interfaces[index].addr_count; i++)
@@ -135,7 +125,7 @@ static bool routed(const struct policy *p, const struct ip_addr *addr)
 static void check_gateway(struct policy_reader *r, unsigned index)
 {
     const struct ip_addr *via = &r->snapshot->policy.routes[index].via;
-    const struct policy_node *at = node_of(r, "routes", index, "via");
+    const struct policy_node *at = policy_reader_entry(r, "routes", index, "via");
     const struct policy_interface *own;
     const struct ip_prefix *network = connected(&r->snapshot->policy, via, &own);
     char text[IP_TEXT_MAX];
@@ -163,7 +153,7 @@ static void check_route(struct policy_reader *r, unsigned index)
     for (unsigned i = 0; i < index && known(&route->to.addr); i++) {
         if (routes[i].to.len != route->to.len || !ip_equal(&routes[i].to.addr, &route->to.addr))
             continue;
-        policy_reader_error(r, node_of(r, "routes", index, "to"),
+        policy_reader_error(r, policy_reader_entry(r, "routes", index, "to"),
                             "there is a route to this destination already, in line %u",
                             routes[i].mark.line);
         break;
@@ -189,14 +179,44 @@ static void check_server(struct policy_reader *r, const struct policy_node *at,
         policy_reader_error(r, at, "no interface and no route reaches %s", ip_format(addr, text));
 }
 
+/* The node of the index-th server: its address, where it is a mapping. */
+static const struct policy_node *server_node(const struct policy_node *servers, unsigned index)
+{
+    const struct policy_node *server = policy_node_at(servers, index);
+    const struct policy_node *address = policy_node_get(server, "address");
+
+    return address != NULL ? address : server;
+}
+
+/* Finds equal servers by their canonical text. */
 static void check_backend(struct policy_reader *r, unsigned index)
 {
     const struct policy_backend *backend = &r->snapshot->policy.backends[index];
-    const struct policy_node *servers = node_of(r, "backends", index, "servers");
+    const struct policy_node *servers = policy_reader_entry(r, "backends", index, "servers");
+    struct policy_table seen = {0};
 
-    for (unsigned i = 0; i < backend->server_count; i++)
-        if (known(&backend->servers[i].endpoint.addr))
-            check_server(r, policy_node_at(servers, i), &backend->servers[i].endpoint.addr);
+    if (policy_table_init(&seen, &r->nodes, backend->server_count) < 0) {
+        r->no_memory = true;
+        return;
+    }
+    for (unsigned i = 0; i < backend->server_count; i++) {
+        struct policy_server *server = &backend->servers[i];
+        char text[IP_TEXT_MAX];
+        const char *key;
+
+        if (!known(&server->endpoint.addr))
+            continue;
+        ip_endpoint_format(&server->endpoint, text);
+        key = policy_arena_copy(&r->nodes, text, strlen(text));
+        if (key == NULL) {
+            r->no_memory = true;
+            return;
+        }
+        if (policy_table_add(&seen, key, server) != NULL)
+            policy_reader_error(r, server_node(servers, i), "listed twice");
+        else if (complete(&r->snapshot->policy))
+            check_server(r, server_node(servers, i), &server->endpoint.addr);
+    }
 }
 
 /* ---- listeners ---- */
@@ -220,7 +240,7 @@ static void check_bind(struct policy_reader *r, unsigned index)
                                     ip_format(&p->interfaces[i].addrs[j].addr, text));
         }
     }
-    policy_reader_error(r, node_of(r, "listeners", index, "bind"),
+    policy_reader_error(r, policy_reader_entry(r, "listeners", index, "bind"),
                         "no interface has the address %s, expected one of: %s",
                         ip_format(addr, found), have);
 }
@@ -237,7 +257,7 @@ static void check_binds(struct policy_reader *r)
     }
     for (unsigned i = 0; i < p->listener_count; i++) {
         struct policy_listener *listener = &p->listeners[i], *former;
-        const struct policy_node *at = node_of(r, "listeners", i, "bind");
+        const struct policy_node *at = policy_reader_entry(r, "listeners", i, "bind");
 
         if (!known(&listener->bind.addr))
             continue;
@@ -258,7 +278,7 @@ void policy_check_network(struct policy_reader *r)
         check_interface(r, i);
     for (unsigned i = 0; i < p->route_count; i++)
         check_route(r, i);
-    for (unsigned i = 0; i < p->backend_count && complete(p); i++)
+    for (unsigned i = 0; i < p->backend_count; i++)
         check_backend(r, i);
     check_binds(r);
 }
@@ -291,9 +311,10 @@ void policy_check_unused(struct policy_reader *r)
 
     for (unsigned i = 0; i < p->certificate_count; i++)
         if (!certificate_used(p, &p->certificates[i]))
-            policy_reader_warn(r, node_of(r, "certificates", i, NULL),
+            policy_reader_warn(r, policy_reader_entry(r, "certificates", i, NULL),
                                "no listener uses this certificate");
     for (unsigned i = 0; i < p->backend_count; i++)
         if (!backend_used(p, &p->backends[i]))
-            policy_reader_warn(r, node_of(r, "backends", i, NULL), "no rule uses this backend");
+            policy_reader_warn(r, policy_reader_entry(r, "backends", i, NULL),
+                               "no rule uses this backend");
 }

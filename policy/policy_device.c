@@ -17,10 +17,14 @@ void policy_device_netdev(struct policy_reader *r, const struct policy_type *typ
 
     for (const char *c = name; good && *c != '\0'; c++)
         good = isgraph((unsigned char)*c) && strchr("/:,=", *c) == NULL;
-    if (good)
-        *(const char **)out = name;
-    else
+    if (!good)
         policy_schema_mismatch(r, type, n);
+    else if (strcmp(name, "lo") == 0)
+        policy_reader_error(r, n,
+                            "\"lo\" is the kernel's loopback interface: no packet of others "
+                            "comes there");
+    else
+        *(const char **)out = name;
 }
 
 /* "DDDD:BB:DD.F" in hexadecimal; the domain may be left out and is then 0000. */

@@ -1,6 +1,6 @@
 /*
  * Every key of the file: name, type, default, help, and where its value goes. The order is that in
- * which keys are read: certificates before listeners, both and backends before the policy.
+ * which keys are read: what is referred to by name comes before what refers to it.
  */
 #include "policy/policy_keys.h"
 
@@ -44,17 +44,6 @@ static const struct policy_type type_hugepages = {
 };
 
 /* ---- timeouts ---- */
-
-/* Durations longer than the timing wheel's reach would be cut by it; a week is well within. */
-const struct policy_type policy_keys_duration = {
-    .name = "duration",
-    .expected = "a duration such as 500ms, 10s, 5m, 1h or 1d",
-    .size = sizeof(clock_ns),
-    .read = policy_scalar_duration,
-    .min = CLOCK_MS,
-    .max = 7 * 86400 * CLOCK_SEC,
-    .range = "from 1ms to 7d",
-};
 
 static const struct policy_type type_duration_or_zero = {
     .name = "duration",
@@ -168,10 +157,14 @@ static const struct policy_key file_keys[] = {
      .type = &policy_keys_routes,
      FILE_LIST_AT(routes, route_count),
      .help = "Ways to networks that are not on an interface; the longest prefix wins."},
+    {.name = "classes",
+     .type = &policy_keys_classes,
+     FILE_LIST_AT(classes, class_count),
+     .help = "Egress classes, which share the interfaces' bandwidth."},
     {.name = "certificates",
      .type = &policy_keys_certificates,
      FILE_LIST_AT(certificates, certificate_count),
-     .help = "Certificates for listeners."},
+     .help = "Certificates for listeners, and to show to servers."},
     {.name = "backends",
      .type = &policy_keys_backends,
      FILE_LIST_AT(backends, backend_count),
@@ -181,6 +174,14 @@ static const struct policy_key file_keys[] = {
      FILE_LIST_AT(listeners, listener_count),
      .required = true,
      .help = "Where connections are accepted."},
+    {.name = "sets",
+     .type = &policy_keys_sets,
+     FILE_LIST_AT(sets, set_count),
+     .help = "Named sets of prefixes for the firewall."},
+    {.name = "firewall",
+     .type = &policy_keys_firewall,
+     .offset = FILE_AT(firewall),
+     .help = "Which packets may come in."},
     {.name = "policy",
      .type = &policy_keys_rules,
      FILE_LIST_AT(rules, rule_count),
@@ -194,6 +195,22 @@ static const struct policy_key file_keys[] = {
      .type = &type_limits,
      .offset = FILE_AT(limits),
      .help = "What one worker may use."},
+    {.name = "tickets",
+     .type = &policy_keys_tickets,
+     .offset = FILE_AT(tickets),
+     .help = "Keys of session tickets."},
+    {.name = "control",
+     .type = &policy_keys_control,
+     .offset = FILE_AT(control),
+     .help = "The socket for sluicectl(1); without this key there is none."},
+    {.name = "metrics",
+     .type = &policy_keys_metrics,
+     .offset = FILE_AT(metrics),
+     .help = "Metrics for Prometheus; without this key none are served."},
+    {.name = "session-log",
+     .type = &policy_keys_session_log,
+     .offset = FILE_AT(session_log),
+     .help = "A line for each session when it ends; without this key there is none."},
     {.name = NULL},
 };
 

@@ -107,6 +107,34 @@ static const struct policy_type type_mtu = {
     .range = "from 576 to 9000",
 };
 
+static const struct policy_key punt_keys[] = {
+    {.name = "tap",
+     .type = &type_netdev,
+     .offset = AT(interface, punt_tap),
+     .required = true,
+     .help =
+         "A TAP interface of this name is created; the kernel sees them come in there, and what "
+         "it sends there goes out of the interface."},
+    {.name = NULL},
+};
+
+static void punt_finish(struct policy_reader *r, const struct policy_node *n, void *out)
+{
+    struct policy_interface *interface = out;
+    const struct policy_node *tap = policy_node_get(n, "tap");
+
+    (void)r;
+    interface->punt_mark = policy_node_place(tap != NULL ? tap : n);
+}
+
+static const struct policy_type type_punt = {
+    .kind = POLICY_KIND_MAP,
+    .name = "mapping",
+    .expected = "a mapping such as {tap: sluice0}",
+    .finish = punt_finish,
+    .keys = punt_keys,
+};
+
 static const struct policy_key interface_keys[] = {
     {.name = "device",
      .type = &type_device,
@@ -121,6 +149,16 @@ static const struct policy_key interface_keys[] = {
      .type = &type_mtu,
      .offset = AT(interface, mtu),
      .help = "Largest IP packet, from 576 to 9000; by default the device's own."},
+    {.name = "rate",
+     .type = &policy_keys_rate,
+     .offset = AT(interface, rate),
+     .help =
+         "Bits a second that are sent at most, for classes to share; by default what the device "
+         "takes."},
+    {.name = "punt",
+     .type = &type_punt,
+     .help = "Packets for addresses and ports that are not served here go to the kernel; without "
+             "this key they are dropped."},
     {.name = NULL},
 };
 
@@ -150,6 +188,7 @@ const struct policy_type policy_keys_interfaces = {
     .element = &type_interface,
     .count_max = INTERFACES_MAX,
     .empty = "there must be an interface",
+    .defines = POLICY_SECTION_INTERFACES,
 };
 
 /* ---- routes ---- */

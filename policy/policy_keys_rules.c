@@ -12,29 +12,15 @@ static const struct policy_type type_listener_name = {
     .section = POLICY_SECTION_LISTENERS,
 };
 
-static const struct policy_type type_source = {
-    .name = "prefix",
-    .expected = "an address or prefix such as 198.51.100.0/24",
-    .size = sizeof(struct ip_prefix),
-    .read = policy_addr_network,
-};
-
 static const struct policy_type type_sources = {
     .kind = POLICY_KIND_LIST,
     .name = "prefix, or a list of them",
     .expected = "a prefix such as 198.51.100.0/24, or a list of them",
     .size = sizeof(struct ip_prefix),
-    .element = &type_source,
+    .element = &policy_keys_prefix,
     .count_max = 16384,
     .empty = "leave the key out to match any address",
     .single = true,
-};
-
-static const struct policy_type type_sni = {
-    .name = "server name",
-    .expected = "a server name such as shop.example or *.shop.example",
-    .size = sizeof(char *),
-    .read = policy_name_sni,
 };
 
 static const struct policy_type type_snis = {
@@ -42,10 +28,40 @@ static const struct policy_type type_snis = {
     .name = "server name, or a list of them",
     .expected = "a server name such as shop.example, or a list of them",
     .size = sizeof(char *),
-    .element = &type_sni,
+    .element = &policy_keys_sni,
     .count_max = 16384,
     .empty = "leave the key out to match any name",
     .single = true,
+};
+
+static const struct policy_type type_sni_file = {
+    .name = "path",
+    .expected = "the path of a file",
+    .read = policy_sni_file,
+};
+
+static const struct policy_type type_alpns = {
+    .kind = POLICY_KIND_LIST,
+    .name = "protocol name, or a list of them",
+    .expected = "a protocol name such as h2, or a list of them",
+    .size = sizeof(char *),
+    .element = &policy_keys_protocol,
+    .count_max = 64,
+    .empty = "leave the key out to match any",
+    .single = true,
+    .unique = true,
+};
+
+static const struct policy_type type_tls_versions = {
+    .kind = POLICY_KIND_LIST,
+    .name = "`1.2` or `1.3`, or a list of them",
+    .expected = "1.2 or 1.3, or a list of them",
+    .size = sizeof(uint16_t),
+    .element = &policy_keys_tls_version,
+    .count_max = 2,
+    .empty = "leave the key out to match any",
+    .single = true,
+    .unique = true,
 };
 
 static const struct policy_key match_keys[] = {
@@ -62,6 +78,17 @@ static const struct policy_key match_keys[] = {
      LIST_AT(rule, snis, sni_count),
      .help = "Server names of which the client must have asked for one; `*.example` stands for one "
              "label before `.example`."},
+    {.name = "sni-file",
+     .type = &type_sni_file,
+     .help = "A file of more such names, one a line; `#` begins a comment."},
+    {.name = "alpn",
+     .type = &type_alpns,
+     LIST_AT(rule, alpns, alpn_count),
+     .help = "Application protocols of which the client must offer one (RFC 7301)."},
+    {.name = "tls-version",
+     .type = &type_tls_versions,
+     LIST_AT(rule, tls_versions, tls_version_count),
+     .help = "Versions of TLS of which the client must offer one."},
     {.name = NULL},
 };
 
@@ -70,14 +97,14 @@ static void match_finish(struct policy_reader *r, const struct policy_node *n, v
     (void)out;
     if (n->count == 0)
         policy_reader_error(r, n,
-                            "expected listener, source or sni, found none: leave the key out "
-                            "to match every connection");
+                            "expected listener, source, sni, sni-file, alpn or tls-version, found "
+                            "none: leave the key out to match every connection");
 }
 
 static const struct policy_type type_match = {
     .kind = POLICY_KIND_MAP,
     .name = "mapping",
-    .expected = "a mapping with the keys listener, source or sni",
+    .expected = "a mapping such as {listener: https}",
     .finish = match_finish,
     .keys = match_keys,
 };
@@ -106,6 +133,10 @@ static const struct policy_type type_backend_name = {
 };
 
 static const struct policy_key rule_keys[] = {
+    {.name = "name",
+     .type = &policy_keys_rule_name,
+     .offset = AT(rule, name),
+     .help = "For logs and counters; by default `rule N`, with its number in the list from 1."},
     {.name = "match",
      .type = &type_match,
      .help = "What a connection must be; all keys given must match. Without it every connection "
@@ -120,6 +151,12 @@ static const struct policy_key rule_keys[] = {
      .type = &type_backend_name,
      .offset = AT(rule, backend),
      .help = "Where to; required for `terminate` and `splice`."},
+    {.name = "class",
+     .type = &policy_keys_class_name,
+     .offset = AT(rule, egress_class),
+     .help =
+         "The egress class of the connection, both ways; by default that of the firewall's rule "
+         "which let it in, if it has one."},
     {.name = NULL},
 };
 
@@ -133,10 +170,12 @@ static void rule_begin(void *out, const struct policy_node *n, unsigned index)
 
 static void rule_finish(struct policy_reader *r, const struct policy_node *n, void *out)
 {
-    const struct policy_rule *rule = out;
+    struct policy_rule *rule = out;
     const struct policy_node *action = policy_node_get(n, "action");
     const struct policy_node *backend = policy_node_get(n, "backend");
 
+    if (rule->name == NULL)
+        rule->name = policy_name_of_rule(r, rule->index);
     /* A wrong action was reported and left its zero, which must not be taken for "terminate". */
     if (action == NULL || action->kind != POLICY_NODE_SCALAR ||
         (rule->action == POLICY_TERMINATE && strcmp(action->text, "terminate") != 0))

@@ -1,35 +1,86 @@
 /* Names that the file gives to its own parts, and names of servers that clients ask for. */
 #include <ctype.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/ip.h"
 #include "policy/policy_scalar.h"
 
-#define NAME_MAX_LEN  64  /* of an interface, certificate, backend or listener */
+#define NAME_MAX_LEN  64 /* of a part of the file */
+#define GROUP_MAX_LEN 32
 #define SNI_MAX_LEN   253 /* of a host name as text (RFC 1035, 2.3.4) */
 #define LABEL_MAX_LEN 63
 
-void policy_name_check(struct policy_reader *r, const struct policy_node *key)
+static bool name_good(const char *name)
 {
-    const char *name = key->text;
     size_t len = strlen(name);
     bool good = len > 0 && len <= NAME_MAX_LEN && isalnum((unsigned char)name[0]);
 
     for (size_t i = 0; good && i < len; i++)
         good = isalnum((unsigned char)name[i]) || strchr("-_.", name[i]) != NULL;
-    if (!good)
+    return good;
+}
+
+/* Names of sets stand where prefixes do, and must not look like one. */
+static bool set_name_good(const char *name)
+{
+    return name_good(name) && isalpha((unsigned char)name[0]) && strchr(name, '.') == NULL;
+}
+
+void policy_name_check(struct policy_reader *r, enum policy_section section,
+                       const struct policy_node *key)
+{
+    if (section == POLICY_SECTION_SETS && !set_name_good(key->text))
+        policy_reader_error(
+            r, key,
+            "expected a name of at most %d letters, digits, '-' and '_' that begins "
+            "with a letter",
+            NAME_MAX_LEN);
+    else if (!name_good(key->text))
         policy_reader_error(r, key,
                             "expected a name of at most %d letters, digits, '-', '_' and '.' that "
                             "begins with a letter or digit",
                             NAME_MAX_LEN);
 }
 
+void policy_name_rule(struct policy_reader *r, const struct policy_type *type,
+                      const struct policy_node *n, void *out)
+{
+    if (name_good(n->text))
+        *(const char **)out = n->text;
+    else
+        policy_schema_mismatch(r, type, n);
+}
+
+const char *policy_name_of_rule(struct policy_reader *r, unsigned index)
+{
+    char name[32];
+
+    snprintf(name, sizeof name, "rule %u", index + 1);
+    return policy_reader_text(r, name);
+}
+
+/* What useradd(8) allows, but for its final "$". */
+void policy_name_group(struct policy_reader *r, const struct policy_type *type,
+                       const struct policy_node *n, void *out)
+{
+    size_t len = strlen(n->text);
+    bool good = len > 0 && len <= GROUP_MAX_LEN && n->text[0] != '-';
+
+    for (size_t i = 0; good && i < len; i++)
+        good = isalnum((unsigned char)n->text[i]) || strchr("-_", n->text[i]) != NULL;
+    if (good)
+        *(const char **)out = n->text;
+    else
+        policy_schema_mismatch(r, type, n);
+}
+
 static const char *section_key(enum policy_section section)
 {
     static const char *const keys[POLICY_SECTION_COUNT] = {
-        [POLICY_SECTION_CERTIFICATES] = "certificates",
-        [POLICY_SECTION_BACKENDS] = "backends",
-        [POLICY_SECTION_LISTENERS] = "listeners",
+        [POLICY_SECTION_CERTIFICATES] = "certificates", [POLICY_SECTION_BACKENDS] = "backends",
+        [POLICY_SECTION_LISTENERS] = "listeners",       [POLICY_SECTION_INTERFACES] = "interfaces",
+        [POLICY_SECTION_CLASSES] = "classes",           [POLICY_SECTION_SETS] = "sets",
     };
 
     return keys[section];
@@ -97,24 +148,49 @@ static const char *sni_fault(const char *name)
     return label_fault(strncmp(name, "*.", 2) == 0 ? name + 2 : name);
 }
 
-void policy_name_sni(struct policy_reader *r, const struct policy_type *type,
-                     const struct policy_node *n, void *out)
+/* The canonical form of a name, or NULL with *fault saying why it is none (or memory is out). */
+static const char *canonical(struct policy_reader *r, const char *text, const char **fault)
 {
-    size_t len = strlen(n->text);
-    char found[POLICY_NODE_QUOTE_MAX];
-    const char *fault;
-    char *name = policy_reader_text(r, n->text);
+    char *name = policy_reader_text(r, text);
+    size_t len = strlen(text);
 
+    *fault = NULL;
     if (name == NULL)
-        return;
+        return NULL;
     if (len > 1 && name[len - 1] == '.')
         name[len - 1] = '\0';
     for (char *c = name; *c != '\0'; c++)
         *c = (char)tolower((unsigned char)*c);
-    fault = sni_fault(name);
-    if (fault != NULL)
-        policy_reader_error(r, n, "expected %s, found %s: %s", type->expected,
-                            policy_node_describe(n, found), fault);
-    else
+    *fault = sni_fault(name);
+    return *fault == NULL ? name : NULL;
+}
+
+static void report_fault(struct policy_reader *r, const struct policy_type *type,
+                         const struct policy_node *n, const char *fault)
+{
+    char found[POLICY_NODE_QUOTE_MAX];
+
+    policy_reader_error(r, n, "expected %s, found %s: %s", type->expected,
+                        policy_node_describe(n, found), fault);
+}
+
+void policy_name_sni(struct policy_reader *r, const struct policy_type *type,
+                     const struct policy_node *n, void *out)
+{
+    const char *fault;
+    const char *name = canonical(r, n->text, &fault);
+
+    if (name != NULL)
         *(const char **)out = name;
+    else if (fault != NULL)
+        report_fault(r, type, n, fault);
+}
+
+void policy_name_host(struct policy_reader *r, const struct policy_type *type,
+                      const struct policy_node *n, void *out)
+{
+    if (n->text[0] == '*')
+        report_fault(r, type, n, "one name, not a wildcard");
+    else
+        policy_name_sni(r, type, n, out);
 }

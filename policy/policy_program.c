@@ -3,13 +3,15 @@
  * earlier one covers there. A rule that is left in no list can never match, which is worth a
  * warning that names the rule in the way.
  *
- * One rule covers another when its sources and its names hold all of the other's. Looking for it is
- * a courtesy: COVER_BUDGET bounds what it may cost with huge files. That a rule without sources
- * and names ends a list is not left to the budget.
+ * One rule covers another when its sources, names, protocols and versions hold all of the other's.
+ * Looking for it is a courtesy: COVER_BUDGET bounds what it may cost with huge files. That a rule
+ * for everything ends a list is not left to the budget.
  */
 #include "policy/policy_program.h"
 
 #include <string.h>
+
+#include "policy/policy_match.h"
 
 #define COVER_BUDGET 10000000 /* pairs of rules or names compared, over the whole file */
 
@@ -75,6 +77,36 @@ static bool names_cover(struct compiler *c, const struct policy_rule *outer,
     return inner->sni_count > 0;
 }
 
+static bool alpns_cover(struct compiler *c, const struct policy_rule *outer,
+                        const struct policy_rule *inner)
+{
+    for (unsigned i = 0; i < inner->alpn_count; i++) {
+        unsigned j = 0;
+
+        while (j < outer->alpn_count && spend(c) && strcmp(outer->alpns[j], inner->alpns[i]) != 0)
+            j++;
+        if (j == outer->alpn_count || c->budget == 0)
+            return outer->alpn_count == 0;
+    }
+    return outer->alpn_count == 0 || inner->alpn_count > 0;
+}
+
+static unsigned version_mask(const struct policy_rule *rule)
+{
+    unsigned mask = 0;
+
+    for (unsigned i = 0; i < rule->tls_version_count; i++)
+        mask |= rule->tls_versions[i] == 0x0303 ? 1 : 2;
+    return mask;
+}
+
+static bool versions_cover(const struct policy_rule *outer, const struct policy_rule *inner)
+{
+    if (outer->tls_version_count == 0)
+        return true;
+    return inner->tls_version_count > 0 && (version_mask(inner) & ~version_mask(outer)) == 0;
+}
+
 static bool covers(struct compiler *c, const struct policy_rule *outer,
                    const struct policy_rule *inner)
 {
@@ -82,7 +114,8 @@ static bool covers(struct compiler *c, const struct policy_rule *outer,
         (inner->source_count == 0 ||
          !policy_range_set_covers(&c->sources[outer->index], &c->sources[inner->index])))
         return false;
-    return names_cover(c, outer, inner);
+    return alpns_cover(c, outer, inner) && versions_cover(outer, inner) &&
+           names_cover(c, outer, inner);
 }
 
 static const struct policy_rule *find_cover(struct compiler *c, const struct policy_chain *chain,
@@ -100,7 +133,7 @@ static bool applies(const struct policy_rule *rule, const struct policy_listener
 {
     if (rule->listener != NULL)
         return rule->listener == listener;
-    return rule->sni_count == 0 || listener->tls != NULL;
+    return listener->tls != NULL || !policy_match_needs_hello(rule);
 }
 
 static int chain_add(struct compiler *c, struct policy_chain *chain, const struct policy_rule *rule)
@@ -198,7 +231,7 @@ static int compile_listener(struct compiler *c, const struct policy_listener *li
         if (program_add(c, program, rule) < 0)
             return -1;
         check_terminate(c, rule, listener);
-        if (rule->source_count == 0 && rule->sni_count == 0)
+        if (rule->source_count == 0 && !policy_match_needs_hello(rule))
             closed_by = rule;
     }
     return 0;
@@ -213,12 +246,14 @@ static void report_useless(struct compiler *c)
     for (unsigned i = 0; i < p->rule_count; i++) {
         if (!c->applies[i])
             policy_reader_warn(c->r, rule_node(c, &p->rules[i]),
-                               "can never match: a rule with sni that names no listener applies to "
-                               "listeners with tls, and there is none");
+                               "\"%s\" can never match: a rule with sni, alpn or tls-version that "
+                               "names no listener applies to listeners with tls, and there is none",
+                               p->rules[i].name);
         else if (!c->live[i])
             policy_reader_warn(c->r, rule_node(c, &p->rules[i]),
-                               "can never match: the rule in line %u comes first and matches all "
-                               "that this one does",
+                               "\"%s\" can never match: \"%s\" (line %u) comes first and matches "
+                               "all that this one does",
+                               p->rules[i].name, c->covered_by[i]->name,
                                c->covered_by[i]->mark.line);
     }
     for (unsigned i = 0; i < p->listener_count; i++)

@@ -40,6 +40,24 @@ void policy_reader_warn(struct policy_reader *r, const struct policy_node *at, c
     add(r, true, at, text);
 }
 
+const struct policy_node *policy_reader_entry(const struct policy_reader *r, const char *path,
+                                              unsigned index, const char *key)
+{
+    const struct policy_node *in = r->root, *entry, *value;
+    char step[32];
+
+    for (const char *from = path; *from != '\0';) {
+        size_t len = strcspn(from, ".");
+
+        snprintf(step, sizeof step, "%.*s", (int)len, from);
+        in = policy_node_get(in, step);
+        from += len + (from[len] == '.');
+    }
+    entry = policy_node_at(in, index);
+    value = key != NULL ? policy_node_get(entry, key) : NULL;
+    return value != NULL ? value : entry;
+}
+
 void *policy_reader_alloc(struct policy_reader *r, size_t count, size_t size)
 {
     void *p = policy_arena_alloc(&r->snapshot->memory, count, size);

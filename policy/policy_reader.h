@@ -27,6 +27,9 @@ enum policy_section {
     POLICY_SECTION_CERTIFICATES,
     POLICY_SECTION_BACKENDS,
     POLICY_SECTION_LISTENERS,
+    POLICY_SECTION_INTERFACES,
+    POLICY_SECTION_CLASSES,
+    POLICY_SECTION_SETS,
     POLICY_SECTION_COUNT
 };
 
@@ -44,6 +47,11 @@ void policy_reader_error(struct policy_reader *r, const struct policy_node *at, 
                          ...) __attribute__((format(printf, 3, 4)));
 void policy_reader_warn(struct policy_reader *r, const struct policy_node *at, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* The node of the index-th entry of a section or list such as "firewall.rules", or of a key in it
+ * where that was written. Takes time: for findings. */
+const struct policy_node *policy_reader_entry(const struct policy_reader *r, const char *path,
+                                              unsigned index, const char *key);
 
 /* Zeroed memory of the snapshot. NULL, with no_memory set, when memory is out. */
 void *policy_reader_alloc(struct policy_reader *r, size_t count, size_t size);

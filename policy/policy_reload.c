@@ -1,6 +1,7 @@
 /*
  * What a reload cannot change is what the workers were built from: their CPUs, their memory, the
- * ports and the stacks' interfaces and routes.
+ * ports and the stacks' interfaces and routes; and what the process has open: the control socket,
+ * metrics. An interface's rate can change.
  */
 #include <stdio.h>
 #include <string.h>
@@ -18,10 +19,17 @@ static void refuse(struct policy_report *report, const struct policy *to, struct
     policy_report_add(report, false, to->path, at.line, at.column, path, RESTART);
 }
 
+/* Either may be missing. */
+static bool same_text(const char *a, const char *b)
+{
+    return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
 static bool same_interface(const struct policy_interface *a, const struct policy_interface *b)
 {
     if (strcmp(a->name, b->name) != 0 || a->device_kind != b->device_kind ||
-        strcmp(a->device, b->device) != 0 || a->mtu != b->mtu || a->addr_count != b->addr_count)
+        strcmp(a->device, b->device) != 0 || a->mtu != b->mtu || a->addr_count != b->addr_count ||
+        !same_text(a->punt_tap, b->punt_tap))
         return false;
     for (unsigned i = 0; i < a->addr_count; i++)
         if (a->addrs[i].len != b->addrs[i].len || !ip_equal(&a->addrs[i].addr, &b->addrs[i].addr))
@@ -86,6 +94,11 @@ static bool same_workers(const struct policy *a, const struct policy *b)
             memcmp(a->workers, b->workers, a->worker_count * sizeof *a->workers) == 0);
 }
 
+static bool same_control(const struct policy_control *a, const struct policy_control *b)
+{
+    return same_text(a->socket, b->socket) && same_text(a->group, b->group) && a->mode == b->mode;
+}
+
 int policy_reloadable(const struct policy *from, const struct policy *to,
                       struct policy_report *report)
 {
@@ -102,5 +115,12 @@ int policy_reloadable(const struct policy *from, const struct policy *to,
         refuse(report, to, whole, "limits", "connections");
     if (from->limits.buffer_memory != to->limits.buffer_memory)
         refuse(report, to, whole, "limits", "buffer-memory");
+    if (from->firewall.limit_entries != to->firewall.limit_entries)
+        refuse(report, to, whole, "firewall", "limit-entries");
+    if (!same_control(&from->control, &to->control))
+        refuse(report, to, to->control.mark, "control", "");
+    if (from->metrics.listen.port != to->metrics.listen.port ||
+        !ip_equal(&from->metrics.listen.addr, &to->metrics.listen.addr))
+        refuse(report, to, to->metrics.mark, "metrics", "");
     return report->errors > errors ? -1 : 0;
 }

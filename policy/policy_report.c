@@ -46,13 +46,30 @@ static void append_overflow(struct policy_report *r, const char *path)
     if (asprintf(&text, "%s: more than %d findings, the rest is not shown", path,
                  POLICY_REPORT_MAX) < 0)
         return;
-    append(r, (struct policy_finding){.warning = false, .line = UINT_MAX, .text = text});
+    append(r, (struct policy_finding){.file = UINT_MAX, .text = text});
+}
+
+/* The number of the file with this name. */
+static unsigned file_of(const struct policy_report *r, const char *path, size_t len)
+{
+    unsigned next = 0;
+
+    for (size_t i = r->count; i-- > 0;) {
+        const struct policy_finding *f = &r->findings[i];
+
+        if (f->path_len == len && memcmp(f->text, path, len) == 0)
+            return f->file;
+        if (f->file >= next)
+            next = f->file + 1;
+    }
+    return next;
 }
 
 void policy_report_add(struct policy_report *r, bool warning, const char *path, unsigned line,
                        unsigned column, const char *key, const char *fmt, ...)
 {
-    struct policy_finding finding = {.warning = warning, .line = line, .column = column};
+    struct policy_finding finding = {
+        .warning = warning, .line = line, .column = column, .path_len = strlen(path)};
     char *what;
     va_list args;
     int n;
@@ -67,6 +84,7 @@ void policy_report_add(struct policy_report *r, bool warning, const char *path, 
     va_end(args);
     if (n < 0)
         return;
+    finding.file = file_of(r, path, finding.path_len);
     finding.text = format(warning, path, line, column, key, what);
     free(what);
     if (finding.text != NULL)
@@ -75,6 +93,8 @@ void policy_report_add(struct policy_report *r, bool warning, const char *path, 
 
 static bool before(const struct policy_finding *a, const struct policy_finding *b)
 {
+    if (a->file != b->file)
+        return a->file < b->file;
     return a->line != b->line ? a->line < b->line : a->column < b->column;
 }
 

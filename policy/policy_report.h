@@ -8,7 +8,9 @@
 
 struct policy_finding {
     bool warning;
+    unsigned file; /* those of one file have one number, in the order of their first finding */
     unsigned line, column; /* from 1; 0: the file as a whole */
+    size_t path_len;       /* of the file's name, with which the text begins */
     char *text;            /* "FILE:LINE:COLUMN: error: listeners.https.bind: expected …" */
 };
 
@@ -29,7 +31,7 @@ void policy_report_add(struct policy_report *r, bool warning, const char *path, 
                        unsigned column, const char *key, const char *fmt, ...)
     __attribute__((format(printf, 7, 8)));
 
-/* Puts the findings from index `from` on into the order of the file. */
+/* Puts the findings from index `from` on into the order of their files and lines. */
 void policy_report_sort(struct policy_report *r, size_t from);
 
 void policy_report_free(struct policy_report *r);

@@ -1,15 +1,12 @@
 #include "policy/policy_scalar.h"
 
 #include <ctype.h>
-#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/*
- * Decimal digits at the start of the text: no sign, no blanks, no surplus zero. Returns what
- * follows them, or NULL when there are none or the number does not fit.
- */
-static const char *digits(const char *text, uint64_t *out)
+const char *policy_scalar_digits(const char *text, uint64_t *out)
 {
     uint64_t n = 0;
 
@@ -21,6 +18,19 @@ static const char *digits(const char *text, uint64_t *out)
             return NULL;
     *out = n;
     return text;
+}
+
+/* Stores an integer, an enum or a bool. */
+static void store(const struct policy_type *type, uint64_t value, void *out)
+{
+    if (type->size == sizeof(uint8_t))
+        *(uint8_t *)out = (uint8_t)value;
+    else if (type->size == sizeof(uint16_t))
+        *(uint16_t *)out = (uint16_t)value;
+    else if (type->size == sizeof(uint32_t))
+        *(uint32_t *)out = (uint32_t)value;
+    else
+        *(uint64_t *)out = value;
 }
 
 static bool in_range(struct policy_reader *r, const struct policy_type *type,
@@ -39,20 +49,14 @@ void policy_scalar_number(struct policy_reader *r, const struct policy_type *typ
                           const struct policy_node *n, void *out)
 {
     uint64_t value;
-    const char *end = digits(n->text, &value);
+    const char *end = policy_scalar_digits(n->text, &value);
 
     if (end == NULL || *end != '\0') {
         policy_schema_mismatch(r, type, n);
         return;
     }
-    if (!in_range(r, type, n, value))
-        return;
-    if (type->size == sizeof(uint16_t))
-        *(uint16_t *)out = (uint16_t)value;
-    else if (type->size == sizeof(uint32_t))
-        *(uint32_t *)out = (uint32_t)value;
-    else
-        *(uint64_t *)out = value;
+    if (in_range(r, type, n, value))
+        store(type, value, out);
 }
 
 struct unit {
@@ -64,7 +68,7 @@ struct unit {
 static bool with_unit(const char *text, const struct unit *units, uint64_t *out)
 {
     uint64_t value;
-    const char *unit = digits(text, &value);
+    const char *unit = policy_scalar_digits(text, &value);
 
     if (unit == NULL)
         return false;
@@ -78,13 +82,30 @@ static bool with_unit(const char *text, const struct unit *units, uint64_t *out)
     return false;
 }
 
+/* A number with a unit that is nearly one. */
+static void unit_mismatch(struct policy_reader *r, const struct policy_type *type,
+                          const struct policy_node *n, const struct unit *units)
+{
+    uint64_t value;
+    const char *unit = policy_scalar_digits(n->text, &value);
+    struct policy_suggest suggest = {.text = unit != NULL ? unit + strspn(unit, " ") : ""};
+    char found[POLICY_NODE_QUOTE_MAX], hint[64] = "";
+
+    for (const struct unit *u = units; u->name != NULL; u++)
+        policy_suggest_offer(&suggest, u->name);
+    if (suggest.best != NULL)
+        snprintf(hint, sizeof hint, ", did you mean \"%" PRIu64 "%s\"?", value, suggest.best);
+    policy_reader_error(r, n, "expected %s, found %s%s", type->expected,
+                        policy_node_describe(n, found), hint);
+}
+
 static void read_with_unit(struct policy_reader *r, const struct policy_type *type,
                            const struct policy_node *n, const struct unit *units, void *out)
 {
     uint64_t value;
 
     if (!with_unit(n->text, units, &value))
-        policy_schema_mismatch(r, type, n);
+        unit_mismatch(r, type, n, units);
     else if (in_range(r, type, n, value))
         *(uint64_t *)out = value;
 }
@@ -111,6 +132,16 @@ void policy_scalar_size(struct policy_reader *r, const struct policy_type *type,
     read_with_unit(r, type, n, units, out);
 }
 
+void policy_scalar_rate(struct policy_reader *r, const struct policy_type *type,
+                        const struct policy_node *n, void *out)
+{
+    static const struct unit units[] = {
+        {"bit", 1}, {"kbit", 1000}, {"Mbit", 1000 * 1000}, {"Gbit", 1000 * 1000 * 1000}, {NULL, 0},
+    };
+
+    read_with_unit(r, type, n, units, out);
+}
+
 void policy_scalar_choice(struct policy_reader *r, const struct policy_type *type,
                           const struct policy_node *n, void *out)
 {
@@ -119,13 +150,53 @@ void policy_scalar_choice(struct policy_reader *r, const struct policy_type *typ
 
     for (const struct policy_choice *c = type->choices; c->name != NULL; c++) {
         if (strcmp(c->name, n->text) == 0) {
-            memcpy(out, &c->value, sizeof c->value);
+            store(type, (uint64_t)c->value, out);
             return;
         }
         policy_suggest_offer(&suggest, c->name);
     }
     policy_reader_error(r, n, "expected %s, found %s%s", type->expected,
                         policy_node_describe(n, found), policy_reader_hint(&suggest, hint));
+}
+
+void policy_scalar_named(struct policy_reader *r, const struct policy_type *type,
+                         const struct policy_node *n, void *out)
+{
+    if (isdigit((unsigned char)n->text[0]))
+        policy_scalar_number(r, type, n, out);
+    else
+        policy_scalar_choice(r, type, n, out);
+}
+
+void policy_scalar_mode(struct policy_reader *r, const struct policy_type *type,
+                        const struct policy_node *n, void *out)
+{
+    size_t digits = strspn(n->text, "01234567");
+    unsigned long mode;
+
+    if (n->text[digits] != '\0' || digits < 3 || digits > 4) {
+        policy_schema_mismatch(r, type, n);
+        return;
+    }
+    mode = strtoul(n->text, NULL, 8);
+    if (mode > 0777)
+        policy_schema_mismatch(r, type, n);
+    else if ((mode & 02) != 0)
+        policy_reader_error(r, n,
+                            "expected a mode that does not let all users write, found \"%s\": who "
+                            "may write to the socket controls the appliance",
+                            n->text);
+    else
+        *(uint32_t *)out = (uint32_t)mode;
+}
+
+void policy_scalar_log(struct policy_reader *r, const struct policy_type *type,
+                       const struct policy_node *n, void *out)
+{
+    if (strcmp(n->text, "stderr") == 0)
+        *(const char **)out = n->text;
+    else
+        policy_scalar_path(r, type, n, out);
 }
 
 void policy_scalar_path(struct policy_reader *r, const struct policy_type *type,

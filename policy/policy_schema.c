@@ -8,6 +8,7 @@
 #include "policy/policy_schema.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "policy/policy_scalar.h"
@@ -79,7 +80,7 @@ static void define_names(struct policy_reader *r, const struct policy_type *type
         return;
     }
     for (unsigned i = 0; i < n->count; i++, child = child->next) {
-        policy_name_check(r, child->key);
+        policy_name_check(r, type->defines, child->key);
         policy_table_add(names, child->key->text, elements + i * type->size);
     }
 }
@@ -191,11 +192,23 @@ static void read_missing(struct policy_reader *r, const struct policy_key *key,
         policy_schema_read(r, key->type, NULL, out + key->offset, NULL);
 }
 
+/* A mapping that one value may stand for: the other keys have their defaults. */
+static void read_short_map(struct policy_reader *r, const struct policy_type *type,
+                           const struct policy_node *n, void *out)
+{
+    for (const struct policy_key *k = type->keys; k->name != NULL; k++)
+        read_missing(r, k, NULL, out);
+    type->read(r, type, n, out);
+}
+
 static void read_map(struct policy_reader *r, const struct policy_type *type,
-                     const struct policy_node *n, void *out)
+                     const struct policy_node *n, char *out)
 {
     if (n != NULL && n->kind != POLICY_NODE_MAP && !n->absent) {
-        policy_schema_mismatch(r, type, n);
+        if (type->read != NULL && n->kind == POLICY_NODE_SCALAR)
+            read_short_map(r, type, n, out);
+        else
+            policy_schema_mismatch(r, type, n);
         return;
     }
     for (const struct policy_node *child = n != NULL ? n->first : NULL; child != NULL;

@@ -8,7 +8,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 
 #include "policy/policy_reader.h"
 
@@ -42,7 +41,8 @@ struct policy_type {
     const char *name;     /* in the reference */
     const char *expected; /* completes "expected …" */
     size_t size;          /* of the C value; of a list or section: of its element */
-    policy_read *read;    /* scalars; a list that has one is read by it as a whole */
+    policy_read *read; /* scalars; a list that has one is read by it as a whole; a mapping that has
+                          one may be written as one value */
     policy_begin *begin;
     policy_finish *finish;
 
@@ -85,8 +85,5 @@ void policy_schema_read(struct policy_reader *r, const struct policy_type *type,
 /* Reports "expected …, found …". */
 void policy_schema_mismatch(struct policy_reader *r, const struct policy_type *type,
                             const struct policy_node *n);
-
-/* Prints the reference of all keys in Markdown; docs/configuration.md holds its output. */
-void policy_schema_print(FILE *out);
 
 #endif

@@ -1,3 +1,4 @@
+#include <assert.h>
 #include <string.h>
 
 #include "policy/policy_scalar.h"
@@ -16,6 +17,16 @@ void policy_tls_version(struct policy_reader *r, const struct policy_type *type,
                             type->expected, n->text);
     else
         policy_schema_mismatch(r, type, n);
+}
+
+void policy_tls_check_versions(struct policy_reader *r, const struct policy_node *tls, uint16_t min,
+                               uint16_t max, const char *peer)
+{
+    const struct policy_node *at = policy_node_get(tls, "min-version");
+
+    if (max != 0 && min > max)
+        policy_reader_error(r, at != NULL ? at : policy_node_get(tls, "max-version"),
+                            "min-version is above max-version: no %s could connect", peer);
 }
 
 void policy_tls_default(struct policy_reader *r, const struct policy_type *type,
@@ -41,40 +52,53 @@ void policy_tls_default(struct policy_reader *r, const struct policy_type *type,
 
 /* ---- ALPN ---- */
 
-static bool protocol_good(struct policy_reader *r, const struct policy_type *type,
-                          const struct policy_node *n)
-{
-    size_t len = n->kind == POLICY_NODE_SCALAR ? strlen(n->text) : 0;
+/* Both structs that hold protocols in wire form have the length right after the pointer. */
+static_assert(offsetof(struct policy_tls, alpn_len) ==
+                  offsetof(struct policy_tls, alpn) + sizeof(uint8_t *),
+              "alpn_len follows alpn");
+static_assert(offsetof(struct policy_backend_tls, alpn_len) ==
+                  offsetof(struct policy_backend_tls, alpn) + sizeof(uint8_t *),
+              "alpn_len follows alpn");
 
-    if (len == 0 || n->absent) {
+struct wire_alpn {
+    uint8_t *alpn;
+    size_t alpn_len;
+};
+
+void policy_tls_protocol(struct policy_reader *r, const struct policy_type *type,
+                         const struct policy_node *n, void *out)
+{
+    size_t len = strlen(n->text);
+
+    if (len == 0)
         policy_schema_mismatch(r, type, n);
-        return false;
-    }
-    if (len > PROTOCOL_NAME_MAX)
+    else if (len > PROTOCOL_NAME_MAX)
         policy_reader_error(r, n, "a protocol name of %zu bytes, expected at most %d", len,
                             PROTOCOL_NAME_MAX);
-    return len <= PROTOCOL_NAME_MAX;
+    else
+        *(const char **)out = n->text;
 }
 
 void policy_tls_alpn(struct policy_reader *r, const struct policy_type *type,
                      const struct policy_node *n, void *out)
 {
-    struct policy_tls *tls = (struct policy_tls *)((char *)out - offsetof(struct policy_tls, alpn));
-    uint8_t *wire = policy_reader_alloc(r, n->count, 1 + PROTOCOL_NAME_MAX);
+    struct wire_alpn *wire = out;
     size_t at = 0;
 
-    if (wire == NULL)
+    wire->alpn = policy_reader_alloc(r, n->count, 1 + PROTOCOL_NAME_MAX);
+    if (wire->alpn == NULL)
         return;
     for (const struct policy_node *p = n->first; p != NULL; p = p->next) {
+        const char *name = NULL;
         size_t len;
 
-        if (!protocol_good(r, type->element, p))
+        policy_schema_read(r, type->element, p, &name, NULL);
+        if (name == NULL)
             continue;
-        len = strlen(p->text);
-        wire[at] = (uint8_t)len;
-        memcpy(wire + at + 1, p->text, len);
+        len = strlen(name);
+        wire->alpn[at] = (uint8_t)len;
+        memcpy(wire->alpn + at + 1, name, len);
         at += 1 + len;
     }
-    tls->alpn = wire;
-    tls->alpn_len = at;
+    wire->alpn_len = at;
 }

@@ -137,21 +137,22 @@ static void test_unused(void **state)
         "  https: {bind: 192.0.2.10:443, tls: {certificates: [shop, blog]}}\n" \
         "  plain: {bind: 192.0.2.10:80}\n"                                     \
         "policy:\n" text "  - {action: splice, backend: web}\n"
-#define HIDDEN(line) \
-    "can never match: the rule in line " line " comes first and matches all that this one does"
+#define HIDDEN(rule, by, line)                                                                    \
+    "\"rule " rule "\" can never match: \"rule " by "\" (line " line ") comes first and matches " \
+    "all that this one does"
 
 static const struct policy_case rule_cases[] = {
     {"after a rule for everything",
      RULES("  - {action: reject}\n"),
-     {"14:5: warning: policy[1]: " HIDDEN("13")}},
+     {"14:5: warning: policy[1]: " HIDDEN("2", "1", "13")}},
     {"everything covered by parts",
      RULES("  - {match: {listener: https}, action: terminate, backend: web}\n"
            "  - {match: {listener: plain}, action: splice, backend: web}\n"),
-     {"15:5: warning: policy[2]: " HIDDEN("14")}},
+     {"15:5: warning: policy[2]: " HIDDEN("3", "2", "14")}},
     {"same listener",
      RULES("  - {match: {listener: plain}, action: splice, backend: web}\n"
            "  - {match: {listener: plain, sni: a.b}, action: reject}\n"),
-     {"14:5: warning: policy[1]: " HIDDEN("13")}},
+     {"14:5: warning: policy[1]: " HIDDEN("2", "1", "13")}},
     {"names",
      RULES("  - {match: {sni: [a.b, \"*.c\"]}, action: reject}\n"
            "  - {match: {sni: A.B.}, action: reject}\n"
@@ -160,20 +161,23 @@ static const struct policy_case rule_cases[] = {
            "  - {match: {sni: [c, x.y.c, \"*.b\"]}, action: reject}\n"
            "  - {match: {sni: [x.y.c, a.b]}, action: reject}\n"
            "  - {match: {sni: \"*.a.b\"}, action: reject}\n"),
-     {"14:5: warning: policy[1]: " HIDDEN("13"), "15:5: warning: policy[2]: " HIDDEN("13"),
-      "16:5: warning: policy[3]: " HIDDEN("13"), "18:5: warning: policy[5]: " HIDDEN("17")}},
+     {"14:5: warning: policy[1]: " HIDDEN("2", "1", "13"),
+      "15:5: warning: policy[2]: " HIDDEN("3", "1", "13"),
+      "16:5: warning: policy[3]: " HIDDEN("4", "1", "13"),
+      "18:5: warning: policy[5]: " HIDDEN("6", "5", "17")}},
     {"names on a plain listener are another matter",
      RULES("  - {match: {sni: a.b}, action: reject}\n"
            "  - {match: {sni: a.b, listener: plain}, action: reject}\n"
            "  - {match: {sni: a.b, listener: https}, action: reject}\n"),
-     {"15:5: warning: policy[2]: " HIDDEN("13")}},
+     {"15:5: warning: policy[2]: " HIDDEN("3", "1", "13")}},
     {"sources",
      RULES("  - {match: {source: [10.0.0.0/9, 10.128.0.0/9, 192.0.2.1]}, action: reject}\n"
            "  - {match: {source: 10.0.0.0/8}, action: reject}\n"
            "  - {match: {source: [192.0.2.1, 10.5.0.0/16], sni: a.b}, action: reject}\n"
            "  - {match: {source: [192.0.2.0/31]}, action: reject}\n"
            "  - {match: {source: 10.0.0.0/7}, action: reject}\n"),
-     {"14:5: warning: policy[1]: " HIDDEN("13"), "15:5: warning: policy[2]: " HIDDEN("13")}},
+     {"14:5: warning: policy[1]: " HIDDEN("2", "1", "13"),
+      "15:5: warning: policy[2]: " HIDDEN("3", "1", "13")}},
     {"a name does not cover a source",
      RULES("  - {match: {source: 10.0.0.0/8, sni: a.b}, action: reject}\n"
            "  - {match: {source: 10.0.0.0/8}, action: reject}\n"
@@ -183,8 +187,8 @@ static const struct policy_case rule_cases[] = {
      INTERFACES BACKENDS PLAIN "policy:\n"
                                "  - {match: {sni: a.b}, action: reject}\n"
                                "  - {action: splice, backend: web}\n",
-     {"9:5: warning: policy[0]: can never match: a rule with sni that names no listener applies to "
-      "listeners with tls, and there is none"}},
+     {"9:5: warning: policy[0]: \"rule 1\" can never match: a rule with sni, alpn or tls-version "
+      "that names no listener applies to listeners with tls, and there is none"}},
     {"listener without a rule",
      INTERFACES BACKENDS CERTIFICATES
      "listeners:\n"
@@ -198,7 +202,7 @@ static const struct policy_case rule_cases[] = {
      RULES("  - {action: terminate, backend: web}\n"),
      {"13:14: error: policy[0].action: the rule applies to the listener \"plain\" (line 11) too, "
       "which has no tls to terminate: expected match with a listener",
-      "14:5: warning: policy[1]: " HIDDEN("13")}},
+      "14:5: warning: policy[1]: " HIDDEN("2", "1", "13")}},
     {"terminate where plain TCP does not come",
      INTERFACES BACKENDS CERTIFICATES
      "listeners:\n"

@@ -7,10 +7,10 @@ static const struct policy_case structure_cases[] = {
      BASE "timeoust: {}\n",
      {"10:1: error: timeoust: unknown key, did you mean \"timeouts\"?"}},
     {"unknown key with none near",
-     BASE "firewall: {}\n",
-     {"10:1: error: firewall: unknown key, expected one of: workers, hugepages, interfaces, "
-      "routes, "
-      "certificates, backends, listeners, policy, timeouts, limits"}},
+     BASE "compression: {}\n",
+     {"10:1: error: compression: unknown key, expected one of: workers, hugepages, interfaces, "
+      "routes, classes, certificates, backends, listeners, sets, firewall, policy, timeouts, "
+      "limits, tickets, control, metrics, session-log"}},
     {"unknown key inside",
      INTERFACES PLAIN SPLICE "backends:\n  web: {server: [10.0.0.2:1]}\n",
      {"9:3: error: backends.web: the key \"servers\" is missing: expected a list of servers such "
@@ -399,14 +399,12 @@ static const struct policy_case rule_cases[] = {
       "you mean \"plain\"?"}},
     {"empty match",
      RULE("{match: {}, action: reject}"),
-     {"9:6: error: policy[0].match: expected listener, source or sni, found none: leave the key "
-      "out "
-      "to match every connection"}},
+     {"9:6: error: policy[0].match: expected listener, source, sni, sni-file, alpn or "
+      "tls-version, found none: leave the key out to match every connection"}},
     {"match of nothing",
      RULE("{match: , action: reject}"),
-     {"9:6: error: policy[0].match: expected listener, source or sni, found none: leave the key "
-      "out "
-      "to match every connection"}},
+     {"9:6: error: policy[0].match: expected listener, source, sni, sni-file, alpn or "
+      "tls-version, found none: leave the key out to match every connection"}},
     {"terminate plain TCP",
      RULE("{match: {listener: plain}, action: terminate, backend: web}"),
      {"9:40: error: policy[0].action: expected splice or reject: the listener \"plain\" (line 7) "
@@ -483,14 +481,16 @@ static const struct policy_case amount_cases[] = {
      "timeouts: {client-hello: 1.5s, handshake: 10 s, idle: 99999999999999999999s, half-closed: "
      "18446744073709551615d}\n",
      {"10:26: error: timeouts.client-hello: " DURATION "\"1.5s\"",
-      "10:43: error: timeouts.handshake: " DURATION "\"10 s\"",
+      "10:43: error: timeouts.handshake: " DURATION "\"10 s\", did you mean \"10s\"?",
       "10:55: error: timeouts.idle: " DURATION "\"99999999999999999999s\"",
       "10:91: error: timeouts.half-closed: expected a value from 1ms to 7d, found "
       "\"18446744073709551615d\""}},
     {"sizes",
      BASE "limits: {connections: 63, buffer-memory: 64MB}\n",
      {"10:23: error: limits.connections: expected a value from 64 to 16777216, found \"63\"",
-      "10:42: error: limits.buffer-memory: expected a size such as 64MiB or 1GiB, found \"64MB\""}},
+      "10:42: error: limits.buffer-memory: expected a size such as 64MiB or 1GiB, found \"64MB\", "
+      "did "
+      "you mean \"64MiB\"?"}},
     {"small",
      BASE "limits: {connections: 1k, buffer-memory: 1023KiB}\n",
      {"10:23: error: limits.connections: expected a number of connections, found \"1k\"",
@@ -500,7 +500,9 @@ static const struct policy_case amount_cases[] = {
      INTERFACES PLAIN SPLICE
      "backends:\n  web: {servers: [10.0.0.2:1], connect-timeout: soon, balance: random}\n",
      {"9:49: error: backends.web.connect-timeout: " DURATION "\"soon\"",
-      "9:64: error: backends.web.balance: expected round-robin, found \"random\""}},
+      "9:64: error: backends.web.balance: expected round-robin, least-connections or source-hash, "
+      "found "
+      "\"random\""}},
     {"paths",
      BASE "certificates:\n  a: {chain: \"\", key: certs/}\n  b: {chain: [x]}\n",
      {"11:14: error: certificates.a.chain: expected the path of a file, found \"\"",
