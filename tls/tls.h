@@ -35,6 +35,10 @@ struct tls_cert_file; /* a chain and its key in memory, checked; immutable, refe
  */
 struct tls_cert_file *tls_cert_file_load(const char *name, const char *chain_path,
                                          const char *key_path, time_t now, struct error *e);
+/* The same for a certificate that only we show to servers: its key usage must allow clients, and
+ * it needs no DNS name. */
+struct tls_cert_file *tls_cert_file_load_client(const char *name, const char *chain_path,
+                                                const char *key_path, time_t now, struct error *e);
 struct tls_cert_file *tls_cert_file_ref(struct tls_cert_file *f);
 void tls_cert_file_unref(struct tls_cert_file *f); /* the key is wiped with the last one */
 
@@ -55,6 +59,8 @@ struct tls_ca_file *tls_ca_file_ref(struct tls_ca_file *f);
 void tls_ca_file_unref(struct tls_ca_file *f);
 
 const char *tls_cert_file_name(const struct tls_cert_file *f);
+const char *tls_cert_file_subject(const struct tls_cert_file *f); /* RFC 4514 */
+const char *tls_cert_file_issuer(const struct tls_cert_file *f);
 time_t tls_cert_file_expiry(const struct tls_cert_file *f);
 /* The i-th DNS name (lower case; "*.example" for a wildcard), or NULL past the last. */
 const char *tls_cert_file_dns(const struct tls_cert_file *f, unsigned i);

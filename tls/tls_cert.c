@@ -69,20 +69,23 @@ static int rehearse(const struct tls_cert_file *f, struct error *e)
 }
 
 static int cert_fill(struct tls_cert_file *f, STACK_OF(X509) * chain, EVP_PKEY *key,
-                     struct error *e)
+                     enum tls_cert_use use, struct error *e)
 {
     X509 *leaf = sk_X509_value(chain, 0);
 
     if (keep_chain(f, chain) != 0 || keep_key(f, key) != 0)
         return tls_error_set(e, "cannot keep the certificate");
     f->expiry = tls_x509_time(X509_get0_notAfter(leaf));
-    if (tls_cert_names(f, leaf, e) != 0)
+    tls_x509_subject(leaf, f->subject);
+    tls_x509_issuer(leaf, f->issuer);
+    if (use == TLS_CERT_OF_SERVER && tls_cert_names(f, leaf, e) != 0)
         return -1;
     return rehearse(f, e);
 }
 
-struct tls_cert_file *tls_cert_file_load(const char *name, const char *chain_path,
-                                         const char *key_path, time_t now, struct error *e)
+static struct tls_cert_file *cert_load(const char *name, const char *chain_path,
+                                       const char *key_path, enum tls_cert_use use, time_t now,
+                                       struct error *e)
 {
     STACK_OF(X509) *chain = NULL;
     struct tls_cert_file *f = NULL;
@@ -94,14 +97,14 @@ struct tls_cert_file *tls_cert_file_load(const char *name, const char *chain_pat
     key = tls_pem_key(key_path, e);
     if (key == NULL)
         goto err;
-    if (tls_cert_check(chain, key, now, chain_path, key_path, e) != 0)
+    if (tls_cert_check(chain, key, use, now, chain_path, key_path, e) != 0)
         goto err;
     f = cert_alloc(name);
     if (f == NULL) {
         error_set(e, "out of memory");
         goto err;
     }
-    if (cert_fill(f, chain, key, e) != 0) {
+    if (cert_fill(f, chain, key, use, e) != 0) {
         error_prefix(e, "%s", chain_path);
         goto err;
     }
@@ -116,6 +119,18 @@ err:
     sk_X509_pop_free(chain, X509_free);
     ERR_clear_error();
     return NULL;
+}
+
+struct tls_cert_file *tls_cert_file_load(const char *name, const char *chain_path,
+                                         const char *key_path, time_t now, struct error *e)
+{
+    return cert_load(name, chain_path, key_path, TLS_CERT_OF_SERVER, now, e);
+}
+
+struct tls_cert_file *tls_cert_file_load_client(const char *name, const char *chain_path,
+                                                const char *key_path, time_t now, struct error *e)
+{
+    return cert_load(name, chain_path, key_path, TLS_CERT_OF_CLIENT, now, e);
 }
 
 struct tls_cert_file *tls_cert_file_ref(struct tls_cert_file *f)
@@ -142,6 +157,16 @@ void tls_cert_file_unref(struct tls_cert_file *f)
 const char *tls_cert_file_name(const struct tls_cert_file *f)
 {
     return f->name;
+}
+
+const char *tls_cert_file_subject(const struct tls_cert_file *f)
+{
+    return f->subject;
+}
+
+const char *tls_cert_file_issuer(const struct tls_cert_file *f)
+{
+    return f->issuer;
 }
 
 time_t tls_cert_file_expiry(const struct tls_cert_file *f)

@@ -109,25 +109,26 @@ static int check_order(STACK_OF(X509) * chain, const char *path, struct error *e
 
 /* RFC 8446, 4.4.2.2: with these suites the key signs, whatever its kind; absent extensions allow
  * all. */
-static int check_usage(X509 *leaf, const char *path, struct error *e)
+static int check_usage(X509 *leaf, enum tls_cert_use use, const char *path, struct error *e)
 {
     uint32_t extended = X509_get_extended_key_usage(leaf);
+    bool server = use == TLS_CERT_OF_SERVER;
 
     if ((X509_get_key_usage(leaf) & KU_DIGITAL_SIGNATURE) == 0)
         return error_set(e, "%s: its keyUsage lacks digitalSignature, which TLS needs", path);
-    if ((extended & (XKU_SSL_SERVER | XKU_ANYEKU)) == 0)
-        return error_set(
-            e, "%s: its extendedKeyUsage lacks serverAuth: no certificate for a server", path);
+    if ((extended & ((server ? XKU_SSL_SERVER : XKU_SSL_CLIENT) | XKU_ANYEKU)) == 0)
+        return error_set(e, "%s: its extendedKeyUsage lacks %sAuth: no certificate for a %s", path,
+                         server ? "server" : "client", server ? "server" : "client");
     return 0;
 }
 
-int tls_cert_check(STACK_OF(X509) * chain, EVP_PKEY *key, time_t now, const char *chain_path,
-                   const char *key_path, struct error *e)
+int tls_cert_check(STACK_OF(X509) * chain, EVP_PKEY *key, enum tls_cert_use use, time_t now,
+                   const char *chain_path, const char *key_path, struct error *e)
 {
     X509 *leaf = sk_X509_value(chain, 0);
 
     if (check_key_fits(chain, key, chain_path, key_path, e) != 0 ||
-        check_key_kind(key, key_path, e) != 0 || check_usage(leaf, chain_path, e) != 0 ||
+        check_key_kind(key, key_path, e) != 0 || check_usage(leaf, use, chain_path, e) != 0 ||
         check_order(chain, chain_path, e) != 0)
         return -1;
     return check_dates(leaf, now, chain_path, e);

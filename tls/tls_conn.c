@@ -76,6 +76,8 @@ static enum tls_result fail_by_queue(struct tls_conn *c)
 {
     char text[ERROR_MAX];
 
+    if (ERR_GET_REASON(ERR_peek_error()) == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE)
+        COUNTER_INC(counters(c)->tls_client_certificates_refused);
     tls_error_take(tls_conn_peer(c), "the connection was lost while writing", text, sizeof text);
     if (c->client != NULL && !c->established)
         tls_conn_client_blame_stranger(c);
@@ -213,6 +215,8 @@ static void count_completed_handshake(const struct tls_conn *c)
         COUNTER_ADD(n->tls_backend_handshakes_resumed, resumed);
     } else {
         COUNTER_INC(n->tls_handshakes_completed);
+        COUNTER_ADD(n->tls_client_certificates,
+                    !resumed && SSL_get0_peer_certificate(c->ssl) != NULL);
         COUNTER_ADD(n->tls_handshakes_resumed, resumed);
     }
     if (SSL_version(c->ssl) == TLS1_3_VERSION)

@@ -46,6 +46,10 @@ static const struct {
      "the @ accepts no signature that our certificate's key can make"},
     {SSL_R_NO_APPLICATION_PROTOCOL, "no application protocol (ALPN) in common with the @"},
     {SSL_R_INAPPROPRIATE_FALLBACK, "the @ fell back to a lower TLS version than it supports"},
+    {SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE, "the @ showed no certificate, and the listener "
+                                              "requires one: give the @ one of an authority in "
+                                              "tls.client-ca, or set tls.client-auth to optional"},
+    {SSL_R_BAD_SIGNATURE, "the @'s signature does not fit its certificate"},
     {SSL_R_DIGEST_CHECK_FAILED, "Finished does not match: the handshake was altered on its way"},
     {SSL_R_BINDER_DOES_NOT_VERIFY, "the ticket's binder does not verify"},
     {SSL_R_INCONSISTENT_EXTMS, "resumption without the session's extended_master_secret"},
@@ -77,12 +81,13 @@ static void add_alert(struct tls_text *t, const char *peer, uint8_t alert)
 
 static void add_worded(struct tls_text *t, const char *peer, const char *text)
 {
-    const char *at = strchr(text, '@');
+    const char *at;
 
-    if (at == NULL)
-        tls_text_add(t, "%s", text);
-    else
-        tls_text_add(t, "%.*s%s%s", (int)(at - text), text, peer, at + 1);
+    while ((at = strchr(text, '@')) != NULL) {
+        tls_text_add(t, "%.*s%s", (int)(at - text), text, peer);
+        text = at + 1;
+    }
+    tls_text_add(t, "%s", text);
 }
 
 static bool add_plain(struct tls_text *t, const char *peer, unsigned long code)

@@ -6,7 +6,9 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/stat.h>
 
+#include <openssl/kdf.h>
 #include <openssl/ssl.h>
 
 #include "tls/tls.h"
@@ -69,6 +71,18 @@ int tls_error_set(struct error *e, const char *what);
 const char *tls_alert_name(uint8_t alert);    /* RFC 8446's word, or "unknown alert" */
 const char *tls_alert_meaning(uint8_t alert); /* what a peer says with it, or NULL */
 
+/* ---- files (tls_file.c) ---- */
+
+struct tls_file {
+    char *data; /* and a NUL behind */
+    size_t len;
+    mode_t mode;
+};
+
+/* A regular file of at most 1 MiB; freed, and wiped, by tls_file_free(). */
+int tls_file_read(const char *path, struct tls_file *f, struct error *e);
+void tls_file_free(struct tls_file *f);
+
 /* ---- PEM files (tls_pem.c) ---- */
 
 /* The certificates of a file, 1 to `max`, in their order; or NULL. */
@@ -76,6 +90,10 @@ STACK_OF(X509) * tls_pem_certs(const char *path, int max, struct error *e);
 EVP_PKEY *tls_pem_key(const char *path, struct error *e);
 
 /* ---- certificates ---- */
+
+#define TLS_X509_NAME_MAX   128
+#define TLS_X509_DATE_MAX   32
+#define TLS_X509_NAMES_SAID 5
 
 struct tls_der {
     uint8_t *data;
@@ -91,6 +109,7 @@ struct tls_cert_file {
     char **dns; /* normalised, "*." kept */
     unsigned dns_count;
     time_t expiry;
+    char subject[TLS_X509_NAME_MAX], issuer[TLS_X509_NAME_MAX];
     bool rsa; /* its key signs RSA; else ECDSA or EdDSA, which share TLS 1.2's suites */
 };
 
@@ -101,15 +120,13 @@ int tls_cert_install(const struct tls_cert_file *f, SSL_CTX *ctx, OSSL_LIB_CTX *
 /* The DNS names of a leaf, into f->dns. Returns 0 or -1 when there is none. */
 int tls_cert_names(struct tls_cert_file *f, X509 *leaf, struct error *e);
 
+enum tls_cert_use { TLS_CERT_OF_SERVER, TLS_CERT_OF_CLIENT };
+
 /* Refuses a leaf and chain that clients could not or would not accept, see tls_cert_file_load(). */
-int tls_cert_check(STACK_OF(X509) * chain, EVP_PKEY *key, time_t now, const char *chain_path,
-                   const char *key_path, struct error *e);
+int tls_cert_check(STACK_OF(X509) * chain, EVP_PKEY *key, enum tls_cert_use use, time_t now,
+                   const char *chain_path, const char *key_path, struct error *e);
 
 /* ---- certificates in words (tls_x509.c) ---- */
-
-#define TLS_X509_NAME_MAX   128
-#define TLS_X509_DATE_MAX   32
-#define TLS_X509_NAMES_SAID 5
 
 /* In RFC 4514's form, cut to fit. Return out. */
 const char *tls_x509_subject(const X509 *x, char out[TLS_X509_NAME_MAX]);
@@ -163,6 +180,8 @@ struct tls_worker {
     OSSL_PROVIDER *provider;
     BIO_METHOD *bio;
     EVP_MD *sha256;
+    EVP_KDF *hkdf;
+    EVP_CIPHER *cbc;     /* AES-256 */
     time_t (*now)(void); /* wall-clock time */
     pthread_mutex_t cas_lock;
     struct tls_ca *cas;
@@ -183,6 +202,37 @@ bool tls_ctx_group_accepted(uint16_t group);
 int tls_ctx_check_versions(uint16_t min, uint16_t max, struct error *e);
 int tls_ctx_check_alpn(const uint8_t *list, size_t len, struct error *e);
 
+/* ---- keys of tickets (tls_ticket_key.c) ---- */
+
+#define TLS_TICKET_KEYS 4 /* places; three epochs are accepted */
+
+struct tls_ticket_key {
+    uint64_t epoch;
+    bool derived;
+    uint8_t name[16], cipher[32], mac[32];
+};
+
+struct tls_ticket_keys {
+    uint8_t secret[TLS_TICKET_SECRET_LEN];
+    uint32_t rotation; /* s */
+    struct tls_ticket_key keys[TLS_TICKET_KEYS];
+};
+
+void tls_ticket_keys_init(struct tls_ticket_keys *k, const struct tls_ticket_config *config);
+void tls_ticket_keys_wipe(struct tls_ticket_keys *k);
+
+/* NULL when OpenSSL fails. Valid until the next call. */
+const struct tls_ticket_key *tls_ticket_key_current(struct tls_ticket_keys *k, EVP_KDF *kdf,
+                                                    time_t now);
+/* The key of that name (16 bytes) if it is the current epoch's, the former's or the next; or NULL.
+ */
+const struct tls_ticket_key *tls_ticket_key_find(struct tls_ticket_keys *k, EVP_KDF *kdf,
+                                                 time_t now, const uint8_t *name);
+
+/* ---- servers ---- */
+
+#define TLS_DIGEST_LEN 32 /* SHA-256 */
+
 struct tls_server {
     struct tls_worker *worker;
     unsigned refs; /* the owner's and each connection's; one thread */
@@ -193,7 +243,10 @@ struct tls_server {
     uint16_t min_version, max_version;
     uint8_t *alpn;
     size_t alpn_len;
-    struct tls_ca *client_ca; /* NULL: clients are not asked for certificates */
+    enum tls_client_auth client_auth;
+    struct tls_ca *client_ca;               /* NULL: clients are not asked for certificates */
+    uint8_t clients_digest[TLS_DIGEST_LEN]; /* of what is asked of clients */
+    struct tls_ticket_keys tickets;
     struct tls_names names;
 };
 
@@ -273,6 +326,13 @@ int tls_conn_set_up(struct tls_conn *c, SSL_CTX *ctx);
 /* What the peer is: "client" or "server". */
 const char *tls_conn_peer(const struct tls_conn *c);
 
+/* ---- of a server's connection: clients that prove who they are (tls_client_auth.c) ---- */
+
+/* What is asked of clients, in the server and in each of its SSL_CTXs. Return 0 or -1. */
+int tls_client_auth_init(struct tls_server *s, const struct tls_server_config *config,
+                         struct error *e);
+int tls_client_auth_setup(SSL_CTX *ctx, const struct tls_server *s, struct error *e);
+
 /* ---- of a client's connection (tls_conn_client.c) ---- */
 
 void tls_conn_client_received(struct tls_conn *c, const uint8_t *data, size_t len);
@@ -300,11 +360,9 @@ BIO *tls_bio_create(struct tls_worker *w, struct tls_conn *c);
 
 /* ---- tickets (tls_ticket.c) ---- */
 
-#define TLS_TICKET_LIFETIME 7200 /* s */
+#define TLS_TICKET_LIFETIME  7200  /* s */
+#define TLS_TICKET_CHAIN_MAX 86400 /* s from the full handshake, over all renewals */
 
-int tls_ticket_setup(SSL_CTX *ctx, const uint8_t secret[TLS_TICKET_SECRET_LEN], struct error *e);
-
-/* Binds the connection's tickets, old and new, to a server name ("" for none). Returns 0 or -1. */
-int tls_ticket_bind(struct tls_conn *c, const char *name);
+int tls_ticket_setup(SSL_CTX *ctx, const struct tls_server *s, struct error *e);
 
 #endif

@@ -1,77 +1,10 @@
-/*
- * PEM files, read whole into memory first: a stdio buffer would keep a copy of the key that nobody
- * wipes.
- */
-#include <errno.h>
-#include <fcntl.h>
+/* PEM files: certificates and keys. */
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <openssl/err.h>
 #include <openssl/pem.h>
 
 #include "tls/tls_internal.h"
-
-#define FILE_MAX (1024 * 1024)
-
-struct file {
-    char *data;
-    size_t len;
-};
-
-static void file_free(struct file *f)
-{
-    OPENSSL_clear_free(f->data, f->len);
-}
-
-static int read_all(int fd, struct file *f)
-{
-    size_t have = 0;
-    ssize_t n;
-
-    while (have < f->len && (n = read(fd, f->data + have, f->len - have)) != 0) {
-        if (n < 0 && errno != EINTR)
-            return -1;
-        if (n > 0)
-            have += (size_t)n;
-    }
-    return 0;
-}
-
-static int file_load(int fd, struct file *f, const char *path, struct error *e)
-{
-    struct stat st;
-
-    if (fstat(fd, &st) != 0)
-        return error_set(e, "cannot read %s: %s", path, strerror(errno));
-    if (!S_ISREG(st.st_mode))
-        return error_set(e, "cannot read %s: not a regular file", path);
-    if (st.st_size > FILE_MAX)
-        return error_set(e, "%s is larger than 1 MiB: no certificate or key", path);
-    f->len = (size_t)st.st_size;
-    f->data = OPENSSL_zalloc(f->len + 1);
-    if (f->data == NULL)
-        return error_set(e, "out of memory");
-    if (read_all(fd, f) != 0)
-        return error_set(e, "cannot read %s: %s", path, strerror(errno));
-    return 0;
-}
-
-static int file_read(const char *path, struct file *f, struct error *e)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not hang us */
-    int status;
-
-    *f = (struct file){0};
-    if (fd < 0)
-        return error_set(e, "cannot read %s: %s", path, strerror(errno));
-    status = file_load(fd, f, path, e);
-    close(fd);
-    if (status != 0)
-        file_free(f);
-    return status;
-}
 
 /* After a PEM function found nothing: is the end of the file the reason? Empties the queue then. */
 static bool at_end(void)
@@ -84,7 +17,7 @@ static bool at_end(void)
     return true;
 }
 
-static int check_not_der(const struct file *f, const char *path, struct error *e)
+static int check_not_der(const struct tls_file *f, const char *path, struct error *e)
 {
     if (f->len > 2 && (uint8_t)f->data[0] == 0x30 && ((uint8_t)f->data[1] & 0x80) != 0)
         return error_set(e, "%s is in DER form; PEM is needed (-----BEGIN ...)", path);
@@ -114,10 +47,10 @@ STACK_OF(X509) * tls_pem_certs(const char *path, int max, struct error *e)
 {
     STACK_OF(X509) *chain = NULL;
     BIO *bio = NULL;
-    struct file f;
+    struct tls_file f;
 
     ERR_clear_error();
-    if (file_read(path, &f, e) != 0)
+    if (tls_file_read(path, &f, e) != 0)
         return NULL;
     if (check_not_der(&f, path, e) != 0)
         goto err;
@@ -130,13 +63,13 @@ STACK_OF(X509) * tls_pem_certs(const char *path, int max, struct error *e)
     if (parse_chain(bio, path, max, chain, e) != 0)
         goto err;
     BIO_free(bio);
-    file_free(&f);
+    tls_file_free(&f);
     return chain;
 
 err:
     sk_X509_pop_free(chain, X509_free);
     BIO_free(bio);
-    file_free(&f);
+    tls_file_free(&f);
     return NULL;
 }
 
@@ -170,7 +103,7 @@ static EVP_PKEY *parse_key(BIO *bio, const char *path, struct error *e)
 }
 
 /* The decoder's own word for a file without a key is "unsupported". */
-static int check_has_key(const struct file *f, const char *path, struct error *e)
+static int check_has_key(const struct tls_file *f, const char *path, struct error *e)
 {
     if (strstr(f->data, "PRIVATE KEY-----") == NULL)
         return error_set(e, "no private key (-----BEGIN PRIVATE KEY-----) in %s", path);
@@ -180,17 +113,17 @@ static int check_has_key(const struct file *f, const char *path, struct error *e
 EVP_PKEY *tls_pem_key(const char *path, struct error *e)
 {
     EVP_PKEY *key = NULL;
-    struct file f;
+    struct tls_file f;
     BIO *bio;
 
     ERR_clear_error();
-    if (file_read(path, &f, e) != 0)
+    if (tls_file_read(path, &f, e) != 0)
         return NULL;
     if (check_not_der(&f, path, e) == 0 && check_has_key(&f, path, e) == 0) {
         bio = BIO_new_mem_buf(f.data, (int)f.len);
         key = bio != NULL ? parse_key(bio, path, e) : NULL;
         BIO_free(bio);
     }
-    file_free(&f);
+    tls_file_free(&f);
     return key;
 }

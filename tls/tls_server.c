@@ -25,8 +25,7 @@ static int select_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_l
     return SSL_TLSEXT_ERR_OK;
 }
 
-static SSL_CTX *ctx_create(struct tls_server *s, const struct tls_cert_file *cert,
-                           const struct tls_server_config *config, struct error *e)
+static SSL_CTX *ctx_create(struct tls_server *s, const struct tls_cert_file *cert, struct error *e)
 {
     OSSL_LIB_CTX *lib = s->worker->lib;
     SSL_CTX *ctx =
@@ -35,7 +34,7 @@ static SSL_CTX *ctx_create(struct tls_server *s, const struct tls_cert_file *cer
     if (ctx == NULL)
         return NULL;
     SSL_CTX_set_options(ctx, SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
-    if (tls_ticket_setup(ctx, config->tickets.secret, e) != 0 ||
+    if (tls_ticket_setup(ctx, s, e) != 0 || tls_client_auth_setup(ctx, s, e) != 0 ||
         tls_cert_install(cert, ctx, lib, e) != 0) {
         error_prefix(e, "certificate %s", cert->name);
         SSL_CTX_free(ctx);
@@ -97,8 +96,11 @@ struct tls_server *tls_server_create(struct tls_worker *w, const struct tls_serv
         error_set(e, "out of memory");
         goto err;
     }
+    tls_ticket_keys_init(&s->tickets, &config->tickets);
+    if (tls_client_auth_init(s, config, e) != 0)
+        goto err;
     for (unsigned i = 0; i < s->cert_count; i++) {
-        s->ctx[i] = ctx_create(s, s->certs[i], config, e);
+        s->ctx[i] = ctx_create(s, s->certs[i], e);
         if (s->ctx[i] == NULL)
             goto err;
     }
@@ -117,6 +119,8 @@ void tls_server_unref(struct tls_server *s)
         SSL_CTX_free(s->ctx[i]);
         tls_cert_file_unref(s->certs[i]);
     }
+    tls_ca_put(s->worker, s->client_ca);
+    tls_ticket_keys_wipe(&s->tickets);
     tls_names_free(&s->names);
     free(s->alpn);
     free(s->ctx);

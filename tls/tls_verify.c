@@ -121,6 +121,8 @@ static int verify(X509_STORE_CTX *store, void *arg)
     if (X509_verify_cert(store) == 1)
         return 1;
     blame(c, store);
+    if (c->server != NULL)
+        COUNTER_INC(c->worker->counters.tls_client_certificates_refused);
     return 0;
 }
 

@@ -40,7 +40,9 @@ struct tls_worker *tls_worker_create(struct error *e)
         goto err;
     w->bio = tls_bio_method_create();
     w->sha256 = EVP_MD_fetch(w->lib, "SHA2-256", NULL);
-    if (w->bio == NULL || w->sha256 == NULL)
+    w->hkdf = EVP_KDF_fetch(w->lib, "HKDF", NULL);
+    w->cbc = EVP_CIPHER_fetch(w->lib, "AES-256-CBC", NULL);
+    if (w->bio == NULL || w->sha256 == NULL || w->hkdf == NULL || w->cbc == NULL)
         goto err;
     return w;
 
@@ -55,6 +57,8 @@ void tls_worker_destroy(struct tls_worker *w)
     if (w == NULL)
         return;
     assert(w->cas == NULL);
+    EVP_CIPHER_free(w->cbc);
+    EVP_KDF_free(w->hkdf);
     EVP_MD_free(w->sha256);
     BIO_meth_free(w->bio);
     if (w->provider != NULL)

@@ -13,6 +13,8 @@
 
 /* ---- certificates ---- */
 
+time_t fixture_now = FIXTURE_NOW;
+
 static char dir[] = "/tmp/sluice-tls-XXXXXX";
 
 static EVP_PKEY *make_key(enum fixture_key kind)
@@ -178,8 +180,11 @@ struct tls_ca_file *fixture_ca_file(const char *name, X509 *x)
     return ca;
 }
 
-struct tls_cert_file *fixture_issued_file(const char *name, const struct fixture_spec *spec,
-                                          const struct fixture_cert *issuer)
+typedef struct tls_cert_file *cert_loader(const char *, const char *, const char *, time_t,
+                                          struct error *);
+
+static struct tls_cert_file *make_and_load(const char *name, const struct fixture_spec *spec,
+                                           const struct fixture_cert *issuer, cert_loader *load)
 {
     char chain[FIXTURE_PATH_MAX], key[FIXTURE_PATH_MAX], file[64];
     struct fixture_cert c = fixture_cert_make(spec, issuer);
@@ -193,10 +198,22 @@ struct tls_cert_file *fixture_issued_file(const char *name, const struct fixture
     fixture_write_key(file, c.key, NULL);
     fixture_path(file, key);
     fixture_cert_free(&c);
-    f = tls_cert_file_load(name, chain, key, FIXTURE_NOW, &e);
+    f = load(name, chain, key, fixture_now, &e);
     if (f == NULL)
         fail_msg("%s", e.text);
     return f;
+}
+
+struct tls_cert_file *fixture_issued_file(const char *name, const struct fixture_spec *spec,
+                                          const struct fixture_cert *issuer)
+{
+    return make_and_load(name, spec, issuer, tls_cert_file_load);
+}
+
+struct tls_cert_file *fixture_client_cert(const char *name, const struct fixture_spec *spec,
+                                          const struct fixture_cert *issuer)
+{
+    return make_and_load(name, spec, issuer, tls_cert_file_load_client);
 }
 
 /* ---- queues ---- */
@@ -477,8 +494,6 @@ void fixture_link_exchange(struct fixture_link *l)
 }
 
 /* ---- servers ---- */
-
-time_t fixture_now = FIXTURE_NOW;
 
 static time_t fixture_clock(void)
 {

@@ -68,6 +68,10 @@ struct tls_cert_file *fixture_cert_file(const char *name, const struct fixture_s
 struct tls_cert_file *fixture_issued_file(const char *name, const struct fixture_spec *spec,
                                           const struct fixture_cert *issuer);
 
+/* As fixture_issued_file(), for us to show to servers. */
+struct tls_cert_file *fixture_client_cert(const char *name, const struct fixture_spec *spec,
+                                          const struct fixture_cert *issuer);
+
 /* Writes a certificate as NAME.pem and loads it as an authority's. */
 struct tls_ca_file *fixture_ca_file(const char *name, X509 *x);
 
