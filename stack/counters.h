@@ -52,7 +52,10 @@
     X(tcp_keepalive_probes, "keepalive probes sent")                                          \
     X(tcp_time_wait_reused, "TIME_WAIT connections recycled for new ones")                    \
     X(tcp_no_ports, "active opens refused because no source port was free")                   \
-    X(tcp_syn_expired, "half-open connections given up")
+    X(tcp_syn_expired, "half-open connections given up")                                      \
+    X(tcp_cookies_sent, "SYNs answered with a cookie (RFC 4987, 3.6)")                        \
+    X(tcp_cookies_accepted, "connections made from a cookie that came back")                  \
+    X(tcp_cookies_failed, "acknowledgements that fit no cookie while there were any")
 
 COUNTER_STRUCT(stack_counters, STACK_COUNTERS);
 

@@ -46,6 +46,7 @@ struct tcp *tcp_create(const struct stack_config *config, struct net *net,
     t->held_max = config->max_buffers;
     t->isn_key = derive_key(config->secret, "initial sequence numbers");
     t->port_key = derive_key(config->secret, "source ports");
+    t->cookie_key = derive_key(config->secret, "SYN cookies");
     t->ts_key = derive_key(config->secret, "timestamps");
     t->owns_flow = config->owns_flow;
     t->owns_flow_ctx = config->owns_flow_ctx;

@@ -11,30 +11,30 @@ static bool orphan(const struct tcp_conn *c)
     return !c->sock.owned && c->listener == NULL;
 }
 
-void tcp_input_syn_options(struct tcp_conn *c, const struct packet *p)
+void tcp_input_syn_options(struct tcp_conn *c, const struct packet_tcp *syn)
 {
     struct tcp *t = c->sock.tcp;
     uint16_t ours = (uint16_t)(c->path.mtu - WIRE_IPV4_LEN - WIRE_TCP_LEN);
-    uint16_t theirs = p->tcp.has_mss ? p->tcp.mss : TCP_DEFAULT_MSS;
+    uint16_t theirs = syn->has_mss ? syn->mss : TCP_DEFAULT_MSS;
 
-    c->irs = p->tcp.seq;
+    c->irs = syn->seq;
     c->rcv_nxt = c->irs + 1;
     c->last_ack_sent = c->rcv_nxt;
     /* An absurd MSS (RFC 9293 has no floor) would make us send storms of tiny segments. */
     if (theirs < 88)
         theirs = 88;
     c->mss = theirs < ours ? theirs : ours;
-    c->scaling = p->tcp.has_wscale;
+    c->scaling = syn->has_wscale;
     if (c->scaling) {
-        c->snd_wscale = p->tcp.wscale > 14 ? 14 : p->tcp.wscale; /* RFC 7323, 2.3 */
+        c->snd_wscale = syn->wscale > 14 ? 14 : syn->wscale; /* RFC 7323, 2.3 */
         c->rcv_wscale = TCP_WINDOW_SCALE;
     }
-    c->timestamps = p->tcp.has_timestamp;
-    c->ts_recent = p->tcp.ts_value;
+    c->timestamps = syn->has_timestamp;
+    c->ts_recent = syn->ts_value;
     c->ts_recent_time = t->now;
     /* The window of a SYN is never scaled (RFC 7323, 2.2). */
-    c->snd_wnd = c->max_snd_wnd = p->tcp.window;
-    c->snd_wl1 = p->tcp.seq;
+    c->snd_wnd = c->max_snd_wnd = syn->window;
+    c->snd_wl1 = syn->seq;
     c->snd_wl2 = c->snd_una;
     /* What our own SYN offers, before or after this one. */
     c->rcv_adv = c->rcv_nxt + c->syn_window;
@@ -81,7 +81,7 @@ static void syn_sent_stale(struct tcp_conn *c, const struct packet *p)
 {
     struct tcp *t = c->sock.tcp;
 
-    tcp_output_refuse(t, p);
+    tcp_reply_reset(t, p);
     if (c->retries == 0 && c->deadline[TCP_TIMER_RETRANSMIT] > t->now + TCP_SYN_AGAIN)
         tcp_timer_set(c, TCP_TIMER_RETRANSMIT, t->now + TCP_SYN_AGAIN);
 }
@@ -111,7 +111,7 @@ static void syn_sent(struct tcp_conn *c, struct packet *p)
         p->drop = drop_tcp_flags;
         return;
     }
-    tcp_input_syn_options(c, p);
+    tcp_input_syn_options(c, &p->tcp);
     if (ack) {
         tcp_conn_established(c, p);
         c->ack_now = true;
@@ -301,7 +301,7 @@ static bool completes_handshake(struct tcp_conn *c, struct packet *p)
 {
     if (p->tcp.ack != c->iss + 1) {
         p->drop = drop_tcp_ack;
-        tcp_output_refuse(c->sock.tcp, p);
+        tcp_reply_reset(c->sock.tcp, p);
         return false;
     }
     tcp_conn_established(c, p);
@@ -423,9 +423,16 @@ void tcp_input(void *ctx, struct packet *p, clock_ns now)
         tcp_listener_segment(l, p, 0);
         return;
     }
+    if (l != NULL && (p->tcp.flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_ACK &&
+        (c = tcp_listener_cookie(l, p)) != NULL) {
+        synchronized(c, p);
+        return;
+    }
+    if (p->drop != DROP_NONE)
+        return;
     p->drop = drop_tcp_no_port;
     if ((p->tcp.flags & TCP_RST) == 0)
-        tcp_output_refuse(t, p);
+        tcp_reply_reset(t, p);
 }
 
 /* ICMP errors are hints that anybody can forge: the quoted sequence number must be one in flight,

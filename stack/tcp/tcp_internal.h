@@ -10,6 +10,7 @@
 
 #include <sys/queue.h>
 
+#include "base/log.h"
 #include "base/pool.h"
 #include "base/siphash.h"
 #include "base/wheel.h"
@@ -60,7 +61,8 @@ static inline uint32_t seq_max(uint32_t a, uint32_t b)
 #define TCP_SHARE_MIN         4 /* segments that any queue may hold, whatever the others do */
 /* Patience with peers that take nothing when memory is short. */
 #define TCP_PRESSED_PATIENCE (10 * CLOCK_SEC)
-#define TCP_OUT_OF_ORDER_MAX 64 /* gaps in one connection's reassembly queue */
+#define TCP_OUT_OF_ORDER_MAX 64    /* gaps in one connection's reassembly queue */
+#define TCP_COOKIE_WINDOW    14600 /* ten segments on Ethernet */
 #define TCP_PORT_MIN         16384
 #define TCP_PORT_MAX         65535
 #define TCP_PORT_TRIES       1024 /* ports found in use before a connect gives up */
@@ -91,6 +93,9 @@ struct tcp_listener {
     struct sock_options options;
     uint32_t backlog;
     uint32_t half_open_count, accept_count;
+    bool cookies_on;                  /* SYNs are answered with cookies at present */
+    bool cookies_told;                /* the log says so */
+    clock_ns cookie_at;               /* when the last one was sent; 0: never */
     TAILQ_HEAD(, tcp_conn) half_open; /* oldest first */
     TAILQ_HEAD(, tcp_conn) accept;    /* oldest first */
 };
@@ -228,7 +233,8 @@ struct tcp {
     struct pool conns, runs;
     struct rte_mempool *data_pool;
     uint32_t held, held_max; /* mbufs in queues */
-    struct siphash_key isn_key, port_key, ts_key;
+    struct siphash_key isn_key, port_key, ts_key, cookie_key;
+    struct log_limit cookie_log;
     uint32_t port_counter;
     stack_owns_flow *owns_flow;
     void *owns_flow_ctx;
@@ -307,7 +313,11 @@ bool tcp_port_pick(struct tcp *t, struct ip_endpoint *local, const struct ip_end
 /* ---- tcp_listen.c ---- */
 
 struct tcp_listener *tcp_listener_find(const struct tcp *t, const struct ip_endpoint *local);
-void tcp_listener_segment(struct tcp_listener *l, struct packet *p, uint32_t iss_min);
+void tcp_listener_segment(struct tcp_listener *l, struct packet *p, uint32_t iss_min); /* a SYN */
+
+/* A segment with ACK for which there is no connection: the half-open one that it completes, made
+ * from its cookie, or NULL: then it may have been dropped (p->drop). */
+struct tcp_conn *tcp_listener_cookie(struct tcp_listener *l, struct packet *p);
 void tcp_listener_established(struct tcp_conn *c); /* half open -> waiting to be accepted */
 void tcp_listener_forget(struct tcp_conn *c);      /* the connection leaves its listener's queues */
 void tcp_listener_close(struct tcp_listener *l);
@@ -318,7 +328,7 @@ void tcp_input(void *ctx, struct packet *p, clock_ns now);
 bool tcp_input_error(void *ctx, const struct net_error *error, clock_ns now);
 
 /* What a SYN says: options, first window. */
-void tcp_input_syn_options(struct tcp_conn *c, const struct packet *p);
+void tcp_input_syn_options(struct tcp_conn *c, const struct packet_tcp *syn);
 
 /* ---- tcp_ack.c ---- */
 
@@ -366,8 +376,14 @@ void tcp_output_now(struct tcp_conn *c);       /* persist timeout: send what fit
 /* Ends the SYN_SENT or SYN_RECEIVED phase: windows, congestion state and timers start. */
 void tcp_conn_established(struct tcp_conn *c, const struct packet *p);
 
+/* ---- tcp_reply.c: segments without a connection ---- */
+
 /* RST in answer to a segment without connection (RFC 9293, 3.10.7.1). */
-void tcp_output_refuse(struct tcp *t, const struct packet *p);
+void tcp_reply_reset(struct tcp *t, const struct packet *p);
+
+/* SYN-ACK with a cookie, in answer to a SYN. `path` has class and DSCP. */
+void tcp_reply_cookie(struct tcp *t, const struct packet *p, const struct net_path *path,
+                      uint16_t window);
 
 /* ---- tcp_rtt.c ---- */
 

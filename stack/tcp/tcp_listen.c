@@ -2,11 +2,19 @@
  * Listeners: half-open connections, and those that wait to be accepted.
  *
  * A half-open connection is a whole control block, and the backlog bounds how many there are. When
- * it is full, the oldest half-open one gives way: under a flood of SYNs an honest client still has
- * the time of a round trip to answer, whereas refusing the newest would lock everybody out.
+ * half of it is taken, SYNs are answered with cookies (tcp_cookie.h), which cost no block, until
+ * only a quarter is; likewise while the pool has no block to give. Where cookies are off, or where
+ * the backlog is full all the same, the oldest half-open connection gives way: an honest client
+ * still has the time of a round trip to answer, whereas refusing the newest would lock everybody
+ * out.
+ *
+ * An acknowledgement is held against a cookie only where the listener has sent one that may still
+ * hold. One that brings data and fits none is dropped in silence then, not refused: the segment
+ * before it may have been lost, and only that one fits.
  */
 #include <stdlib.h>
 
+#include "stack/tcp/tcp_cookie.h"
 #include "stack/tcp/tcp_internal.h"
 
 struct tcp_listener *tcp_listener_find(const struct tcp *t, const struct ip_endpoint *local)
@@ -68,59 +76,209 @@ static bool half_open_evict(struct tcp_listener *l)
     return true;
 }
 
-/* Makes room in the backlog. Returns false when it is full of connections to be accepted. */
-static bool backlog_room(struct tcp_listener *l)
+/* Of the pool, for connections to backends: a proxied connection needs a second block. */
+static uint32_t pool_reserve(const struct tcp *t)
 {
-    return l->half_open_count + l->accept_count < l->backlog || half_open_evict(l);
+    return t->conns.capacity / 8;
 }
 
-/* A block for a SYN. A proxied connection needs a second one for the backend: an eighth is kept for
- * those. A flood must not lock everybody out of a pool that is smaller than the backlog either. */
-static struct tcp_conn *half_open_create(struct tcp_listener *l)
+/* A block for a connection that begins, or NULL: the backlog is full, or the pool but for the
+ * reserve. */
+static struct tcp_conn *block_get(struct tcp_listener *l)
 {
     struct tcp *t = l->sock.tcp;
-    uint32_t reserve = t->conns.capacity / 8;
-    struct tcp_conn *c = tcp_conn_create(t, reserve);
 
-    if (c == NULL && half_open_evict(l))
-        c = tcp_conn_create(t, reserve);
-    return c;
+    if (l->half_open_count + l->accept_count >= l->backlog)
+        return NULL;
+    return tcp_conn_create(t, pool_reserve(t));
+}
+
+/* Is the pool full of connections that nobody may end? Then a cookie would promise in vain. */
+static bool pool_taken(const struct tcp_listener *l)
+{
+    const struct tcp *t = l->sock.tcp;
+
+    return t->conns.capacity - t->conns.used <= pool_reserve(t) && TAILQ_EMPTY(&t->time_waiters) &&
+           l->half_open_count == 0;
+}
+
+/* The same at the expense of an older half-open one. */
+static struct tcp_conn *block_insist(struct tcp_listener *l)
+{
+    struct tcp_conn *c = block_get(l);
+
+    return c == NULL && half_open_evict(l) ? block_get(l) : c;
+}
+
+/* ---- cookies ---- */
+
+static void cookies_switch(struct tcp_listener *l, bool on)
+{
+    struct tcp *t = l->sock.tcp;
+    char text[IP_TEXT_MAX];
+    uint32_t suppressed;
+
+    l->cookies_on = on;
+    if (on) {
+        l->cookies_told = log_limit_pass(&t->cookie_log, t->now, &suppressed);
+        if (l->cookies_told)
+            log_warn("tcp", "%s: %u half-open connections of a backlog of %u: SYN cookies are sent",
+                     ip_endpoint_format(&l->local, text), l->half_open_count, l->backlog);
+    } else if (l->cookies_told) {
+        log_info("tcp", "%s: %u half-open connections: no SYN cookies any more",
+                 ip_endpoint_format(&l->local, text), l->half_open_count);
+    }
+}
+
+/* With hysteresis, or the listener would go in and out with every other SYN. */
+static void cookies_update(struct tcp_listener *l)
+{
+    if (l->options.cookies != SOCK_COOKIES_AUTO)
+        return;
+    if (!l->cookies_on && l->half_open_count > l->backlog / 2)
+        cookies_switch(l, true);
+    else if (l->cookies_on && l->half_open_count <= l->backlog / 4)
+        cookies_switch(l, false);
+}
+
+static bool cookies_wanted(const struct tcp_listener *l)
+{
+    return l->options.cookies == SOCK_COOKIES_ALWAYS || l->cookies_on;
+}
+
+/* May a cookie of the listener's still hold? */
+static bool cookies_recent(const struct tcp_listener *l)
+{
+    return l->cookie_at != 0 && l->sock.tcp->now - l->cookie_at < 2 * TCP_COOKIE_EPOCH;
+}
+
+/* What a SYN with a cookie offers, whatever the pressure, as the ACK must find the same: no
+ * client's first flight is longer (RFC 6928), and the next acknowledgement opens the window. */
+static uint16_t cookie_window(const struct tcp_listener *l)
+{
+    uint32_t buffer = l->options.receive_buffer;
+
+    return (uint16_t)(buffer != 0 && buffer < TCP_COOKIE_WINDOW ? buffer : TCP_COOKIE_WINDOW);
+}
+
+static void cookie_answer(struct tcp_listener *l, const struct packet *p,
+                          const struct net_path *path)
+{
+    struct net_path marked = *path;
+
+    marked.egress_class = p->label.egress_class;
+    marked.dscp = l->options.dscp;
+    l->cookie_at = l->sock.tcp->now;
+    tcp_reply_cookie(l->sock.tcp, p, &marked, cookie_window(l));
+}
+
+/* ---- half-open connections ---- */
+
+/* Room and memory for another connection, and a way to its peer. Sets p->drop when there is none.
+ */
+static bool admissible(struct tcp_listener *l, struct packet *p, struct net_path *path)
+{
+    struct tcp *t = l->sock.tcp;
+
+    if (l->accept_count >= l->backlog)
+        p->drop = drop_tcp_backlog;
+    else if (t->held > t->held_max / 16 * 15 || pool_taken(l) ||
+             net_path_find(t->net, &p->src, path) < 0)
+        p->drop = drop_tcp_no_memory;
+    return p->drop == DROP_NONE;
+}
+
+/* The connection that a SYN begins; p is what brought it, the SYN or the ACK with its cookie. */
+static void half_open_begin(struct tcp_listener *l, struct tcp_conn *c, const struct packet *p,
+                            const struct net_path *path)
+{
+    struct ip_endpoint local = {p->dst, p->dport}, remote = {p->src, p->sport};
+
+    tcp_conn_bind(c, &local, &remote, path, &l->options);
+    tcp_conn_class(c, p->label.egress_class, l->options.dscp);
+    c->label = p->label;
+    c->listener = l;
+    c->in_half_open = true;
+    TAILQ_INSERT_TAIL(&l->half_open, c, queue_link);
+    l->half_open_count++;
+    tcp_conn_state(c, TCP_SYN_RECEIVED);
+}
+
+/* Where our stream begins, and what the peer's SYN said. */
+static void half_open_synchronize(struct tcp_conn *c, uint32_t iss, const struct packet_tcp *syn)
+{
+    c->iss = iss;
+    c->snd_una = c->snd_nxt = c->snd_max = iss;
+    c->send_queue_seq = iss + 1;
+    tcp_input_syn_options(c, syn);
+}
+
+/* A cookie cannot say that a connection follows on an older one. */
+static bool cookie_possible(const struct tcp_listener *l, uint32_t iss_min)
+{
+    return l->options.cookies != SOCK_COOKIES_OFF && iss_min == 0;
 }
 
 void tcp_listener_segment(struct tcp_listener *l, struct packet *p, uint32_t iss_min)
 {
     struct tcp *t = l->sock.tcp;
-    struct ip_endpoint local = {p->dst, p->dport}, remote = {p->src, p->sport};
+    bool possible = cookie_possible(l, iss_min);
+    struct tcp_conn *c = NULL;
+    struct net_path path;
+    uint32_t iss;
+
+    if (!admissible(l, p, &path))
+        return;
+    if (p->payload_length > 0)
+        tcp_count(t, tcp_syn_data_ignored); /* not acknowledged: it comes again */
+    if (!possible)
+        c = block_insist(l);
+    else if (!cookies_wanted(l))
+        c = block_get(l);
+    if (c == NULL) {
+        if (possible)
+            cookie_answer(l, p, &path);
+        else
+            p->drop = drop_tcp_no_memory;
+        return;
+    }
+    half_open_begin(l, c, p, &path);
+    iss = tcp_isn(t, &c->local, &c->remote);
+    half_open_synchronize(c, iss_min != 0 ? seq_max(iss, iss_min) : iss, &p->tcp);
+    c->send_syn = true;
+    tcp_conn_output(c);
+    cookies_update(l);
+}
+
+struct tcp_conn *tcp_listener_cookie(struct tcp_listener *l, struct packet *p)
+{
+    const struct tcp_cookie_flow flow = {{p->dst, p->dport}, {p->src, p->sport}};
+    struct tcp *t = l->sock.tcp;
+    struct packet_tcp syn;
     struct net_path path;
     struct tcp_conn *c;
 
-    if (!backlog_room(l)) {
-        p->drop = drop_tcp_backlog;
-        return;
+    if (!cookies_recent(l))
+        return NULL;
+    if (!tcp_cookie_open(&t->cookie_key, &flow, &p->tcp, t->now, &syn)) {
+        tcp_count(t, tcp_cookies_failed);
+        if (p->payload_length > 0)
+            p->drop = drop_tcp_no_port;
+        return NULL;
     }
-    if (t->held > t->held_max / 16 * 15 || net_path_find(t->net, &remote.addr, &path) < 0 ||
-        (c = half_open_create(l)) == NULL) {
+    if (!admissible(l, p, &path))
+        return NULL;
+    c = block_insist(l);
+    if (c == NULL) {
         p->drop = drop_tcp_no_memory;
-        return;
+        return NULL;
     }
-    if (p->payload_length > 0)
-        tcp_count(t, tcp_syn_data_ignored); /* not acknowledged: it comes again */
-    tcp_conn_bind(c, &local, &remote, &path, &l->options);
-    tcp_conn_class(c, p->label.egress_class, l->options.dscp);
-    c->label = p->label;
-    c->iss = tcp_isn(t, &local, &remote);
-    if (iss_min != 0)
-        c->iss = seq_max(c->iss, iss_min);
-    c->snd_una = c->snd_nxt = c->snd_max = c->iss;
-    c->send_queue_seq = c->iss + 1;
-    tcp_input_syn_options(c, p);
-    tcp_conn_state(c, TCP_SYN_RECEIVED);
-    c->listener = l;
-    c->in_half_open = true;
-    TAILQ_INSERT_TAIL(&l->half_open, c, queue_link);
-    l->half_open_count++;
-    c->send_syn = true;
-    tcp_conn_output(c);
+    tcp_count(t, tcp_cookies_accepted);
+    half_open_begin(l, c, p, &path);
+    c->syn_window = cookie_window(l);
+    half_open_synchronize(c, p->tcp.ack - 1, &syn);
+    c->snd_nxt = c->snd_max = c->iss + 1; /* the cookie went out */
+    return c;
 }
 
 void tcp_listener_established(struct tcp_conn *c)
@@ -130,6 +288,7 @@ void tcp_listener_established(struct tcp_conn *c)
     TAILQ_REMOVE(&l->half_open, c, queue_link);
     c->in_half_open = false;
     l->half_open_count--;
+    cookies_update(l);
     TAILQ_INSERT_TAIL(&l->accept, c, queue_link);
     c->in_accept = true;
     l->accept_count++;
@@ -144,6 +303,7 @@ void tcp_listener_forget(struct tcp_conn *c)
     if (c->in_half_open) {
         TAILQ_REMOVE(&l->half_open, c, queue_link);
         l->half_open_count--;
+        cookies_update(l);
     }
     if (c->in_accept) {
         TAILQ_REMOVE(&l->accept, c, queue_link);

@@ -510,39 +510,3 @@ void tcp_output_now(struct tcp_conn *c)
     if (c->snd_una == c->snd_max) /* else the retransmission timer goes on with it */
         tcp_timer_set(c, TCP_TIMER_PERSIST, t->now + tcp_rtt_persist(c));
 }
-
-void tcp_output_refuse(struct tcp *t, const struct packet *p)
-{
-    struct wire_tcp h = {.sport = p->dport, .dport = p->sport, .flags = TCP_RST};
-    struct net_path path;
-    struct rte_mbuf *m;
-    size_t len;
-
-    if (net_path_find(t->net, &p->src, &path) < 0) {
-        tcp_count(t, tx_no_route);
-        return;
-    }
-    path.egress_class = p->label.egress_class;
-    if ((p->tcp.flags & TCP_ACK) != 0) {
-        h.seq = p->tcp.ack;
-    } else {
-        h.flags |= TCP_ACK;
-        h.ack = p->tcp.seq + p->payload_length + ((p->tcp.flags & TCP_SYN) != 0) +
-                ((p->tcp.flags & TCP_FIN) != 0);
-    }
-    m = rte_pktmbuf_alloc(path.tx_pool);
-    if (m == NULL) {
-        tcp_count(t, tx_no_mbuf);
-        return;
-    }
-    len = wire_tcp_length(&h);
-    wire_tcp_emit(&h, (uint8_t *)rte_pktmbuf_append(m, (uint16_t)len));
-    if ((path.offloads & (STACK_TX_TCP_CHECKSUM | STACK_TX_TCP_SEGMENT)) != 0) {
-        m->l4_len = (uint8_t)len;
-        m->ol_flags |= RTE_MBUF_F_TX_TCP_CKSUM;
-    }
-    wire_tcp_checksum(m, &p->dst, &p->src, (m->ol_flags & RTE_MBUF_F_TX_TCP_CKSUM) != 0, false);
-    tcp_count(t, tcp_resets_sent);
-    tcp_count(t, tcp_segments_sent);
-    net_send(t->net, &path, &p->dst, &p->src, WIRE_IP_PROTO_TCP, EGRESS_CONTROL, m, t->now);
-}

@@ -282,12 +282,14 @@ static void test_refused(void **state)
     assert_int_equal(script_counters(s)->drop_tcp_no_port, 4);
 }
 
-/* ---- the backlog ---- */
+/* ---- the backlog; test_tcp_cookie.c has what cookies change ---- */
 
-/* Full of half-open connections: the oldest gives way. */
+static const struct sock_options no_cookies = {.cookies = SOCK_COOKIES_OFF};
+
+/* Full of half-open connections, and no cookies: the oldest gives way. */
 static void test_backlog_evicts_oldest(void **state)
 {
-    struct sock *l = script_listen(s, 81, 2, NULL);
+    struct sock *l = script_listen(s, 81, 2, &no_cookies);
     struct script_conn *k[3];
 
     (void)state;
@@ -323,10 +325,11 @@ static void test_backlog_full_of_accepted(void **state)
     script_expect(k[1], SYNACK, 0, 1, 0);
 }
 
-static void flood(unsigned count)
+static void flood(unsigned count, uint16_t port)
 {
     struct script_conn *k = script_conn(s);
 
+    k->stack_port = port;
     for (unsigned i = 0; i < count; i++) {
         k->host = (uint8_t)(2 + i % 250);
         k->peer_port = (uint16_t)(1024 + i);
@@ -338,12 +341,15 @@ static void flood(unsigned count)
 /* Floods are bounded by the backlog, and an honest client still gets through. */
 static void test_syn_flood(void **state)
 {
+    struct sock *l = script_listen(s, 81, 16, &no_cookies);
+
     (void)state;
-    flood(2000);
+    c->stack_port = 81;
+    flood(2000, 81);
     assert_int_equal(script_usage(s).connections_used, 16);
     assert_int_equal(script_usage(s).buffers_used, 0);
-    script_establish(c, listener);
-    flood(100);
+    script_establish(c, l);
+    flood(100, 81);
     assert_int_equal(sock_state(c->sock), TCP_ESTABLISHED);
     script_advance(s, 200 * CLOCK_SEC);
     assert_int_equal(script_usage(s).connections_used, 1);

@@ -1,0 +1,36 @@
+/*
+ * SYN cookies (RFC 4987, 3.6): initial sequence numbers that say what a half-open connection would
+ * have remembered, so that none need be kept. Only the codec; tcp_listen.c says when.
+ */
+#ifndef STACK_TCP_TCP_COOKIE_H
+#define STACK_TCP_TCP_COOKIE_H
+
+#include <stdbool.h>
+
+#include "base/clock.h"
+#include "base/ip.h"
+#include "base/siphash.h"
+#include "stack/packet.h"
+
+/* A cookie holds for at least one epoch and for less than two. */
+#define TCP_COOKIE_EPOCH (30 * CLOCK_SEC)
+
+/* The flow as the SYN has it: `remote` is its source. */
+struct tcp_cookie_flow {
+    struct ip_endpoint local, remote;
+};
+
+/* The sequence number that answers the SYN. */
+uint32_t tcp_cookie_make(const struct siphash_key *key, const struct tcp_cookie_flow *flow,
+                         const struct packet_tcp *syn, clock_ns now);
+
+/*
+ * Does the segment acknowledge a cookie of ours that still holds? Its sequence number must be the
+ * first one after the SYN. Fills *syn with what the cookie says of the SYN: sequence number, window
+ * (that of *ack: the SYN's is not kept), MSS, window scale, SACK; timestamps where *ack has them,
+ * as it may only when the SYN had (RFC 7323, 3.2).
+ */
+bool tcp_cookie_open(const struct siphash_key *key, const struct tcp_cookie_flow *flow,
+                     const struct packet_tcp *ack, clock_ns now, struct packet_tcp *syn);
+
+#endif
