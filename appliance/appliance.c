@@ -1,7 +1,8 @@
 /*
  * Theory of operation: the main thread builds what all workers use (configuration, secrets, EAL,
- * ports), starts the workers, and then only waits: for signals, and once a second to look at links
- * and to free snapshots that no session uses any more. It never touches a packet.
+ * ports), starts the workers, and then only waits: for signals, for who asks on the control socket,
+ * and once a second to look at links and to free snapshots that no session uses any more. It never
+ * touches a packet.
  */
 #include "appliance/appliance.h"
 
@@ -15,7 +16,10 @@
 #include "appliance/cpus.h"
 #include "appliance/drain.h"
 #include "appliance/findings.h"
+#include "appliance/load.h"
+#include "appliance/loop.h"
 #include "appliance/memory.h"
+#include "appliance/operations.h"
 #include "appliance/ports.h"
 #include "appliance/privileges.h"
 #include "appliance/reload.h"
@@ -26,13 +30,14 @@
 #include "appliance/workers.h"
 #include "base/log.h"
 
-#define TICK_MS       1000
-#define TICK_DRAIN_MS 20
-#define CHORES_EVERY  (1 * CLOCK_SEC)
+#define TICK         (1 * CLOCK_SEC)
+#define TICK_DRAIN   (20 * CLOCK_MS)
+#define CHORES_EVERY (1 * CLOCK_SEC)
 
 struct appliance {
     const char *path;
     int signals;
+    struct loop loop;
     struct cpus available, cpus;
     struct snapshots snapshots;
     struct secrets secrets;
@@ -41,6 +46,10 @@ struct appliance {
     struct ports ports;
     struct workers workers;
     struct drain drain;
+    struct load load;
+    struct command_reload reloaded;
+    struct command_context commands;
+    struct operations operations;
     clock_ns chores_at; /* when the links are looked at next */
 };
 
@@ -140,12 +149,58 @@ static void log_listeners(const struct policy *policy)
     }
 }
 
+/* Reloads the file unless the process is about to end; the outcome is kept for who asks. */
+static int appliance_reload(void *owner, struct policy_report *report, struct error *e)
+{
+    struct appliance *a = owner;
+    int result;
+
+    if (a->drain.active) {
+        log_warn("reload", "not while draining");
+        return error_set(e, "not while draining");
+    }
+    result = reload(a->path, &a->workers, &a->available, &a->snapshots, report, e);
+    a->reloaded = (struct command_reload){.when = time(NULL), .ok = result == 0, .error = *e};
+    if (result == 0) {
+        a->commands.loaded = a->reloaded.when;
+        log_listeners(a->snapshots.current->policy);
+    }
+    return result;
+}
+
+static int start_operations(struct appliance *a, struct error *e)
+{
+    a->commands = (struct command_context){
+        .path = a->path,
+        .workers = &a->workers,
+        .ports = &a->ports,
+        .snapshots = &a->snapshots,
+        .load = &a->load,
+        .draining = &a->drain.active,
+        .reloaded = &a->reloaded,
+        .started = clock_now(),
+        .loaded = time(NULL),
+        .reload = appliance_reload,
+        .owner = a,
+    };
+    return operations_open(&a->operations, a->snapshots.current->policy, &a->commands, &a->loop, e);
+}
+
+static int start_loop(struct appliance *a, struct error *e)
+{
+    a->signals = signals_open(e);
+    if (a->signals < 0 || loop_open(&a->loop, e) < 0)
+        return -1;
+    loop_tick_every(&a->loop, TICK);
+    return loop_watch(&a->loop, a->signals, LOOP_SIGNAL, e);
+}
+
 static int appliance_start(struct appliance *a, struct error *e)
 {
     const struct policy *policy;
 
-    a->signals = signals_open(e);
-    if (a->signals < 0 || cpus_available(&a->available, e) < 0 || load_configuration(a, e) < 0)
+    if (start_loop(a, e) < 0 || cpus_available(&a->available, e) < 0 ||
+        load_configuration(a, e) < 0 || start_operations(a, e) < 0)
         return -1;
     policy = a->snapshots.current->policy;
     choose_cpus(a);
@@ -164,6 +219,7 @@ static int appliance_start(struct appliance *a, struct error *e)
 /* Takes down what is there. */
 static void appliance_stop(struct appliance *a)
 {
+    operations_close(&a->operations);
     workers_stop(&a->workers);
     ports_close(&a->ports);
     workers_free(&a->workers);
@@ -172,15 +228,23 @@ static void appliance_stop(struct appliance *a)
     secrets_wipe(&a->secrets);
     snapshots_replace(&a->snapshots, NULL);
     snapshots_collect(&a->snapshots);
+    loop_close(&a->loop);
     signals_close(a->signals);
 }
 
 static void handle_reload(struct appliance *a)
 {
-    if (a->drain.active)
-        log_warn("reload", "not while draining");
-    else if (reload(a->path, &a->workers, &a->available, &a->snapshots) == 0)
-        log_listeners(a->snapshots.current->policy);
+    struct policy_report report = {0};
+    struct error e = {0};
+
+    appliance_reload(a, &report, &e); /* which logs what there is to say */
+    policy_report_free(&report);
+}
+
+static void handle_drain(struct appliance *a)
+{
+    drain_begin(&a->drain, &a->workers, clock_now(), a->snapshots.current->policy->timeouts.drain);
+    loop_tick_every(&a->loop, TICK_DRAIN);
 }
 
 /* Returns false when the process is to end. */
@@ -199,23 +263,24 @@ static bool handle_signal(struct appliance *a, int number)
             log_warn("sluice", "second %s: stopping at once", sigabbrev_np(number));
             return false;
         }
-        drain_begin(&a->drain, &a->workers, clock_now(),
-                    a->snapshots.current->policy->timeouts.drain);
+        handle_drain(a);
         return true;
     default:
         return true;
     }
 }
 
-/* What is due from time to time, whatever signals come. */
+/* What is due from time to time. */
 static void do_chores(struct appliance *a, clock_ns now)
 {
     if (now < a->chores_at)
         return;
     a->chores_at = now + CHORES_EVERY;
+    load_sample(&a->load, &a->workers, now);
     ports_links_poll(&a->ports);
-    workers_collect(&a->workers);
+    workers_collect(&a->workers, a->snapshots.current->policy);
     snapshots_collect(&a->snapshots);
+    operations_tick(&a->operations, now);
 }
 
 static void appliance_serve(struct appliance *a)
@@ -223,10 +288,12 @@ static void appliance_serve(struct appliance *a)
     bool running = true;
 
     while (running) {
-        int number = signals_wait(a->signals, a->drain.active ? TICK_DRAIN_MS : TICK_MS);
+        enum loop_event event = loop_wait(&a->loop);
 
-        if (number != 0)
-            running = handle_signal(a, number);
+        if (event == LOOP_SIGNAL)
+            running = handle_signal(a, signals_next(a->signals));
+        else if (event != LOOP_TICK)
+            operations_run(&a->operations, event, clock_now());
         do_chores(a, clock_now());
         if (running && a->drain.active)
             running = !drain_done(&a->drain, &a->workers, clock_now());
@@ -235,7 +302,7 @@ static void appliance_serve(struct appliance *a)
 
 int appliance_run(const char *path)
 {
-    struct appliance a = {.path = path, .signals = -1};
+    struct appliance a = {.path = path, .signals = -1, .loop = {-1, -1}};
     struct error e = {0};
     int result = appliance_start(&a, &e);
 

@@ -19,14 +19,13 @@ static struct snapshot *reload_load(const char *path, const struct cpus *availab
     return NULL;
 }
 
-static int reload_apply(struct snapshot *next, struct workers *workers, struct snapshots *snapshots)
+static int reload_apply(struct snapshot *next, struct workers *workers, struct snapshots *snapshots,
+                        struct error *e)
 {
-    struct error e = {0};
-
-    if (servers_attach(&snapshots->servers, next, &e) < 0 ||
-        rollout(workers, next, snapshots->current, &e) < 0) {
+    if (servers_attach(&snapshots->servers, next, e) < 0 ||
+        rollout(workers, next, snapshots->current, e) < 0) {
         snapshot_unref(next);
-        log_error("reload", "failed: %s; the former configuration stays in force", e.text);
+        log_error("reload", "failed: %s; the former configuration stays in force", e->text);
         return -1;
     }
     snapshots_replace(snapshots, next);
@@ -36,18 +35,15 @@ static int reload_apply(struct snapshot *next, struct workers *workers, struct s
 }
 
 int reload(const char *path, struct workers *workers, const struct cpus *available,
-           struct snapshots *snapshots)
+           struct snapshots *snapshots, struct policy_report *report, struct error *e)
 {
-    struct policy_report report = {0};
-    struct snapshot *next = reload_load(path, available, snapshots, &report);
-    int result = -1;
+    struct snapshot *next = reload_load(path, available, snapshots, report);
 
-    findings_log(&report);
+    findings_log(report);
     if (next != NULL)
-        result = reload_apply(next, workers, snapshots);
-    else
-        log_error("reload", "refused with %u error%s; the former configuration stays in force",
-                  report.errors, report.errors == 1 ? "" : "s");
-    policy_report_free(&report);
-    return result;
+        return reload_apply(next, workers, snapshots, e);
+    log_error("reload", "refused with %u error%s; the former configuration stays in force",
+              report->errors, report->errors == 1 ? "" : "s");
+    return error_set(e, "%s is refused with %u error%s", path, report->errors,
+                     report->errors == 1 ? "" : "s");
 }

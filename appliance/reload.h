@@ -1,4 +1,4 @@
-/* SIGHUP: from the configuration in force to the one in the file. */
+/* From the configuration in force to the one in the file. */
 #ifndef APPLIANCE_RELOAD_H
 #define APPLIANCE_RELOAD_H
 
@@ -8,9 +8,10 @@
 
 /*
  * Loads the file, checks it in full and puts it in force on all workers. When it is refused or
- * cannot be applied, nothing changes, the log says why, and -1 is returned.
+ * cannot be applied, nothing changes and -1 is returned with the cause. The log tells the outcome
+ * in any case. What was found in the file is added to the report.
  */
 int reload(const char *path, struct workers *workers, const struct cpus *available,
-           struct snapshots *snapshots);
+           struct snapshots *snapshots, struct policy_report *report, struct error *e);
 
 #endif

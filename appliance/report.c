@@ -1,17 +1,12 @@
-/*
- * Theory of operation: the main thread reads the workers' counters where they are. Each is one
- * aligned word with a single writer (base/counter.h), so no worker notices; the figures of one
- * report are not of exactly the same moment.
- */
 #include "appliance/report.h"
 
 #include <ctype.h>
 #include <errno.h>
-#include <rte_mempool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "appliance/figures.h"
 #include "base/log.h"
 #include "stack/socket.h"
 
@@ -44,34 +39,27 @@ static const char *state_gauge(enum tcp_state state, char *out, size_t size)
     return out;
 }
 
-static void report_stack(FILE *out, const struct worker *w)
+static void report_states(FILE *out, const struct worker *w)
 {
     unsigned n = w->config.index;
     struct stack_usage usage;
     char name[64];
 
-    report_table(out, n, NULL, &stack_counter_table, stack_counters(w->stack));
     stack_usage(w->stack, &usage);
     for (unsigned state = TCP_CLOSED; state <= TCP_TIME_WAIT; state++)
         report_gauge(out, n, state_gauge((enum tcp_state)state, name, sizeof name),
                      usage.connections[state]);
-    report_gauge(out, n, "connections_used", usage.connections_used);
-    report_gauge(out, n, "connections_max", usage.connections_max);
-    report_gauge(out, n, "buffers_used", usage.buffers_used);
-    report_gauge(out, n, "buffers_max", usage.buffers_max);
-    report_gauge(out, n, "neighbours", usage.neighbours);
 }
 
 static void report_port(FILE *out, const struct worker *w, unsigned index, const char *port)
 {
     const struct worker_port *p = &w->port[index];
     unsigned n = w->config.index;
-    struct io_counters io = {0};
+    union figures_port_scratch scratch;
     uint32_t used, size;
 
-    report_table(out, n, port, &scheduler_counter_table, scheduler_counters(p->scheduler));
-    io_port_counters(p->io, n, &io);
-    report_table(out, n, port, &io_counter_table, &io);
+    for (const struct figures_port_table *t = figures_port_tables; t->table != NULL; t++)
+        report_table(out, n, port, t->table, t->of(w, index, &scratch));
     io_port_pool_usage(p->io, n, &used, &size);
     fprintf(out, "worker %u pool_%s_used %u\nworker %u pool_%s_size %u\n", n, port, used, n, port,
             size);
@@ -81,15 +69,13 @@ static void report_worker(FILE *out, const struct worker *w, const struct ports 
 {
     unsigned n = w->config.index;
 
-    report_table(out, n, NULL, &worker_counter_table, &w->counters);
-    report_stack(out, w);
-    report_table(out, n, NULL, &proxy_counter_table, proxy_counters(w->proxy));
-    report_gauge(out, n, "sessions", proxy_session_count(w->proxy));
-    report_table(out, n, NULL, &tls_counter_table, tls_worker_counters(w->tls));
+    for (const struct figures_table *t = figures_tables; t->table != NULL; t++)
+        report_table(out, n, NULL, t->table, t->of(w));
+    report_states(out, w);
+    for (const struct figures_gauge *g = figures_gauges; g->name != NULL; g++)
+        report_gauge(out, n, g->name, g->of(w));
     for (unsigned i = 0; i < ports->count; i++)
         report_port(out, w, i, ports->port[i].name);
-    report_gauge(out, n, "data_pool_used", rte_mempool_in_use_count(w->data_pool));
-    report_gauge(out, n, "data_pool_size", w->data_pool->size);
 }
 
 static void report_server(FILE *out, const struct snapshot *s, unsigned backend, unsigned server,

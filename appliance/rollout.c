@@ -35,7 +35,7 @@ static void *build_main(void *arg)
         struct worker *w = &b->ws->worker[i];
 
         b->built[i] = worker_snapshot_create(b->snapshot, w->tls, w->config.secrets->ticket,
-                                             &w->retired, &b->error);
+                                             &w->snapshots, &b->error);
         if (b->built[i] == NULL)
             b->result = error_prefix(&b->error, "%s", w->name);
     }

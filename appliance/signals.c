@@ -1,7 +1,6 @@
 #include "appliance/signals.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
@@ -32,13 +31,10 @@ void signals_close(int fd)
         close(fd);
 }
 
-int signals_wait(int fd, int timeout_ms)
+int signals_next(int fd)
 {
-    struct pollfd p = {.fd = fd, .events = POLLIN};
     struct signalfd_siginfo info;
 
-    if (poll(&p, 1, timeout_ms) <= 0)
-        return 0;
     if (read(fd, &info, sizeof info) != sizeof info)
         return 0;
     return (int)info.ssi_signo;

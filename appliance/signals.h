@@ -15,7 +15,7 @@
 int signals_open(struct error *e);
 void signals_close(int fd);
 
-/* The next signal's number, or 0 when none came within `timeout_ms`. */
-int signals_wait(int fd, int timeout_ms);
+/* The next signal's number, or 0 when none has come. */
+int signals_next(int fd);
 
 #endif

@@ -69,7 +69,7 @@ struct worker {
     struct worker_port port[STACK_MAX_IFACES];
     struct stack *stack;
     struct proxy *proxy;
-    struct worker_retired retired;
+    struct worker_snapshots snapshots;
     struct worker_idle idle;
     struct worker_counters counters;
 };

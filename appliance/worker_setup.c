@@ -157,8 +157,8 @@ static int setup_proxy(struct worker *w, struct error *e)
 
 static int setup_snapshot(struct worker *w, struct error *e)
 {
-    struct worker_snapshot *ws = worker_snapshot_create(w->config.snapshot, w->tls,
-                                                        w->config.secrets->ticket, &w->retired, e);
+    struct worker_snapshot *ws = worker_snapshot_create(
+        w->config.snapshot, w->tls, w->config.secrets->ticket, &w->snapshots, e);
 
     if (ws == NULL)
         return -1;
@@ -188,7 +188,8 @@ void worker_teardown(struct worker *w)
 {
     if (w->proxy != NULL)
         proxy_destroy(w->proxy);
-    worker_snapshot_collect(&w->retired);
+    worker_snapshot_collect(&w->snapshots);
+    rule_hits_free(&w->snapshots.hits);
     if (w->stack != NULL)
         stack_destroy(w->stack);
     for (unsigned i = 0; i < w->config.ports->count; i++) {

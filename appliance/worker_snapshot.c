@@ -37,15 +37,15 @@ static void worker_snapshot_released(struct proxy_snapshot *proxy)
 {
     struct worker_snapshot *ws = proxy->owner;
 
-    ws->next = atomic_load_explicit(&ws->retired->first, memory_order_relaxed);
-    while (!atomic_compare_exchange_weak_explicit(&ws->retired->first, &ws->next, ws,
+    ws->next = atomic_load_explicit(&ws->owner->retired, memory_order_relaxed);
+    while (!atomic_compare_exchange_weak_explicit(&ws->owner->retired, &ws->next, ws,
                                                   memory_order_release, memory_order_relaxed))
         ;
 }
 
 struct worker_snapshot *worker_snapshot_create(struct snapshot *shared, struct tls_worker *tls,
                                                const uint8_t ticket_secret[TLS_TICKET_SECRET_LEN],
-                                               struct worker_retired *retired, struct error *e)
+                                               struct worker_snapshots *owner, struct error *e)
 {
     const struct policy *policy = shared->policy;
     struct worker_snapshot *ws = calloc(1, sizeof *ws);
@@ -56,13 +56,15 @@ struct worker_snapshot *worker_snapshot_create(struct snapshot *shared, struct t
     }
     snapshot_ref(shared);
     ws->shared = shared;
-    ws->retired = retired;
+    ws->owner = owner;
+    LIST_INSERT_HEAD(&owner->living, ws, link);
     ws->proxy.policy = policy;
     ws->proxy.released = worker_snapshot_released;
     ws->proxy.owner = ws;
     ws->proxy.servers = shared->servers;
     ws->proxy.tls = calloc(policy->listener_count + 1, sizeof(struct tls_server *));
-    if (ws->proxy.tls == NULL) {
+    ws->proxy.rule_hits = calloc(policy->rule_count + 1, sizeof(uint64_t));
+    if (ws->proxy.tls == NULL || ws->proxy.rule_hits == NULL) {
         error_set(e, "out of memory");
         goto fail;
     }
@@ -92,19 +94,34 @@ void worker_snapshot_destroy(struct worker_snapshot *ws)
             tls_server_destroy(ws->proxy.tls[i]);
     }
     free(ws->proxy.tls);
+    free(ws->proxy.rule_hits);
+    LIST_REMOVE(ws, link);
     snapshot_unref(ws->shared);
     free(ws);
 }
 
-void worker_snapshot_collect(struct worker_retired *retired)
+unsigned worker_snapshot_collect(struct worker_snapshots *owner)
 {
     struct worker_snapshot *ws =
-        atomic_exchange_explicit(&retired->first, NULL, memory_order_acquire);
+        atomic_exchange_explicit(&owner->retired, NULL, memory_order_acquire);
+    unsigned count = 0;
 
     while (ws != NULL) {
         struct worker_snapshot *next = ws->next;
 
+        rule_hits_add(&owner->hits, ws->proxy.policy, ws->proxy.rule_hits);
         worker_snapshot_destroy(ws);
         ws = next;
+        count++;
     }
+    return count;
+}
+
+void worker_snapshot_rule_hits(const struct worker_snapshots *owner, struct rule_hits *out)
+{
+    const struct worker_snapshot *ws;
+
+    rule_hits_merge(out, &owner->hits);
+    LIST_FOREACH (ws, &owner->living, link)
+        rule_hits_add(out, ws->proxy.policy, ws->proxy.rule_hits);
 }

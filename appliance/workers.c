@@ -92,10 +92,20 @@ int workers_drain(struct workers *ws, clock_ns deadline, struct error *e)
     return result;
 }
 
-void workers_collect(struct workers *ws)
+void workers_collect(struct workers *ws, const struct policy *current)
+{
+    for (unsigned i = 0; i < ws->running; i++) {
+        struct worker_snapshots *of_worker = &ws->worker[i].snapshots;
+
+        if (worker_snapshot_collect(of_worker) > 0)
+            rule_hits_prune(&of_worker->hits, current);
+    }
+}
+
+void workers_rule_hits(const struct workers *ws, struct rule_hits *out)
 {
     for (unsigned i = 0; i < ws->running; i++)
-        worker_snapshot_collect(&ws->worker[i].retired);
+        worker_snapshot_rule_hits(&ws->worker[i].snapshots, out);
 }
 
 uint32_t workers_sessions(const struct workers *ws)

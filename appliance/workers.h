@@ -25,8 +25,12 @@ void workers_free(struct workers *ws);
  * silence. */
 int workers_tell_one(struct worker *w, const struct mailbox_message *message, struct error *e);
 
-/* Destroys what the workers have retired of former snapshots. */
-void workers_collect(struct workers *ws);
+/* Destroys what the workers have retired of former snapshots, and forgets the counts of rules that
+ * are not in the current policy. */
+void workers_collect(struct workers *ws, const struct policy *current);
+
+/* Adds the hits of all workers' rules. */
+void workers_rule_hits(const struct workers *ws, struct rule_hits *out);
 
 /* Stops accepting; sessions that are left at `deadline` are cut. */
 int workers_drain(struct workers *ws, clock_ns deadline, struct error *e);

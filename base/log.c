@@ -53,6 +53,11 @@ int log_level_parse(const char *name, enum log_level *out)
     return -1;
 }
 
+const char *log_level_name(enum log_level level)
+{
+    return log_levels[level].name;
+}
+
 bool log_enabled(enum log_level level)
 {
     return level <= log_level_get();

@@ -21,6 +21,8 @@ enum log_level log_level_get(void);
 /* Parses "error", "warn", "info" or "debug". Returns 0 or -1. */
 int log_level_parse(const char *name, enum log_level *out);
 
+const char *log_level_name(enum log_level level);
+
 bool log_enabled(enum log_level level);
 
 /* Writes one line when the level is enabled. Control characters in the text become '?'. Never

@@ -34,8 +34,10 @@ ALLOWED = {
     "tls": ["base/", "openssl"],
     "policy": ["base/", "yaml"],
     "proxy": ["base/", *STACK_WORDS, *STACK_FACE, "tls/", "policy/"],
-    "appliance": ["base/", "dpdk", "numa", "openssl", *STACK_WORDS, *STACK_FACE, "stack/io/",
-                  "firewall/", "scheduler/", "tls/", "policy/", "proxy/"],
+    "appliance/control": ["base/", "jansson"],
+    "appliance": ["base/", "dpdk", "numa", "openssl", "jansson", *STACK_WORDS, *STACK_FACE, "stack/io/",
+                  "firewall/", "scheduler/", "tls/", "policy/", "proxy/", "appliance/control/"],
+    "ctl": ["jansson"],
 }
 
 # How an outside library is recognised: by its headers and by its CMake target.
@@ -44,6 +46,7 @@ LIBRARIES = {
     "numa": (r"numa\w*\.h", "PkgConfig::NUMA"),
     "openssl": (r"openssl/.*", "PkgConfig::OPENSSL"),
     "yaml": (r"yaml\.h", "PkgConfig::YAML"),
+    "jansson": (r"jansson\.h", "PkgConfig::JANSSON"),
     "bpf": (r"(bpf|xdp)/.*", None),
     "pcap": (r"pcap.*\.h|pcap/.*", None),
 }
@@ -155,6 +158,9 @@ VIOLATIONS = [
     ("stack/io/a.c", '#include "stack/socket.h"', "not open to stack/io/"),
     ("stack/a.c", '#include "stack/tcp/tcp_internal.h"', "not open to stack/"),
     ("appliance/a.c", '#include "worker.h"', "not a path from the top"),
+    ("appliance/control/a.c", '#include "appliance/worker.h"', "not open to appliance/control/"),
+    ("ctl/a.c", '#include "appliance/worker.h"', "not open to ctl/"),
+    ("policy/a.c", "#include <jansson.h>", "belongs to jansson"),
     ("tls/CMakeLists.txt", "sluice_library(tls SOURCES a.c DEPENDS stack)", "links with stack"),
     ("stack/net/CMakeLists.txt",
      "sluice_library(stack_net SOURCES a.c DEPENDS stack_wire stack_tcp)", "links with stack_tcp"),

@@ -113,6 +113,10 @@ unsigned io_port_worker_of(const struct io_port *p, const struct ip_endpoint *re
                            const struct ip_endpoint *local);
 
 #define IO_COUNTERS(X)                                                              \
+    X(io_rx_packets, "frames the device received")                                  \
+    X(io_rx_bytes, "bytes the device received")                                     \
+    X(io_tx_packets, "frames the device sent")                                      \
+    X(io_tx_bytes, "bytes the device sent")                                         \
     X(io_rx_missed, "frames the device dropped because the receive queue was full") \
     X(io_rx_errors, "frames the device received with errors")                       \
     X(io_rx_no_mbuf, "frames the device dropped because no mbuf could be had")      \

@@ -68,6 +68,10 @@ static void io_counters_device(const struct io_port *p, struct io_counters *out)
 
         if (rte_eth_stats_get(p->device.ethdev[i], &s) != 0)
             continue;
+        out->io_rx_packets += s.ipackets;
+        out->io_rx_bytes += s.ibytes;
+        out->io_tx_packets += s.opackets;
+        out->io_tx_bytes += s.obytes;
         out->io_rx_missed += s.imissed;
         out->io_rx_errors += s.ierrors;
         out->io_rx_no_mbuf += s.rx_nombuf;

@@ -146,7 +146,7 @@ static void test_worker_snapshot_is_released_whole(void **state)
 {
     static const uint8_t secret[TLS_TICKET_SECRET_LEN] = {1};
     struct tls_worker *tls = tls_worker_create(NULL);
-    struct worker_retired retired = {.first = NULL};
+    struct worker_snapshots retired = {.retired = NULL};
     struct policy_report report;
     struct worker_snapshot *ws;
     struct snapshot *s;

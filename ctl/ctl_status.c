@@ -1,0 +1,161 @@
+/* status, version, reload, log-level. */
+#include <string.h>
+
+#include "ctl/ctl_command.h"
+#include "ctl/ctl_text.h"
+
+json_t *ctl_request(const char *name)
+{
+    return json_pack("{s:s}", "command", name);
+}
+
+void ctl_print_json(json_t *value)
+{
+    json_dumpf(value, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY);
+    putchar('\n');
+    json_decref(value);
+}
+
+enum ctl_status ctl_print_rows(struct ctl_client *c, const struct ctl_options *o, const char *name,
+                               const char *key, const struct ctl_column *columns)
+{
+    json_t *result;
+    enum ctl_status status = ctl_client_ask(c, ctl_request(name), &result);
+
+    if (status != CTL_DONE)
+        return status;
+    if (o->json) {
+        ctl_print_json(result);
+        return CTL_DONE;
+    }
+    ctl_table_print(stdout, columns, json_object_get(result, key));
+    json_decref(result);
+    return CTL_DONE;
+}
+
+static const struct ctl_column summary_columns[] = {
+    {"version", "version", NULL, false},         {"uptime", "uptime", ctl_table_duration, false},
+    {"draining", "draining", NULL, false},       {"sessions", "sessions", NULL, false},
+    {"connections", "connections", NULL, false}, {0},
+};
+
+static const struct ctl_column configuration_columns[] = {
+    {"configuration", "file", NULL, false},
+    {"in force since", "loaded", NULL, false},
+    {0},
+};
+
+static const struct ctl_column worker_columns[] = {
+    {"WORKER", "worker", NULL, true},
+    {"CPU", "cpu", NULL, true},
+    {"BUSY", "busy", ctl_table_percent, true},
+    {"SESSIONS", "sessions", NULL, true},
+    {"CONNECTIONS", "connections", NULL, true},
+    {"OF", "connections_max", NULL, true},
+    {"BUFFERS", "buffers", NULL, true},
+    {"OF", "buffers_max", NULL, true},
+    {0},
+};
+
+static const struct ctl_column port_columns[] = {
+    {"INTERFACE", "interface", NULL, false},
+    {"LINK", "link", NULL, false},
+    {"DRIVER", "driver", NULL, false},
+    {"MAC", "mac", NULL, false},
+    {"MTU", "mtu", NULL, true},
+    {"QUEUES", "queues", NULL, true},
+    {"RX PACKETS", "io_rx_packets", NULL, true},
+    {"RX BYTES", "io_rx_bytes", ctl_table_bytes, true},
+    {"TX PACKETS", "io_tx_packets", NULL, true},
+    {"TX BYTES", "io_tx_bytes", ctl_table_bytes, true},
+    {"MISSED", "io_rx_missed", NULL, true},
+    {"TX ERRORS", "io_tx_errors", NULL, true},
+    {0},
+};
+
+static void print_last_reload(const json_t *reload)
+{
+    const char *error = json_string_value(json_object_get(reload, "error"));
+
+    if (!json_is_object(reload))
+        return;
+    printf("last reload: %s, %s", json_string_value(json_object_get(reload, "time")),
+           error == NULL ? "taken\n" : "refused: ");
+    if (error != NULL)
+        ctl_text_line(stdout, error);
+}
+
+enum ctl_status ctl_status_show(struct ctl_client *c, const struct ctl_options *o)
+{
+    json_t *result;
+    const json_t *configuration;
+    enum ctl_status status = ctl_client_ask(c, ctl_request("status"), &result);
+
+    if (status != CTL_DONE)
+        return status;
+    if (o->json) {
+        ctl_print_json(result);
+        return CTL_DONE;
+    }
+    configuration = json_object_get(result, "configuration");
+    ctl_table_print_one(stdout, summary_columns, result);
+    ctl_table_print_one(stdout, configuration_columns, configuration);
+    print_last_reload(json_object_get(configuration, "last_reload"));
+    putchar('\n');
+    ctl_table_print(stdout, worker_columns, json_object_get(result, "workers"));
+    putchar('\n');
+    ctl_table_print(stdout, port_columns, json_object_get(result, "ports"));
+    json_decref(result);
+    return CTL_DONE;
+}
+
+/* Asks, and prints the string under `key` alone. */
+static enum ctl_status print_text(struct ctl_client *c, const struct ctl_options *o,
+                                  json_t *request, const char *key)
+{
+    json_t *result;
+    enum ctl_status status = ctl_client_ask(c, request, &result);
+
+    if (status != CTL_DONE)
+        return status;
+    if (o->json) {
+        ctl_print_json(result);
+        return CTL_DONE;
+    }
+    ctl_text_line(stdout, json_string_value(json_object_get(result, key)));
+    json_decref(result);
+    return CTL_DONE;
+}
+
+enum ctl_status ctl_status_version(struct ctl_client *c, const struct ctl_options *o)
+{
+    return print_text(c, o, ctl_request("version"), "version");
+}
+
+enum ctl_status ctl_status_log_level(struct ctl_client *c, const struct ctl_options *o)
+{
+    json_t *request = ctl_request("log-level");
+
+    if (o->argument_count > 1)
+        json_object_set_new(request, "level", json_string(o->argument[1]));
+    return print_text(c, o, request, "level");
+}
+
+enum ctl_status ctl_status_reload(struct ctl_client *c, const struct ctl_options *o)
+{
+    json_t *result, *finding;
+    size_t i;
+    enum ctl_status status = ctl_client_ask(c, ctl_request("reload"), &result);
+
+    if (status != CTL_DONE)
+        return status;
+    if (o->json) {
+        ctl_print_json(result);
+        return CTL_DONE;
+    }
+    json_array_foreach (json_object_get(result, "findings"), i, finding)
+        ctl_text_line(stderr, json_string_value(finding));
+    puts("the configuration in the file is in force");
+    json_decref(result);
+    return CTL_DONE;
+}
