@@ -32,6 +32,17 @@ static inline uint32_t pool_used(const struct pool *p)
     return __atomic_load_n(&p->used, __ATOMIC_RELAXED);
 }
 
+/* An object's place in the pool, from 0 to capacity - 1, as long as it is handed out; and back. */
+static inline uint32_t pool_index(const struct pool *p, const void *object)
+{
+    return (uint32_t)((size_t)((const uint8_t *)object - p->base) / p->object_size);
+}
+
+static inline void *pool_at(const struct pool *p, uint32_t index)
+{
+    return p->base + (size_t)index * p->object_size;
+}
+
 /* Gives an object back. Under AddressSanitizer a later use of it is reported. */
 void pool_put(struct pool *p, void *object);
 

@@ -20,6 +20,22 @@ COUNTER_TABLE(proxy_counter_table, PROXY_COUNTERS);
 
 static wheel_fire drain_over;
 
+static int proxy_pools_init(struct proxy *p, uint32_t max_sessions)
+{
+    p->ids = calloc(max_sessions, sizeof *p->ids);
+    return p->ids != NULL && pool_init(&p->sessions, sizeof(struct session), max_sessions) == 0 &&
+                   pool_init(&p->extras, sizeof(struct session_extra), max_sessions) == 0
+               ? 0
+               : -1;
+}
+
+static void proxy_pools_fini(struct proxy *p)
+{
+    pool_fini(&p->extras);
+    pool_fini(&p->sessions);
+    free(p->ids);
+}
+
 struct proxy *proxy_create(const struct proxy_config *config, struct error *e)
 {
     struct proxy *p = calloc(1, sizeof *p);
@@ -28,12 +44,15 @@ struct proxy *proxy_create(const struct proxy_config *config, struct error *e)
         error_set(e, "out of memory");
         return NULL;
     }
-    if (pool_init(&p->sessions, sizeof(struct session), config->max_sessions) < 0) {
+    if (proxy_pools_init(p, config->max_sessions) < 0) {
         error_set(e, "no memory for %u sessions: %s", config->max_sessions, strerror(errno));
+        proxy_pools_fini(p);
         free(p);
         return NULL;
     }
     p->stack = config->stack;
+    p->hooks = config->hooks;
+    p->next_id = (uint64_t)config->worker << 48;
     snprintf(p->name, sizeof p->name, "%s", config->name != NULL ? config->name : "proxy");
     p->max_handshakes = config->max_handshakes != 0      ? config->max_handshakes
                         : config->max_sessions > 64 * 16 ? config->max_sessions / 16
@@ -58,7 +77,7 @@ void proxy_destroy(struct proxy *p)
     p->current = NULL;
     proxy_generation_reap(p);
     assert(TAILQ_EMPTY(&p->generations));
-    pool_fini(&p->sessions);
+    proxy_pools_fini(p);
     free(p);
 }
 

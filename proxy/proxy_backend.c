@@ -64,6 +64,7 @@ static void try_servers(struct session *s)
 
     proxy_listener_options(&options);
     options.connect_timeout = backend->connect_timeout;
+    proxy_class_options(s, &options);
     while (s->server_tries < backend->server_count) {
         s->server_tries++;
         COUNTER_INC(p->counters.backend_connects);

@@ -10,10 +10,13 @@
  * HelloRetryRequest makes it a later one), and a round too short only means another at once.
  *
  * An unfinished handshake costs tens of kilobytes in OpenSSL, so there is a bound to them. Beyond
- * it, the client that has owed its answer longest gives way: under a flood of half-open handshakes
- * an honest client still has a round trip's time, whereas refusing the newest would lock all out.
+ * it, the peer that has owed its answer longest gives way: under a flood of half-open handshakes an
+ * honest client still has a round trip's time, whereas refusing the newest would lock all out.
+ * Handshakes with servers are in the same queue and under the same bound.
  */
 #include "proxy/proxy_internal.h"
+
+#include <stdio.h>
 
 /* OpenSSL 3.0, X25519 with a P-256 certificate; RSA-2048 takes twice that. */
 #define STEP_PRICE (200 * CLOCK_US)
@@ -33,8 +36,7 @@ void proxy_handshake_queue(struct session *s)
     proxy_queue_move(s, QUEUE_HANDSHAKE);
 }
 
-/* Makes room for one more. Returns false when all of them wait for us, not for their clients. */
-static bool handshake_room(struct proxy *p)
+bool proxy_handshake_room(struct proxy *p)
 {
     struct session *oldest = TAILQ_FIRST(&p->queue[QUEUE_ANSWER]);
 
@@ -47,9 +49,34 @@ static bool handshake_room(struct proxy *p)
     return true;
 }
 
+/* Asks before any work is done. */
+static bool handshake_allowed(const struct session *s)
+{
+    const struct proxy_hooks *hooks = &s->proxy->hooks;
+    struct packet_label label = sock_label(s->client.sock);
+    struct ip_endpoint client;
+
+    if (hooks->handshake == NULL)
+        return true;
+    proxy_session_client(s, &client);
+    return hooks->handshake(hooks->ctx, &label, &client.addr, s->proxy->now);
+}
+
+static void handshake_limited(struct session *s)
+{
+    COUNTER_INC(s->proxy->counters.handshakes_limited);
+    proxy_log_client(s, LOG_LEVEL_WARN,
+                     "TLS handshake refused: over the firewall's limit of handshakes a second");
+    proxy_session_end(s, "over the limit of handshakes");
+}
+
 void proxy_handshake_begin(struct session *s, struct tls_server *server, int cert)
 {
-    if (!handshake_room(s->proxy)) {
+    if (!handshake_allowed(s)) {
+        handshake_limited(s);
+        return;
+    }
+    if (!proxy_handshake_room(s->proxy)) {
         COUNTER_INC(s->proxy->counters.handshakes_refused);
         proxy_refuse_alert(s, TLS_ALERT_INTERNAL_ERROR, "too many handshakes at once");
         return;
@@ -67,31 +94,36 @@ void proxy_handshake_begin(struct session *s, struct tls_server *server, int cer
     proxy_handshake_queue(s);
 }
 
-static void handshake_failed(struct session *s)
+static void client_result(struct session *s, enum tls_result result)
 {
-    proxy_log_client(s, LOG_LEVEL_INFO, "handshake failed: %s", tls_conn_error(s->client.tls));
-    proxy_session_linger(s, "handshake failed"); /* OpenSSL has written an alert */
+    char why[256];
+
+    if (result == TLS_DONE) {
+        session_mark(s, &s->at_handshake);
+        proxy_backend_connect(s);
+        return;
+    }
+    snprintf(why, sizeof why, "handshake failed: %s", tls_conn_error(s->client.tls));
+    proxy_log_client(s, LOG_LEVEL_INFO, "%s", why);
+    proxy_session_linger(s, why); /* OpenSSL has written an alert */
 }
 
 /* May end the session. */
 static void handshake_step(struct session *s)
 {
+    bool of_client = s->state == SESSION_HANDSHAKE;
+    enum tls_result result;
+
     if (s->round != s->proxy->round)
         COUNTER_INC(s->proxy->counters.handshakes_deferred);
     proxy_queue_move(s, QUEUE_WAITING);
-    switch (tls_conn_handshake(s->client.tls)) {
-    case TLS_DONE:
-        proxy_backend_connect(s);
-        break;
-    case TLS_WANT_READ:
-    case TLS_WANT_WRITE:
+    result = tls_conn_handshake(of_client ? s->client.tls : s->backend.tls);
+    if (result == TLS_WANT_READ || result == TLS_WANT_WRITE)
         proxy_queue_move(s, QUEUE_ANSWER);
-        break;
-    case TLS_CLOSED:
-    case TLS_FAILED:
-        handshake_failed(s);
-        break;
-    }
+    else if (of_client)
+        client_result(s, result);
+    else
+        proxy_upstream_handshake(s, result);
 }
 
 void proxy_handshake_run(struct proxy *p)

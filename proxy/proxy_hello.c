@@ -14,24 +14,29 @@
 
 #include <string.h>
 
-static enum policy_verdict session_match(const struct session *s, bool hello_known, const char *sni,
+/* `hello` is NULL where none was read. */
+static enum policy_verdict session_match(const struct session *s, bool hello_known,
+                                         const struct tls_hello *hello,
                                          const struct policy_rule **rule)
 {
-    struct policy_facts facts = {
-        .listener = s->listener,
-        .hello_known = hello_known,
-        .sni = sni,
-    };
-    struct ip_endpoint remote;
+    struct policy_facts facts = {.listener = s->listener, .hello_known = hello_known};
+    struct ip_endpoint client;
 
-    sock_remote(s->client.sock, &remote);
-    facts.source = remote.addr;
+    if (hello != NULL) {
+        facts.sni = hello->has_sni ? hello->sni : NULL;
+        facts.alpn = hello->alpn;
+        facts.alpn_len = hello->alpn_len;
+        facts.versions = hello->versions;
+        facts.version_count = hello->version_count;
+    }
+    proxy_session_client(s, &client);
+    facts.source = client.addr;
     return policy_match(generation_policy(s->generation), &facts, rule);
 }
 
 static void splice_begin(struct session *s, const struct policy_rule *rule)
 {
-    s->rule = rule;
+    proxy_session_rule(s, rule);
     COUNTER_INC(s->proxy->counters.sessions_spliced);
     proxy_backend_connect(s);
 }
@@ -47,8 +52,9 @@ void proxy_hello_begin(struct session *s)
         /* A client that will be rejected on a TLS listener waits for it too: it gets an alert. */
         s->state = SESSION_HELLO;
         proxy_timeout_arm(s);
+        proxy_hello_read(s);
     } else {
-        s->rule = rule;
+        proxy_session_rule(s, rule);
         COUNTER_INC(s->proxy->counters.sessions_rejected);
         proxy_session_end(s, rule != NULL ? "rejected by rule" : "no rule matches");
     }
@@ -121,24 +127,33 @@ static void hello_terminate(struct session *s, const struct tls_hello *hello)
     proxy_handshake_begin(s, server, cert);
 }
 
+static void keep_name(struct session *s, const char *name)
+{
+    if (strlen(name) < sizeof s->name)
+        strcpy(s->name, name);
+    else
+        strcpy(proxy_session_extra(s)->name, name);
+}
+
 static void hello_decide(struct session *s, const struct tls_hello *hello)
 {
-    const char *sni = hello->has_sni ? hello->sni : NULL;
     const struct policy_rule *rule = NULL;
 
-    if (sni != NULL)
-        memcpy(s->name, sni, strnlen(sni, sizeof s->name - 1)); /* for log lines; zeroed before */
-    if (session_match(s, true, sni, &rule) != POLICY_MATCHED) {
+    session_mark(s, &s->at_hello);
+    if (hello->has_sni)
+        keep_name(s, hello->sni);
+    if (session_match(s, true, hello, &rule) != POLICY_MATCHED) {
         hello_reject(s, hello, false);
         return;
     }
-    s->rule = rule;
+    proxy_session_rule(s, rule);
     switch (rule->action) {
     case POLICY_TERMINATE:
         hello_terminate(s, hello);
         break;
     case POLICY_SPLICE:
-        splice_begin(s, rule);
+        COUNTER_INC(s->proxy->counters.sessions_spliced);
+        proxy_backend_connect(s);
         break;
     case POLICY_REJECT:
         hello_reject(s, hello, true);
@@ -155,7 +170,7 @@ static void hello_not_tls(struct session *s, const struct tls_hello *hello, uint
         splice_begin(s, rule);
         return;
     }
-    s->rule = rule;
+    proxy_session_rule(s, rule);
     if (matched && rule->action == POLICY_REJECT) {
         COUNTER_INC(s->proxy->counters.sessions_rejected);
         proxy_session_end(s, "rejected by rule");

@@ -4,6 +4,7 @@
 #define PROXY_PROXY_INTERNAL_H
 
 #include <assert.h>
+#include <stdalign.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/queue.h>
@@ -40,9 +41,11 @@ static_assert(PROXY_SCRATCH >= TLS_HELLO_MAX, "a ClientHello is parsed in the sc
 
 /* Each state's duties and exits are in the table at the top of proxy_session.c. */
 enum session_state {
+    SESSION_CLIENT_HEADER,
     SESSION_HELLO,
     SESSION_HANDSHAKE,
     SESSION_CONNECTING,
+    SESSION_SERVER_HANDSHAKE,
     SESSION_RELAY,
     SESSION_CLOSING,
 };
@@ -51,7 +54,7 @@ enum session_state {
 enum session_queue {
     QUEUE_WAITING,   /* for an event or a timer */
     QUEUE_HANDSHAKE, /* has handshake work to do; first come, first served */
-    QUEUE_ANSWER,    /* in a handshake, for the client's answer; the longest waiting first */
+    QUEUE_ANSWER,    /* in a handshake, for the peer's answer; the longest waiting first */
     QUEUE_READY,     /* has more bytes to move; each gets its turn */
     QUEUE_COUNT,
 };
@@ -73,6 +76,13 @@ struct proxy_side {
 #define SIDE_READ_BLOCKED  0x08 /* reading TLS waits for room in our own send queue */
 #define SIDE_WRITE_BLOCKED 0x10 /* writing TLS waits for bytes of the peer */
 
+/* What only some sessions have. */
+struct session_extra {
+    bool proxied;                           /* a PROXY header told of these */
+    struct ip_endpoint source, destination; /* the client, and where it connected to */
+    char name[TLS_HELLO_NAME_MAX + 1];      /* a server name too long for the session; or "" */
+};
+
 struct session {
     struct wheel_timer timer;
     TAILQ_ENTRY(session) link; /* of p->queue[queue] */
@@ -82,14 +92,19 @@ struct session {
     const struct policy_rule *rule;         /* NULL until the policy has decided */
     struct proxy_side client;               /* always has its socket */
     struct proxy_side backend;
+    struct session_extra *extra; /* owned; mostly NULL */
+    uint64_t limit_handle;       /* of proxy_hooks.opened() */
     clock_ns opened;
-    clock_ns active;                     /* when bytes last moved, or the state began */
-    uint64_t from_client, from_backend;  /* payload bytes passed on */
+    clock_ns active;                    /* when bytes last moved, or the state began */
+    uint64_t from_client, from_backend; /* payload bytes passed on */
+    /* Microseconds after `opened`, at most 71 minutes; 0: not yet. */
+    uint32_t at_hello, at_handshake, at_connect, at_first_byte;
     uint16_t server_first, server_tries; /* where the round began, how many were tried */
-    uint16_t hello_need;                 /* bytes without which parsing is of no use */
+    uint16_t hello_need;                 /* bytes without which parsing (of the PROXY header, of
+                                            the ClientHello) is of no use */
     uint16_t round;                      /* in which handshake work was queued */
     uint8_t state, queue, work;
-    char name[SESSION_NAME_MAX]; /* server name, "" when none; cut where it is longer */
+    char name[SESSION_NAME_MAX]; /* server name, "" when none: proxy_session_name() */
 };
 static_assert(sizeof(struct session) <= 256, "an idle session is four cache lines");
 
@@ -135,7 +150,11 @@ struct proxy {
     struct wheel_timer drain;
     uint32_t handshake_steps; /* a round, at least 1 */
     uint32_t max_handshakes;  /* at a time */
-    struct pool sessions;
+    struct pool sessions, extras;
+    uint64_t *ids; /* by place in `sessions`; 0: free. Apart, so that looking for one touches no
+                      session */
+    uint64_t next_id;
+    struct proxy_hooks hooks;
     struct session_list queue[QUEUE_COUNT];
     uint32_t queued[QUEUE_COUNT];
     struct proxy_listener_list listeners;
@@ -145,7 +164,8 @@ struct proxy {
     /* Apart, so that a flood of bad clients cannot hide a dead server. */
     struct log_limit client_lines, backend_lines;
     struct wheel wheel;
-    uint8_t scratch[PROXY_SCRATCH]; /* valid within one call; no session keeps payload */
+    alignas(
+        16) uint8_t scratch[PROXY_SCRATCH]; /* valid within one call; no session keeps payload */
 };
 
 /* What moving one direction came to. */
@@ -197,6 +217,38 @@ void proxy_session_end_all(struct proxy *p, const char *why);
  * our last words. May end. */
 void proxy_session_linger(struct session *s, const char *why);
 
+void proxy_session_rule(struct session *s, const struct policy_rule *rule); /* it decides */
+/* Never NULL: there are as many as sessions. */
+struct session_extra *proxy_session_extra(struct session *s);
+/* The client as the PROXY header has it, else as the connection does; where it connected to. */
+void proxy_session_client(const struct session *s, struct ip_endpoint *out);
+void proxy_session_destination(const struct session *s, struct ip_endpoint *out);
+const char *proxy_session_name(const struct session *s);
+
+/* Notes how long after its beginning something came; the first time counts. */
+static inline void session_mark(const struct session *s, uint32_t *at)
+{
+    clock_ns elapsed = (s->proxy->now - s->opened) / CLOCK_US;
+
+    if (*at == 0)
+        *at = elapsed == 0 ? 1 : elapsed < UINT32_MAX ? (uint32_t)elapsed : UINT32_MAX;
+}
+
+/* proxy_class.c */
+const struct policy_class *proxy_class_of(const struct session *s); /* NULL: none */
+void proxy_class_apply(struct session *s);                          /* to the client's side */
+void proxy_class_options(const struct session *s, struct sock_options *out); /* for the server's */
+
+/* proxy_record.c */
+void proxy_record_fill(const struct session *s, struct proxy_record *out);
+void proxy_record_end(const struct session *s, const char *why); /* tells proxy_hooks.ended() */
+
+/* proxy_client_header.c. All but the first may end. */
+bool proxy_client_header_due(const struct session *s);
+void proxy_client_header_begin(struct session *s);
+void proxy_client_header_read(struct session *s);
+void proxy_client_header_timeout(struct session *s);
+
 /* proxy_hello.c: what the policy makes of a client. All may end. */
 void proxy_hello_begin(struct session *s);
 void proxy_hello_read(struct session *s);
@@ -210,6 +262,8 @@ bool proxy_refuse_is_http(const uint8_t *data, size_t len);
 /* Takes the client's TLS with the chosen certificate. May end. */
 void proxy_handshake_begin(struct session *s, struct tls_server *server, int cert);
 void proxy_handshake_queue(struct session *s);
+/* Makes room for one more. False when all of them wait for us, not for their peers. */
+bool proxy_handshake_room(struct proxy *p);
 void proxy_handshake_run(struct proxy *p);
 uint32_t proxy_handshake_steps(clock_ns budget); /* that it buys in a round */
 
@@ -218,6 +272,12 @@ void proxy_backend_connect(struct session *s);
 /* The chosen server cannot be used, nothing of the client's was passed on yet: the next one. `why`
  * goes to the log. */
 void proxy_backend_failed(struct session *s, const char *why);
+
+/* proxy_upstream.c: the chosen server's connection until bytes can be passed on. All may end. */
+void proxy_upstream_connected(struct session *s);
+void proxy_upstream_event(struct session *s, uint32_t what); /* in SESSION_SERVER_HANDSHAKE */
+void proxy_upstream_handshake(struct session *s, enum tls_result result); /* a step's */
+void proxy_upstream_timeout(struct session *s);
 
 /* proxy_relay.c: both directions, and how a session ends from there. Both may end. */
 void proxy_relay_begin(struct session *s);
@@ -261,7 +321,7 @@ void proxy_log_client(struct session *s, enum log_level level, const char *fmt, 
     __attribute__((format(printf, 3, 4)));
 void proxy_log_backend(struct session *s, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
-void proxy_log_refused(struct proxy *p, const struct policy_listener *l, struct sock *client);
-void proxy_log_end(const struct session *s, const char *why);
+void proxy_log_refused(struct proxy *p, const struct policy_listener *l, struct sock *client,
+                       const char *why);
 
 #endif

@@ -1,13 +1,12 @@
 /*
  * Lines for the operator. Those that a client or a server can cause are limited each second, with
- * the number of suppressed ones told by the next that passes. How each session ended is a line of
- * level debug.
+ * the number of suppressed ones told by the next that passes. How each session ended is not told
+ * here: its record is (proxy_record.c).
  */
 #include "proxy/proxy_internal.h"
 
 #include <stdarg.h>
 #include <stdio.h>
-#include <string.h>
 
 #define LINE_MAX_ 1024
 
@@ -22,15 +21,19 @@ static bool may_write(struct log_limit *limit, enum log_level level, clock_ns no
     return true;
 }
 
-/* "198.51.100.7:40112 -> https" */
-static const char *describe(struct sock *client, const struct policy_listener *l, char *out,
-                            size_t size)
+/* "198.51.100.7:40112 -> https", or "198.51.100.7:40112 via 10.0.0.5:9731 -> https" */
+static const char *describe(const struct session *s, char *out, size_t size)
 {
-    struct ip_endpoint remote;
-    char text[IP_TEXT_MAX];
+    bool proxied = s->extra != NULL && s->extra->proxied;
+    char client[IP_TEXT_MAX], peer[IP_TEXT_MAX] = "";
+    struct ip_endpoint at;
 
-    sock_remote(client, &remote);
-    snprintf(out, size, "%s -> %s", ip_endpoint_format(&remote, text), l->name);
+    proxy_session_client(s, &at);
+    ip_endpoint_format(&at, client);
+    sock_remote(s->client.sock, &at);
+    if (proxied)
+        ip_endpoint_format(&at, peer);
+    snprintf(out, size, "%s%s%s -> %s", client, proxied ? " via " : "", peer, s->listener->name);
     return out;
 }
 
@@ -44,8 +47,7 @@ void proxy_log_client(struct session *s, enum log_level level, const char *fmt, 
     va_start(ap, fmt);
     vsnprintf(line, sizeof line, fmt, ap);
     va_end(ap);
-    log_write(level, "session", "%s: %s", describe(s->client.sock, s->listener, who, sizeof who),
-              line);
+    log_write(level, "session", "%s: %s", describe(s, who, sizeof who), line);
 }
 
 void proxy_log_backend(struct session *s, const char *fmt, ...)
@@ -59,67 +61,18 @@ void proxy_log_backend(struct session *s, const char *fmt, ...)
     vsnprintf(line, sizeof line, fmt, ap);
     va_end(ap);
     log_warn("backend", "%s: %s (for %s)", s->rule->backend->name, line,
-             describe(s->client.sock, s->listener, who, sizeof who));
+             describe(s, who, sizeof who));
 }
 
-void proxy_log_refused(struct proxy *p, const struct policy_listener *l, struct sock *client)
+void proxy_log_refused(struct proxy *p, const struct policy_listener *l, struct sock *client,
+                       const char *why)
 {
-    char who[160];
+    struct ip_endpoint peer;
+    char text[IP_TEXT_MAX];
 
-    if (may_write(&p->client_lines, LOG_LEVEL_WARN, p->now))
-        log_warn("session", "%s: refused: all %u sessions of %s are in use",
-                 describe(client, l, who, sizeof who), p->sessions.capacity, p->name);
-}
-
-static void describe_rule(const struct session *s, char *out, size_t size)
-{
-    static const char *const actions[] = {
-        [POLICY_TERMINATE] = "terminate",
-        [POLICY_SPLICE] = "splice",
-        [POLICY_REJECT] = "reject",
-    };
-    char server[IP_TEXT_MAX] = "no server";
-    struct ip_endpoint remote;
-
-    out[0] = '\0';
-    if (s->rule == NULL)
+    if (!may_write(&p->client_lines, LOG_LEVEL_WARN, p->now))
         return;
-    if (s->backend.sock != NULL) {
-        sock_remote(s->backend.sock, &remote);
-        ip_endpoint_format(&remote, server);
-    }
-    snprintf(out, size, ", %s (line %u)%s%s%s%s", actions[s->rule->action], s->rule->mark.line,
-             s->rule->backend != NULL ? " to " : "",
-             s->rule->backend != NULL ? s->rule->backend->name : "",
-             s->rule->backend != NULL ? " " : "", s->rule->backend != NULL ? server : "");
-}
-
-static void describe_tls(const struct session *s, char *out, size_t size)
-{
-    struct tls_conn_info info;
-
-    out[0] = '\0';
-    if (s->client.tls == NULL || s->state < SESSION_CONNECTING)
-        return;
-    tls_conn_info(s->client.tls, &info);
-    snprintf(out, size, ", %s %s %s %s%s", info.version, info.cipher, info.group, info.certificate,
-             info.resumed ? " resumed" : "");
-}
-
-void proxy_log_end(const struct session *s, const char *why)
-{
-    char who[160], rule[256], tls[192];
-    clock_ns lived = s->proxy->now - s->opened;
-
-    if (!log_enabled(LOG_LEVEL_DEBUG))
-        return;
-    describe_rule(s, rule, sizeof rule);
-    describe_tls(s, tls, sizeof tls);
-    log_debug("session", "%s%s%s%s%s%s: %llu bytes up, %llu down in %llu.%03llu s: %s",
-              describe(s->client.sock, s->listener, who, sizeof who),
-              s->name[0] != '\0' ? ", " : "", s->name,
-              strlen(s->name) == sizeof s->name - 1 ? "..." : "", rule, tls,
-              (unsigned long long)s->from_client, (unsigned long long)s->from_backend,
-              (unsigned long long)(lived / CLOCK_SEC),
-              (unsigned long long)(lived % CLOCK_SEC / CLOCK_MS), why);
+    sock_remote(client, &peer);
+    log_warn("session", "%s -> %s: refused by %s: %s", ip_endpoint_format(&peer, text), l->name,
+             p->name, why);
 }

@@ -86,6 +86,7 @@ enum relay_result proxy_pump_response(struct session *s)
     enum relay_result r = pump(s, &s->backend, &s->client, &moved);
 
     if (moved > 0) {
+        session_mark(s, &s->at_first_byte);
         s->from_backend += moved;
         s->active = s->proxy->now;
         COUNTER_ADD(s->proxy->counters.bytes_from_backends, moved);

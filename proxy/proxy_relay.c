@@ -113,6 +113,7 @@ void proxy_relay_turn(struct session *s)
 
 void proxy_relay_begin(struct session *s)
 {
+    session_mark(s, &s->at_connect);
     s->state = SESSION_RELAY;
     s->active = s->proxy->now;
     proxy_timeout_arm(s);

@@ -10,9 +10,11 @@ static clock_ns session_deadline(const struct session *s)
     const struct policy_timeouts *t = &generation_policy(s->generation)->timeouts;
 
     switch ((enum session_state)s->state) {
+    case SESSION_CLIENT_HEADER:
     case SESSION_HELLO:
         return s->opened + t->client_hello;
     case SESSION_HANDSHAKE:
+    case SESSION_SERVER_HANDSHAKE:
         return s->active + t->handshake;
     case SESSION_CONNECTING:
         return CLOCK_NEVER; /* the stack bounds each attempt, there are as many as servers */
@@ -80,11 +82,17 @@ void proxy_timeout_fire(struct wheel_timer *timer, clock_ns now)
         return;
     }
     switch ((enum session_state)s->state) {
+    case SESSION_CLIENT_HEADER:
+        proxy_client_header_timeout(s);
+        break;
     case SESSION_HELLO:
         hello_timeout(s);
         break;
     case SESSION_HANDSHAKE:
         handshake_timeout(s);
+        break;
+    case SESSION_SERVER_HANDSHAKE:
+        proxy_upstream_timeout(s);
         break;
     case SESSION_RELAY:
         relay_timeout(s);

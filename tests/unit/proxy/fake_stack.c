@@ -148,6 +148,8 @@ struct sock *fake_client(struct sock *listener, const char *remote)
     k->remote = endpoint(remote);
     k->state = TCP_ESTABLISHED;
     k->options = listener->options;
+    k->label = listener->stack->label;
+    k->egress_class = k->label.egress_class;
     TAILQ_INSERT_TAIL(&listener->backlog, k, queue);
     fake_raise(listener, EVENT_ACCEPT);
     return k;
@@ -305,6 +307,8 @@ struct sock *sock_connect(struct stack *s, const struct ip_endpoint *remote,
     k->state = TCP_SYN_SENT;
     k->remote = *remote;
     k->options = *options;
+    k->egress_class = options->egress_class;
+    k->dscp = options->dscp;
     k->user = user;
     s->last_connect = k;
     return k;
@@ -323,6 +327,20 @@ void *sock_user(const struct sock *k)
 {
     held(k);
     return k->user;
+}
+
+struct packet_label sock_label(const struct sock *k)
+{
+    held(k);
+    return k->label;
+}
+
+void sock_class_set(struct sock *k, uint8_t egress_class, uint8_t dscp)
+{
+    held(k);
+    k->class_set = true;
+    k->egress_class = egress_class;
+    k->dscp = dscp;
 }
 
 void sock_local(const struct sock *k, struct ip_endpoint *out)
@@ -484,5 +502,5 @@ void sock_abort(struct sock *k)
 void sock_info(const struct sock *k, struct sock_info *out)
 {
     held(k);
-    *out = (struct sock_info){.state = k->state};
+    *out = (struct sock_info){.state = k->state, .receive_queue = (uint32_t)k->rx.len};
 }

@@ -44,6 +44,9 @@ struct sock {
     enum sock_error error;
     struct ip_endpoint local, remote;
     struct sock_options options;
+    struct packet_label label;
+    uint8_t egress_class, dscp; /* as set; of connections that were opened, by their options */
+    bool class_set;
     uint32_t backlog_size;
     uint32_t room; /* of the send queue as a whole */
     struct fake_bytes rx, tx;
@@ -58,7 +61,8 @@ struct stack {
     enum sock_error connect_error;
     uint16_t listen_fails_port;
     struct fake_socks socks, ready;
-    unsigned connects; /* sock_connect() calls */
+    struct packet_label label; /* of clients from now on */
+    unsigned connects;         /* sock_connect() calls */
     struct sock *last_connect;
 };
 

@@ -15,7 +15,8 @@
 static struct tls_worker *worker;
 static struct tls_server *server;
 static struct tls_cert_file *certificate;
-static SSL_CTX *client_ctx;
+static SSL_CTX *client_ctx, *server_ctx[RIG_SERVER_STRANGER + 1];
+static struct tls_ca_file *authority;
 static int log_fd;
 
 /* Set where a sanitizer is linked in; it writes to descriptor 2 by itself. */
@@ -39,6 +40,40 @@ static void log_capture(void)
     log_level_set(LOG_LEVEL_DEBUG);
 }
 
+static SSL_CTX *make_server_ctx(const struct fixture_spec *spec, const struct fixture_cert *issuer)
+{
+    struct fixture_cert c = fixture_cert_make(spec, issuer);
+    SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
+
+    assert_int_equal(SSL_CTX_use_certificate(ctx, c.x509), 1);
+    assert_int_equal(SSL_CTX_use_PrivateKey(ctx, c.key), 1);
+    fixture_cert_free(&c);
+    return ctx;
+}
+
+/* Servers of backends, and who vouches for them. */
+static void make_servers(void)
+{
+    static const struct fixture_spec root = {.common_name = "root", .ca = true},
+                                     good = {.common_name = "server",
+                                             .alt_names = "DNS:server.example,DNS:shop.example,"
+                                                          "IP:10.0.0.20"},
+                                     other = {.common_name = "other",
+                                              .alt_names = "DNS:other.example"},
+                                     expired = {.common_name = "expired",
+                                                .alt_names = "DNS:server.example",
+                                                .from_day = -30,
+                                                .to_day = -1};
+    struct fixture_cert ca = fixture_cert_make(&root, NULL);
+
+    authority = fixture_ca_file("root", ca.x509);
+    server_ctx[RIG_SERVER_GOOD] = make_server_ctx(&good, &ca);
+    server_ctx[RIG_SERVER_OTHER_NAME] = make_server_ctx(&other, &ca);
+    server_ctx[RIG_SERVER_EXPIRED] = make_server_ctx(&expired, &ca);
+    server_ctx[RIG_SERVER_STRANGER] = make_server_ctx(&good, NULL);
+    fixture_cert_free(&ca);
+}
+
 int rig_group_setup(void **state)
 {
     static const struct fixture_spec spec = {
@@ -50,11 +85,11 @@ int rig_group_setup(void **state)
     (void)state;
     log_capture();
     fixture_dir_create();
-    worker = tls_worker_create(NULL);
-    assert_non_null(worker);
+    worker = fixture_worker();
     certificate = fixture_cert_file("shop", &spec);
     server = fixture_server(worker, &certificate, 1);
     client_ctx = fixture_client_ctx();
+    make_servers();
     return 0;
 }
 
@@ -62,6 +97,9 @@ int rig_group_teardown(void **state)
 {
     (void)state;
     SSL_CTX_free(client_ctx);
+    for (unsigned i = 0; i <= RIG_SERVER_STRANGER; i++)
+        SSL_CTX_free(server_ctx[i]);
+    tls_ca_file_unref(authority);
     tls_server_destroy(server);
     tls_cert_file_unref(certificate);
     tls_worker_destroy(worker);
@@ -117,13 +155,74 @@ void rig_config_init(struct rig_config *c, const char *listeners, const char *ru
             c->servers[c->policy->listeners[i].index] = server;
     }
     c->snapshot = (struct proxy_snapshot){
-        .policy = c->policy, .tls = c->servers, .released = released, .owner = c};
+        .policy = c->policy,
+        .tls = c->servers,
+        .backend_tls = c->clients,
+        .rule_hits = c->rule_hits,
+        .classes = c->classes,
+        .released = released,
+        .owner = c,
+    };
 }
 
 void rig_config_free(struct rig_config *c)
 {
+    for (unsigned i = 0; i < sizeof c->clients / sizeof c->clients[0]; i++) {
+        if (c->clients[i] != NULL)
+            tls_client_destroy(c->clients[i]);
+    }
     policy_free(c->policy);
     c->policy = NULL;
+}
+
+/* ---- hooks ---- */
+
+static bool hook_opened(void *ctx, const struct packet_label *label, const struct ip_addr *source,
+                        uint64_t *handle)
+{
+    struct rig_hooks *h = &((struct rig *)ctx)->hooks;
+
+    h->label = *label;
+    h->source = *source;
+    if (h->refuse_sessions)
+        return false;
+    *handle = 1000 + h->opened++;
+    h->handles += *handle;
+    return true;
+}
+
+static void hook_closed(void *ctx, uint64_t handle)
+{
+    struct rig_hooks *h = &((struct rig *)ctx)->hooks;
+
+    h->closed++;
+    h->handles -= handle;
+}
+
+static bool hook_handshake(void *ctx, const struct packet_label *label,
+                           const struct ip_addr *source, clock_ns now)
+{
+    struct rig *r = ctx;
+
+    assert_int_equal(now, r->now);
+    r->hooks.label = *label;
+    r->hooks.source = *source;
+    r->hooks.handshakes++;
+    return !r->hooks.refuse_handshakes;
+}
+
+static void hook_ended(void *ctx, const struct proxy_record *record)
+{
+    struct rig_hooks *h = &((struct rig *)ctx)->hooks;
+
+    h->ended++;
+    h->record = *record;
+}
+
+void rig_expect_reason(struct rig *r, const char *part)
+{
+    if (strstr(r->hooks.record.reason, part) == NULL)
+        fail_msg("the session did not end with \"%s\" but: %s", part, r->hooks.record.reason);
 }
 
 /* ---- life ---- */
@@ -139,6 +238,11 @@ struct rig *rig_create_with(const struct proxy_config *settings, const char *rul
     r->stack = fake_stack_create(r->now);
     config.stack = r->stack;
     config.name = "worker 0";
+    config.hooks = (struct proxy_hooks){.ctx = r,
+                                        .opened = hook_opened,
+                                        .closed = hook_closed,
+                                        .handshake = hook_handshake,
+                                        .ended = hook_ended};
     r->proxy = proxy_create(&config, &e);
     assert_non_null(r->proxy);
     rig_config_init(&r->config, RIG_HTTPS RIG_PLAIN RIG_POSTGRES, rules);
@@ -155,6 +259,26 @@ struct rig *rig_create(const char *rules)
     return rig_create_with(&settings, rules);
 }
 
+struct policy_backend *rig_backend(struct rig *r, const char *name)
+{
+    for (unsigned i = 0; i < r->config.policy->backend_count; i++) {
+        if (strcmp(r->config.policy->backends[i].name, name) == 0)
+            return &r->config.policy->backends[i];
+    }
+    fail_msg("no backend %s", name);
+    return NULL;
+}
+
+struct policy_listener *rig_listener(struct rig *r, const char *name)
+{
+    for (unsigned i = 0; i < r->config.policy->listener_count; i++) {
+        if (strcmp(r->config.policy->listeners[i].name, name) == 0)
+            return &r->config.policy->listeners[i];
+    }
+    fail_msg("no listener %s", name);
+    return NULL;
+}
+
 void rig_destroy(struct rig *r)
 {
     const struct proxy_counters *c = proxy_counters(r->proxy);
@@ -163,6 +287,9 @@ void rig_destroy(struct rig *r)
     assert_int_equal(running, proxy_session_count(r->proxy));
     proxy_destroy(r->proxy);
     assert_int_equal(fake_held(r->stack), 0);
+    assert_int_equal(r->hooks.closed, r->hooks.opened);
+    assert_int_equal(r->hooks.ended, r->hooks.opened);
+    assert_int_equal(r->hooks.handles, 0);
     assert_null(fake_listener(r->stack, RIG_HTTPS_ADDRESS));
     fake_stack_free(r->stack);
     rig_config_free(&r->config);
@@ -303,7 +430,7 @@ void rig_expect_alert(struct sock *k, uint8_t alert)
     assert_int_equal(got[6], alert);
 }
 
-/* ---- TLS clients ---- */
+/* ---- TLS clients and servers ---- */
 
 void rig_tls_open(struct rig_tls *t, struct sock *k, const char *sni)
 {
@@ -314,6 +441,43 @@ void rig_tls_open(struct rig_tls *t, struct sock *k, const char *sni)
     if (sni != NULL)
         set_name(t->ssl, sni);
     SSL_set_connect_state(t->ssl);
+}
+
+void rig_backend_tls(struct rig *r, const char *backend, const char *server_name)
+{
+    static const struct policy_backend_tls enabled = {.verify = true};
+    const struct tls_client_config config = {.verify = true,
+                                             .ca = authority,
+                                             .server_name = server_name,
+                                             .min_version = TLS_VERSION_1_2,
+                                             .max_version = TLS_VERSION_1_3};
+    struct policy_backend *b = rig_backend(r, backend);
+    struct error e = {0};
+
+    b->tls = &enabled;
+    r->config.clients[b->index] = tls_client_create(worker, &config, &e);
+    assert_non_null(r->config.clients[b->index]);
+}
+
+void rig_tls_serve(struct rig_tls *t, struct sock *k, enum rig_server_cert cert)
+{
+    *t = (struct rig_tls){.sock = k, .ssl = SSL_new(server_ctx[cert])};
+    assert_non_null(t->ssl);
+    SSL_set_bio(t->ssl, BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));
+    BIO_set_mem_eof_return(SSL_get_rbio(t->ssl), -1);
+    SSL_set_accept_state(t->ssl);
+}
+
+bool rig_tls_accept(struct rig *r, struct rig_tls *t)
+{
+    for (unsigned i = 0; i < 20 && !SSL_is_init_finished(t->ssl); i++) {
+        rig_tls_pump(t);
+        SSL_do_handshake(t->ssl);
+        rig_tls_pump(t);
+        rig_settle(r);
+    }
+    ERR_clear_error();
+    return SSL_is_init_finished(t->ssl) == 1;
 }
 
 void rig_tls_free(struct rig_tls *t)

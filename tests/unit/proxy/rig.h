@@ -42,7 +42,20 @@ struct rig_config {
     struct proxy_snapshot snapshot; /* owner: this */
     struct policy *policy;
     struct tls_server *servers[8];
+    struct tls_client *clients[8];
+    uint64_t rule_hits[8];
+    uint8_t classes[8];
     unsigned released;
+};
+
+/* What the proxy told through its hooks, and how they answer. */
+struct rig_hooks {
+    bool refuse_sessions, refuse_handshakes;
+    unsigned opened, closed, handshakes, ended;
+    uint64_t handles; /* the sum of those given and not yet given back */
+    struct packet_label label;
+    struct ip_addr source;
+    struct proxy_record record; /* of the last session that ended */
 };
 
 struct rig {
@@ -50,6 +63,7 @@ struct rig {
     struct stack *stack;
     struct proxy *proxy;
     struct rig_config config; /* the first one */
+    struct rig_hooks hooks;
 };
 
 /* For cmocka's group: certificates and TLS contexts are made once. */
@@ -64,7 +78,11 @@ void rig_config_free(struct rig_config *c);
 struct rig *rig_create(const char *rules);
 /* The same with other settings of the proxy. */
 struct rig *rig_create_with(const struct proxy_config *settings, const char *rules);
-/* Destroys the proxy and asserts that every session and socket was given up. */
+/* Of the first configuration, to be changed before there are sessions. */
+struct policy_backend *rig_backend(struct rig *r, const char *name);
+struct policy_listener *rig_listener(struct rig *r, const char *name);
+/* Destroys the proxy and asserts that every session and socket was given up, and that the hooks
+ * were told of each once. */
 void rig_destroy(struct rig *r);
 
 void rig_round(struct rig *r);                /* one proxy_run() */
@@ -81,6 +99,9 @@ void rig_log_expect(struct rig *r, const char *part);
 /* A client that has connected and whose connection the proxy has taken. */
 struct sock *rig_client(struct rig *r, const char *listener_address, const char *remote);
 
+/* Asserts why the last session ended. */
+void rig_expect_reason(struct rig *r, const char *part);
+
 void rig_send(struct sock *k, const char *text);
 /* Asserts that the peer gets exactly this, and nothing more now. */
 void rig_expect(struct sock *k, const char *text);
@@ -91,13 +112,28 @@ size_t rig_hello(const char *sni, int max_version, uint8_t *out, size_t size);
 /* Asserts that the peer gets exactly this fatal alert, unencrypted. */
 void rig_expect_alert(struct sock *k, uint8_t alert);
 
-/* ---- TLS clients ---- */
+/* ---- TLS clients and servers ---- */
 
 struct rig_tls {
     struct sock *sock;
     SSL *ssl;
-    bool closed; /* the server's close_notify came */
+    bool closed; /* the other end's close_notify came */
 };
+
+enum rig_server_cert {
+    RIG_SERVER_GOOD,
+    RIG_SERVER_OTHER_NAME,
+    RIG_SERVER_EXPIRED,
+    RIG_SERVER_STRANGER
+};
+
+/* Makes the servers of a backend speak TLS; `server_name` may be NULL. Their good certificate is of
+ * the authority that is trusted, for server.example, shop.example and 10.0.0.20. */
+void rig_backend_tls(struct rig *r, const char *backend, const char *server_name);
+/* The server's end of a connection that the proxy has opened. */
+void rig_tls_serve(struct rig_tls *t, struct sock *k, enum rig_server_cert cert);
+/* Pumps and runs rounds until the server's handshake is done or has failed; true when done. */
+bool rig_tls_accept(struct rig *r, struct rig_tls *t);
 
 void rig_tls_open(struct rig_tls *t, struct sock *k, const char *sni);
 void rig_tls_free(struct rig_tls *t);
