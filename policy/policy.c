@@ -88,10 +88,13 @@ static void run_passes(struct policy_reader *r, const char *text, size_t len)
     if (r->no_memory)
         return;
     policy_check_network(r);
+    policy_check_names(r);
+    policy_check_rates(r);
     /* What is unused or cannot match would be guesswork while parts could not be read. */
     if (r->no_memory || r->report->errors > errors)
         return;
-    policy_check_unused(r);
+    policy_check_use(r);
+    policy_shadow_check(r);
     policy_program_compile(r);
 }
 

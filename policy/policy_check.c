@@ -75,6 +75,32 @@ static void check_interface(struct policy_reader *r, unsigned index)
             check_overlap(r, index, i, &interfaces[former]);
 }
 
+static bool is_netdev(const struct policy_interface *in, const char *name)
+{
+    return in->device != NULL && in->device_kind != POLICY_DEVICE_PCI &&
+           in->device_kind != POLICY_DEVICE_VDEV && strcmp(in->device, name) == 0;
+}
+
+/* A TAP to the kernel is one of our making, and of one interface. */
+static void check_punt(struct policy_reader *r, unsigned index)
+{
+    const struct policy *p = &r->snapshot->policy;
+    const char *tap = p->interfaces[index].punt_tap;
+    const struct policy_node *at =
+        policy_node_get(policy_reader_entry(r, "interfaces", index, "punt"), "tap");
+
+    for (unsigned i = 0; i < p->interface_count; i++) {
+        const struct policy_interface *other = &p->interfaces[i];
+
+        if (is_netdev(other, tap))
+            policy_reader_error(r, at, "\"%s\" is the device of interface \"%s\" (line %u)", tap,
+                                other->name, other->mark.line);
+        if (i < index && other->punt_tap != NULL && strcmp(other->punt_tap, tap) == 0)
+            policy_reader_error(r, at, "interface \"%s\" (line %u) has this TAP already",
+                                other->name, other->mark.line);
+    }
+}
+
 /* ---- what is reached how ---- */
 
 /* Is every address of every interface known? Otherwise one cannot say that something is not
@@ -274,47 +300,14 @@ void policy_check_network(struct policy_reader *r)
 {
     const struct policy *p = &r->snapshot->policy;
 
-    for (unsigned i = 0; i < p->interface_count; i++)
+    for (unsigned i = 0; i < p->interface_count; i++) {
         check_interface(r, i);
+        if (p->interfaces[i].punt_tap != NULL)
+            check_punt(r, i);
+    }
     for (unsigned i = 0; i < p->route_count; i++)
         check_route(r, i);
     for (unsigned i = 0; i < p->backend_count; i++)
         check_backend(r, i);
     check_binds(r);
-}
-
-/* ---- what nothing uses ---- */
-
-static bool certificate_used(const struct policy *p, const struct policy_certificate *certificate)
-{
-    for (unsigned i = 0; i < p->listener_count; i++) {
-        const struct policy_tls *tls = p->listeners[i].tls;
-
-        for (unsigned j = 0; tls != NULL && j < tls->certificate_count; j++)
-            if (tls->certificates[j] == certificate)
-                return true;
-    }
-    return false;
-}
-
-static bool backend_used(const struct policy *p, const struct policy_backend *backend)
-{
-    for (unsigned i = 0; i < p->rule_count; i++)
-        if (p->rules[i].backend == backend)
-            return true;
-    return false;
-}
-
-void policy_check_unused(struct policy_reader *r)
-{
-    const struct policy *p = &r->snapshot->policy;
-
-    for (unsigned i = 0; i < p->certificate_count; i++)
-        if (!certificate_used(p, &p->certificates[i]))
-            policy_reader_warn(r, policy_reader_entry(r, "certificates", i, NULL),
-                               "no listener uses this certificate");
-    for (unsigned i = 0; i < p->backend_count; i++)
-        if (!backend_used(p, &p->backends[i]))
-            policy_reader_warn(r, policy_reader_entry(r, "backends", i, NULL),
-                               "no rule uses this backend");
 }

@@ -11,7 +11,21 @@
  */
 void policy_check_network(struct policy_reader *r);
 
-/* Certificates and backends that nothing uses. */
-void policy_check_unused(struct policy_reader *r);
+/* Rules of one list with one name. */
+void policy_check_names(struct policy_reader *r);
+
+/* Guaranteed rates that no interface can keep, ceilings that none reaches. */
+void policy_check_rates(struct policy_reader *r);
+
+/* ---- when there is no error so far ---- */
+
+#define POLICY_CHECK_SETS_MAX 32 /* FIREWALL_SETS_MAX in firewall/firewall.h */
+
+/* Certificates, backends, classes and sets that nothing uses; more sets than the firewall can use.
+ */
+void policy_check_use(struct policy_reader *r);
+
+/* Firewall rules that can never match (policy_shadow.c). */
+void policy_shadow_check(struct policy_reader *r);
 
 #endif

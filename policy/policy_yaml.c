@@ -229,7 +229,9 @@ static int refuse_decoration(struct loader *l, const yaml_event_t *e, const yaml
     if (anchor != NULL)
         return refuse(l, &e->start_mark, "anchors (&name) are not supported: write the value out");
     if (tag != NULL)
-        return refuse(l, &e->start_mark, "tags (!name) are not supported");
+        return refuse(l, &e->start_mark,
+                      "tags (!name) are not supported: a text that begins with \"!\" needs "
+                      "quotation marks");
     return 0;
 }
 

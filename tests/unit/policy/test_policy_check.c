@@ -117,7 +117,7 @@ static const struct policy_case unused_cases[] = {
                 "certificates:\n"
                 "  shop: {chain: a, key: b}\n" PLAIN SPLICE,
      {"6:3: warning: backends.old: no rule uses this backend",
-      "8:3: warning: certificates.shop: no listener uses this certificate"}},
+      "8:3: warning: certificates.shop: neither a listener nor a backend uses this certificate"}},
     {"nothing is called unused while there are errors",
      INTERFACES BACKENDS CERTIFICATES PLAIN "policy: [{action: splice, backend: wb}]\n",
      {"11:36: error: policy[0].backend: expected the name of a backend, found \"wb\", did you mean "

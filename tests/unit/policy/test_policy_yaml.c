@@ -56,7 +56,10 @@ static const struct policy_case syntax_cases[] = {
      "a: &x {b: 1}\n",
      {"1:4: error: anchors (&name) are not supported: write the value out"}},
     {"alias", "a: *x\n", {"1:4: error: aliases (*name) are not supported: write the value out"}},
-    {"tag", "a: !!str 1\n", {"1:4: error: tags (!name) are not supported"}},
+    {"tag",
+     "a: !!str 1\n",
+     {"1:4: error: tags (!name) are not supported: a text that begins with \"!\" needs quotation "
+      "marks"}},
     {"second document",
      "--- {}\n--- {}\n",
      {"2:1: error: a second document: the file must hold one"}},
