@@ -33,9 +33,11 @@ enum egress_band { EGRESS_CONTROL, EGRESS_DATA };
 /*
  * One for each interface. enqueue() takes the frame (Ethernet header included, offload flags set)
  * in any case. room() says how many more data frames of a class are wanted now: the stack offers no
- * more than that, and asks again when the next round sends (back-pressure instead of loss). The
- * connections of a class share its room in turn, byte for byte; a class without room does not hold
- * up the others.
+ * more than that, and asks again in every flush (back-pressure instead of loss). The connections of
+ * a class share its room in turn, byte for byte; a class without room does not hold up the others.
+ * frame_max(), which may be NULL, says how many bytes of payload one frame of the class should
+ * carry at most where the device segments it: a slow class would send nothing else for a long time.
+ * A full segment goes out whatever it says.
  */
 #define EGRESS_CLASSES 64 /* class 0 is the default */
 
@@ -43,6 +45,7 @@ struct stack_egress {
     void *ctx;
     void (*enqueue)(void *ctx, struct rte_mbuf *m, enum egress_band band, uint8_t egress_class);
     uint32_t (*room)(void *ctx, uint8_t egress_class);
+    uint32_t (*frame_max)(void *ctx, uint8_t egress_class);
 };
 
 #endif

@@ -91,7 +91,9 @@ void stack_input(struct stack *s, unsigned iface, struct rte_mbuf **frames, unsi
 void stack_flush(struct stack *s, clock_ns now);
 
 /* When stack_flush() must be called again though no packet came: a time not after the next timer;
- * `now` or earlier when there is output or an event pending; CLOCK_NEVER when nothing is. */
+ * `now` or earlier when there is output that an egress hook has room for, or an event pending;
+ * CLOCK_NEVER when nothing is. Output that waits for room goes on when the hook has sent something:
+ * ask again after that. */
 clock_ns stack_deadline(const struct stack *s);
 
 /* Sends a frame as it is on an interface, as data of the default class: what the other side of

@@ -112,6 +112,13 @@ uint32_t net_room(const struct net *n, uint8_t iface, uint8_t egress_class)
     return egress->room(egress->ctx, egress_class);
 }
 
+uint32_t net_frame_max(const struct net *n, uint8_t iface, uint8_t egress_class)
+{
+    const struct stack_egress *egress = &n->iface[iface].egress;
+
+    return egress->frame_max != NULL ? egress->frame_max(egress->ctx, egress_class) : UINT32_MAX;
+}
+
 void net_timers(struct net *n, clock_ns now)
 {
     net_arp_timers(n, now);

@@ -98,6 +98,9 @@ void net_inject(struct net *n, unsigned iface, struct rte_mbuf *frame);
 /* How many data frames of a class the interface's egress hook wants now. */
 uint32_t net_room(const struct net *n, uint8_t iface, uint8_t egress_class);
 
+/* How many bytes of payload one of them should carry at most. */
+uint32_t net_frame_max(const struct net *n, uint8_t iface, uint8_t egress_class);
+
 /* The transport has proof that the path's next hop is alive (RFC 1122, 2.3.2.1): no need to ask. */
 void net_path_confirm(struct net *n, const struct net_path *path, clock_ns now);
 

@@ -3,8 +3,8 @@
  *
  * Whatever may have something to send is put on tcp->output by tcp_conn_output(); tcp_flush() looks
  * at each once, after a whole burst was processed, so that one acknowledgement answers all the
- * segments of a connection in the burst. A connection that the interface has no room for stays on
- * the list; who got some of the room queues up behind those who got none.
+ * segments of a connection in the burst. Data goes out in turns (tcp_turn.c); what has to be
+ * acknowledged by then, and no data carried it, is acknowledged last.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -58,6 +58,7 @@ struct tcp *tcp_create(const struct stack_config *config, struct net *net,
     TAILQ_INIT(&t->memory_waiters);
     TAILQ_INIT(&t->time_waiters);
     TAILQ_INIT(&t->dead);
+    tcp_turn_init(t);
     if (pool_init(&t->conns, sizeof(struct tcp_conn), config->max_connections) < 0 ||
         pool_init(&t->runs, sizeof(struct tcp_run), runs) < 0 ||
         tcp_table_init(&t->table, config->max_connections, &table_key) < 0) {
@@ -200,7 +201,8 @@ void tcp_conn_bind(struct tcp_conn *c, const struct ip_endpoint *local,
 void tcp_conn_class(struct tcp_conn *c, uint8_t egress_class, uint8_t dscp)
 {
     assert(egress_class < EGRESS_CLASSES && dscp < 64);
-    c->path.egress_class = egress_class;
+    if (egress_class != c->path.egress_class)
+        tcp_turn_move(c, egress_class);
     c->path.dscp = dscp;
 }
 
@@ -234,6 +236,7 @@ static void leave_lists(struct tcp_conn *c)
 {
     struct tcp *t = c->sock.tcp;
 
+    tcp_turn_leave(c);
     if (c->output_pending)
         TAILQ_REMOVE(&t->output, c, output_link);
     if (c->memory_waiting)
@@ -333,8 +336,7 @@ static void wake_memory_waiters(struct tcp *t)
 
 void tcp_flush(struct tcp *t, clock_ns now)
 {
-    struct tcp_conns waiting = TAILQ_HEAD_INITIALIZER(waiting);
-    struct tcp_conns served = TAILQ_HEAD_INITIALIZER(served);
+    struct tcp_conns late = TAILQ_HEAD_INITIALIZER(late);
     struct tcp_conn *c;
 
     t->now = now;
@@ -342,20 +344,18 @@ void tcp_flush(struct tcp *t, clock_ns now)
     if (!TAILQ_EMPTY(&t->memory_waiters))
         wake_memory_waiters(t);
     while ((c = TAILQ_FIRST(&t->output)) != NULL) {
-        uint32_t before = c->snd_nxt;
-
         TAILQ_REMOVE(&t->output, c, output_link);
-        c->output_pending = false;
-        if (tcp_output(c))
-            continue;
-        if (c->snd_nxt == before)
-            TAILQ_INSERT_TAIL(&waiting, c, output_link);
-        else
-            TAILQ_INSERT_TAIL(&served, c, output_link);
-        c->output_pending = true;
+        c->output_pending = !tcp_output(c);
+        if (c->output_pending)
+            TAILQ_INSERT_TAIL(&late, c, output_link);
     }
-    TAILQ_CONCAT(&t->output, &waiting, output_link);
-    TAILQ_CONCAT(&t->output, &served, output_link);
+    t->starved = !TAILQ_EMPTY(&t->turns) && !tcp_turn_flush(t);
+    while ((c = TAILQ_FIRST(&late)) != NULL) {
+        TAILQ_REMOVE(&late, c, output_link);
+        c->output_pending = !tcp_output_bare(c);
+        if (c->output_pending)
+            TAILQ_INSERT_TAIL(&t->output, c, output_link);
+    }
     t->output_fresh = false;
 }
 
@@ -365,10 +365,10 @@ clock_ns tcp_deadline(const struct tcp *t)
 
     if (!TAILQ_EMPTY(&t->ready) || t->output_fresh)
         return t->now;
-    /* Blocked by the device: nothing tells when it has room again, so look soon. */
-    if (!TAILQ_EMPTY(&t->output) && next > t->now + TCP_BLOCKED_RETRY)
-        return t->now + TCP_BLOCKED_RETRY;
-    return next;
+    /* Nothing tells when there are mbufs again, so look soon. */
+    if (t->starved || !TAILQ_EMPTY(&t->output))
+        return RTE_MIN(next, t->now + TCP_STARVED_RETRY);
+    return tcp_turn_possible(t) ? t->now : next;
 }
 
 void tcp_usage(const struct tcp *t, struct stack_usage *out)

@@ -57,7 +57,7 @@ static inline uint32_t seq_max(uint32_t a, uint32_t b)
 #define TCP_TIME_WAIT_REUSE   (1 * CLOCK_SEC) /* RFC 6191: timestamps must have moved on */
 #define TCP_CHALLENGE_GAP     (500 * CLOCK_MS)
 #define TCP_PAWS_EXPIRY       (24 * 24 * 3600 * CLOCK_SEC) /* RFC 7323, 5.5 */
-#define TCP_BLOCKED_RETRY     (20 * CLOCK_US)
+#define TCP_STARVED_RETRY     (20 * CLOCK_US)
 #define TCP_SHARE_MIN         4 /* segments that any queue may hold, whatever the others do */
 /* Patience with peers that take nothing when memory is short. */
 #define TCP_PRESSED_PATIENCE (10 * CLOCK_SEC)
@@ -147,6 +147,7 @@ struct tcp_conn {
     bool in_recovery : 1;    /* RFC 6582 */
     bool want_write : 1;     /* tell when there is worthwhile room to write */
     bool output_pending : 1; /* on tcp->output */
+    bool turn_waiting : 1;   /* on the queue of its class */
     bool memory_waiting : 1; /* on tcp->memory_waiters */
     bool in_half_open : 1;
     bool in_accept : 1;
@@ -209,6 +210,8 @@ struct tcp_conn {
     struct tcp_listener *listener;    /* while half open or waiting to be accepted */
     TAILQ_ENTRY(tcp_conn) queue_link; /* half-open, accept or TIME_WAIT queue */
     TAILQ_ENTRY(tcp_conn) output_link;
+    TAILQ_ENTRY(tcp_conn) turn_link;
+    int32_t credit; /* bytes it may send in its turn; negative: a debt */
     TAILQ_ENTRY(tcp_conn) memory_link;
 
     uint64_t bytes_received, bytes_acked;
@@ -223,6 +226,16 @@ struct tcp_table {
 
 TAILQ_HEAD(tcp_ready, sock);
 TAILQ_HEAD(tcp_conns, tcp_conn);
+
+/* Connections of one class of one interface that have data to send, in the order of their turns. */
+struct tcp_turn {
+    struct tcp_conns waiting;
+    TAILQ_ENTRY(tcp_turn) link; /* on tcp->turns while somebody waits */
+    uint8_t iface, egress_class;
+    /* As the egress hook told last: */
+    uint32_t room;      /* frames */
+    uint32_t frame_max; /* bytes of payload */
+};
 
 struct tcp {
     struct net *net;
@@ -244,6 +257,9 @@ struct tcp {
     struct tcp_conns output, memory_waiters, time_waiters; /* the last: oldest first */
     struct tcp_conns dead; /* in CLOSED, but not yet closed by their owners: by output_link */
     bool output_fresh;     /* something was put on `output` since the last flush */
+    bool starved;          /* the last flush found no mbufs for something */
+    TAILQ_HEAD(, tcp_turn) turns;
+    struct tcp_turn turn[STACK_MAX_IFACES][EGRESS_CLASSES];
     uint32_t state_count[TCP_TIME_WAIT + 1];
 };
 
@@ -363,9 +379,23 @@ bool tcp_window_memory(const struct tcp_conn *c, bool in_order);
 
 /* ---- tcp_output.c ---- */
 
-/* Sends what may be sent. Returns false when the interface has no room and the connection must be
- * looked at again. */
+/* Sends what may be sent, data in turn. Returns false when there is something left that
+ * tcp_output_bare() must see to: an acknowledgement when the data that would carry it waits for its
+ * turn, a SYN or an acknowledgement without mbuf. */
 bool tcp_output(struct tcp_conn *c);
+
+/* SYN or acknowledgement without data. Returns false when it must be tried again. */
+bool tcp_output_bare(struct tcp_conn *c);
+
+enum tcp_data {
+    TCP_DATA_DONE,    /* no more to send */
+    TCP_DATA_SPENT,   /* more, but no credit */
+    TCP_DATA_BLOCKED, /* more, but no room */
+    TCP_DATA_NO_MBUF,
+};
+
+/* Sends data as far as windows, credit and room go. */
+enum tcp_data tcp_output_data(struct tcp_conn *c);
 
 void tcp_output_reset(struct tcp_conn *c);     /* RST for a synchronized connection */
 void tcp_output_ack(struct tcp_conn *c);       /* at once, ahead of tcp_flush() */
@@ -384,6 +414,26 @@ void tcp_reply_reset(struct tcp *t, const struct packet *p);
 /* SYN-ACK with a cookie, in answer to a SYN. `path` has class and DSCP. */
 void tcp_reply_cookie(struct tcp *t, const struct packet *p, const struct net_path *path,
                       uint16_t window);
+
+/* ---- tcp_turn.c: fairness between the connections of a class ---- */
+
+void tcp_turn_init(struct tcp *t);
+
+/* The connection has something to send: sends it when nobody waits, else queues up. */
+void tcp_turn_take(struct tcp_conn *c);
+void tcp_turn_leave(struct tcp_conn *c);                      /* its turns are over */
+void tcp_turn_move(struct tcp_conn *c, uint8_t egress_class); /* to another class */
+
+/* Serves all queues as far as there is room. Returns false when there were no mbufs. */
+bool tcp_turn_flush(struct tcp *t);
+
+/* Would another flush serve somebody? */
+bool tcp_turn_possible(const struct tcp *t);
+
+/* During a turn: room left, most payload of a frame; a frame was sent. */
+bool tcp_turn_room(const struct tcp_conn *c);
+uint32_t tcp_turn_frame_max(const struct tcp_conn *c);
+void tcp_turn_charge(struct tcp_conn *c, uint32_t payload);
 
 /* ---- tcp_rtt.c ---- */
 

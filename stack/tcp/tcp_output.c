@@ -18,7 +18,7 @@
 #include "stack/tcp/tcp_internal.h"
 
 #define TCP_REFERENCES_MAX 40 /* mbufs of payload in one frame; devices take at least this many */
-#define TCP_TSO_MAX        61440 /* payload of one frame that the device segments */
+#define TCP_TSO_MAX        61440u /* payload of one frame that the device segments */
 
 /* ---- the place of a byte in the send queue ---- */
 
@@ -240,8 +240,9 @@ static uint32_t frame_payload(const struct tcp_conn *c, uint32_t len)
         return len;
     if ((c->path.offloads & wanted) != wanted)
         return segment;
-    if (len > TCP_TSO_MAX)
-        len = TCP_TSO_MAX;
+    len = RTE_MIN(len, RTE_MIN(tcp_turn_frame_max(c), TCP_TSO_MAX));
+    if (len <= segment)
+        return segment;
     len = reference_limit(cursor_at(c, c->snd_nxt), len);
     return len > segment ? len - len % segment : segment;
 }
@@ -380,26 +381,42 @@ static void persist_begin(struct tcp_conn *c)
     tcp_timer_set(c, TCP_TIMER_PERSIST, t->now + tcp_rtt_persist(c));
 }
 
-static bool send_data(struct tcp_conn *c)
+/* Something that was never sent, or must be sent again? */
+static bool has_unsent(const struct tcp_conn *c)
+{
+    uint32_t end = tcp_send_end(c);
+
+    if (!tcp_synchronized(c) || c->state == TCP_FIN_WAIT_2 || c->state == TCP_TIME_WAIT)
+        return false;
+    return c->resend_head || seq_lt(c->snd_nxt, end) || (c->fin_queued && c->snd_nxt == end);
+}
+
+enum tcp_data tcp_output_data(struct tcp_conn *c)
 {
     struct tcp *t = c->sock.tcp;
 
+    if (!has_unsent(c))
+        return TCP_DATA_DONE;
     if (c->snd_una == c->snd_max && t->now - c->sent_at > c->rto)
         tcp_cc_idle(c);
-    if (c->resend_head && !resend_head(c))
-        return false;
     for (;;) {
-        struct sendable s = sendable(c, false);
+        bool again = c->resend_head;
+        struct sendable s = {.len = tcp_segment_size(c)};
 
+        if (!again)
+            s = sendable(c, false);
         if (s.len == 0 && !s.fin)
             break;
-        if (s.len > 0 && net_room(t->net, c->path.iface, c->path.egress_class) == 0)
-            return false;
-        if (!send_one(c, s))
-            return false;
+        if (!tcp_turn_room(c))
+            return TCP_DATA_BLOCKED;
+        if (c->credit <= 0)
+            return TCP_DATA_SPENT;
+        if (!(again ? resend_head(c) : send_one(c, s)))
+            return TCP_DATA_NO_MBUF;
+        tcp_turn_charge(c, s.len);
     }
     persist_begin(c);
-    return true;
+    return TCP_DATA_DONE;
 }
 
 static void send_syn(struct tcp_conn *c)
@@ -422,11 +439,6 @@ static void send_syn(struct tcp_conn *c)
         tcp_timer_set(c, TCP_TIMER_RETRANSMIT, t->now + c->rto);
 }
 
-static bool has_data_to_send(const struct tcp_conn *c)
-{
-    return tcp_synchronized(c) && c->state != TCP_FIN_WAIT_2 && c->state != TCP_TIME_WAIT;
-}
-
 /*
  * The sequence number for a segment without payload: behind all that was sent, but inside the
  * peer's window. Outside it would be unacceptable, and the acknowledgement that it carries lost
@@ -440,21 +452,24 @@ static uint32_t bare_seq(const struct tcp_conn *c)
     return seq_lt(right, c->snd_max) ? right : c->snd_max;
 }
 
-bool tcp_output(struct tcp_conn *c)
+bool tcp_output_bare(struct tcp_conn *c)
 {
-    bool done = true;
-
     if (c->send_syn) {
         send_syn(c);
-        if (c->send_syn && !tcp_timer_running(c, TCP_TIMER_RETRANSMIT))
-            return false; /* no mbuf for the very first one */
-        return true;
+        /* Without an mbuf for the very first one there is no timer either. */
+        return !c->send_syn || tcp_timer_running(c, TCP_TIMER_RETRANSMIT);
     }
-    if (has_data_to_send(c))
-        done = send_data(c);
-    if (c->ack_now && tcp_synchronized(c) && !emit(c, bare_seq(c), 0, TCP_ACK))
-        return false;
-    return done;
+    return !c->ack_now || !tcp_synchronized(c) || emit(c, bare_seq(c), 0, TCP_ACK);
+}
+
+bool tcp_output(struct tcp_conn *c)
+{
+    if (!c->send_syn && has_unsent(c)) {
+        tcp_turn_take(c);
+        if (c->turn_waiting && c->ack_now)
+            return false;
+    }
+    return tcp_output_bare(c);
 }
 
 /* ---- single segments ---- */
@@ -504,7 +519,7 @@ void tcp_output_now(struct tcp_conn *c)
     if (s.len == 0 && !s.fin) {
         tcp_count(t, tcp_zero_window_probes);
         tcp_output_probe(c);
-    } else {
+    } else if (net_room(t->net, c->path.iface, c->path.egress_class) > 0) {
         send_one(c, s);
     }
     if (c->snd_una == c->snd_max) /* else the retransmission timer goes on with it */

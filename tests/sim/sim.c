@@ -500,16 +500,17 @@ static void deliver_due(struct sim *s)
 static clock_ns host_round(struct sim_host *h)
 {
     struct sim *s = h->sim;
+    bool waiting = false;
     clock_ns next;
 
     if (h->app != NULL)
         h->app_deadline = h->app(h->app_ctx, s->now);
     stack_flush(h->stack, s->now);
+    for (unsigned i = 0; i < h->ports; i++)
+        waiting |= scheduler_flush(h->port[i].scheduler, s->now) > 0;
     next = stack_deadline(h->stack);
-    for (unsigned i = 0; i < h->ports; i++) {
-        if (scheduler_flush(h->port[i].scheduler, s->now) > 0 && next > s->now + CLOCK_US)
-            next = s->now + CLOCK_US;
-    }
+    if (waiting && next > s->now + CLOCK_US)
+        next = s->now + CLOCK_US;
     return next < h->app_deadline ? next : h->app_deadline;
 }
 

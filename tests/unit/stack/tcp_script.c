@@ -28,6 +28,7 @@ struct script {
     struct stack *stack;
     clock_ns now, start;
     uint32_t room[EGRESS_CLASSES];
+    uint32_t frame_max;
     struct packet_label label;
     bool hold, keep, exact, leave_events;
 
@@ -175,6 +176,12 @@ static uint32_t egress_room(void *ctx, uint8_t egress_class)
     return ((struct script *)ctx)->room[egress_class];
 }
 
+static uint32_t egress_frame_max(void *ctx, uint8_t egress_class)
+{
+    (void)egress_class;
+    return ((struct script *)ctx)->frame_max;
+}
+
 static void ingress(void *ctx, struct packet *packets, unsigned count, clock_ns now)
 {
     const struct script *s = ctx;
@@ -320,7 +327,10 @@ struct script *script_create(const struct script_config *config)
         .name = "script0",
         .mtu = k->mtu != 0 ? k->mtu : 1500,
         .offloads = k->offloads,
-        .egress = {.ctx = s, .enqueue = egress_enqueue, .room = egress_room},
+        .egress = {.ctx = s,
+                   .enqueue = egress_enqueue,
+                   .room = egress_room,
+                   .frame_max = egress_frame_max},
         .addr_count = 1,
     };
 
@@ -332,6 +342,7 @@ struct script *script_create(const struct script_config *config)
     assert_int_equal(ip_prefix_parse("10.0.0.1/24", &ic.addrs[0]), 0);
     s->now = s->start = k->start != 0 ? k->start : SCRIPT_START;
     s->label = k->label;
+    s->frame_max = k->frame_max != 0 ? k->frame_max : UINT32_MAX;
     script_room(s, SCRIPT_UNLIMITED);
     s->stack = stack_create(&sc, s->now, &e);
     if (s->stack == NULL || stack_iface_add(s->stack, &ic, &e) < 0)
