@@ -41,6 +41,46 @@ static void warn_of_expiry(const struct policy *policy, const struct policy_cert
                       "the certificate expires in %ld days", (long)(left / DAY_SECONDS));
 }
 
+static bool is_served(const struct policy *policy, const struct policy_certificate *c)
+{
+    for (unsigned i = 0; i < policy->listener_count; i++) {
+        const struct policy_tls *tls = policy->listeners[i].tls;
+
+        for (unsigned k = 0; tls != NULL && k < tls->certificate_count; k++) {
+            if (tls->certificates[k] == c)
+                return true;
+        }
+    }
+    return false;
+}
+
+/* Shown to servers, and by no listener: then it must suit clients. */
+static bool is_clients(const struct policy *policy, const struct policy_certificate *c)
+{
+    for (unsigned i = 0; i < policy->backend_count; i++) {
+        const struct policy_backend_tls *tls = policy->backends[i].tls;
+
+        if (tls != NULL && tls->certificate == c)
+            return !is_served(policy, c);
+    }
+    return false;
+}
+
+static struct tls_cert_file *load(const struct policy *policy, const struct policy_certificate *c,
+                                  time_t now, struct policy_report *report)
+{
+    struct error why = {0};
+    struct tls_cert_file *f = is_clients(policy, c)
+                                  ? tls_cert_file_load_client(c->name, c->chain, c->key, now, &why)
+                                  : tls_cert_file_load(c->name, c->chain, c->key, now, &why);
+
+    if (f == NULL)
+        report_refusal(policy, c, why.text, report);
+    else
+        warn_of_expiry(policy, c, tls_cert_file_expiry(f) - now, report);
+    return f;
+}
+
 struct tls_cert_file **certificates_load(const struct policy *policy, time_t now,
                                          struct policy_report *report)
 {
@@ -52,16 +92,8 @@ struct tls_cert_file **certificates_load(const struct policy *policy, time_t now
         return NULL;
     }
     for (unsigned i = 0; i < policy->certificate_count; i++) {
-        const struct policy_certificate *c = &policy->certificates[i];
-        struct error why = {0};
-
-        files[i] = tls_cert_file_load(c->name, c->chain, c->key, now, &why);
-        if (files[i] == NULL) {
-            report_refusal(policy, c, why.text, report);
-            refused = true;
-        } else {
-            warn_of_expiry(policy, c, tls_cert_file_expiry(files[i]) - now, report);
-        }
+        files[i] = load(policy, &policy->certificates[i], now, report);
+        refused |= files[i] == NULL;
     }
     if (!refused)
         return files;

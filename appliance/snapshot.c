@@ -4,6 +4,7 @@
 #include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "appliance/certificates.h"
 
@@ -44,10 +45,25 @@ static void check_devices(const struct policy *policy, struct policy_report *rep
     }
 }
 
+static void load_ticket_secret(struct snapshot *s, struct policy_report *report)
+{
+    const struct policy_tickets *t = &s->policy->tickets;
+    struct error e = {0};
+
+    if (t->secret_file == NULL)
+        return;
+    s->shared_tickets = true;
+    if (tls_ticket_secret_load(t->secret_file, s->ticket_secret, &e) != 0)
+        policy_report_add(report, false, s->policy->path, t->secret_mark.line,
+                          t->secret_mark.column, "tickets.secret-file", "%s", e.text);
+}
+
 static void snapshot_free(struct snapshot *s)
 {
     servers_detach(s);
     certificates_free(s->certificates, s->policy->certificate_count);
+    trust_free(&s->trust);
+    explicit_bzero(s->ticket_secret, sizeof s->ticket_secret);
     policy_free(s->policy);
     free(s);
 }
@@ -69,6 +85,8 @@ struct snapshot *snapshot_load(const char *path, const struct cpus *available, t
     check_workers(s->policy, available, report);
     check_devices(s->policy, report);
     s->certificates = certificates_load(s->policy, now, report);
+    trust_load(&s->trust, s->policy, report);
+    load_ticket_secret(s, report);
     policy_report_sort(report, 0);
     if (report->errors > 0) {
         snapshot_free(s);

@@ -15,20 +15,25 @@
 
 #include "appliance/cpus.h"
 #include "appliance/servers.h"
+#include "appliance/trust.h"
 #include "policy/policy.h"
 #include "tls/tls.h"
 
 struct snapshot {
     struct policy *policy;
     struct tls_cert_file **certificates; /* by position in policy->certificates */
-    struct servers *registry;            /* from servers_attach() on, as is the next */
+    struct trust trust;
+    bool shared_tickets; /* policy->tickets names a file, and this is from it */
+    uint8_t ticket_secret[TLS_TICKET_SECRET_LEN];
+    struct servers *registry;       /* from servers_attach() on, as is the next */
     struct proxy_server ***servers; /* by policy_backend.index, then as policy_backend.servers */
     atomic_uint references;
     struct snapshot *next; /* the main thread's list of living snapshots */
 };
 
 /*
- * Loads a file completely: the policy's own checks, the CPUs it names, every certificate. All
+ * Loads a file completely: the policy's own checks, the CPUs it names, every certificate and
+ * what else TLS needs. All
  * findings are added to the report. Returns a snapshot with one reference, or NULL when there was
  * an error.
  */

@@ -2,35 +2,49 @@
 
 #include <assert.h>
 #include <stdlib.h>
-#include <string.h>
 
-static struct tls_server *server_create(const struct snapshot *shared, struct tls_worker *tls,
-                                        const struct policy_tls *from, const uint8_t *ticket_secret,
-                                        struct error *e)
+#include "appliance/worker_tls.h"
+
+/* Returns 0, or -1 with the cause in *e. */
+static int make_servers(struct worker_snapshot *ws, struct tls_worker *tls,
+                        const uint8_t *ticket_secret, struct error *e)
 {
-    struct tls_cert_file **certs = calloc(from->certificate_count, sizeof(struct tls_cert_file *));
-    struct tls_server_config config = {
-        .certs = certs,
-        .cert_count = from->certificate_count,
-        .default_cert = from->default_certificate,
-        .min_version = from->min_version,
-        .max_version = from->max_version,
-        .alpn = from->alpn,
-        .alpn_len = from->alpn_len,
-    };
-    struct tls_server *server;
+    const struct policy *policy = ws->shared->policy;
 
-    if (certs == NULL) {
-        error_set(e, "out of memory");
-        return NULL;
+    ws->proxy.tls = calloc(policy->listener_count + 1, sizeof(struct tls_server *));
+    if (ws->proxy.tls == NULL)
+        return error_set(e, "out of memory");
+    for (unsigned i = 0; i < policy->listener_count; i++) {
+        const struct policy_listener *l = &policy->listeners[i];
+
+        assert(l->index == i);
+        if (l->tls == NULL)
+            continue;
+        ws->proxy.tls[i] = worker_tls_server(ws->shared, tls, l, ticket_secret, e);
+        if (ws->proxy.tls[i] == NULL)
+            return error_prefix(e, "listener %s", l->name);
     }
-    for (unsigned i = 0; i < from->certificate_count; i++)
-        certs[i] = shared->certificates[from->certificates[i] - shared->policy->certificates];
-    memcpy(config.tickets.secret, ticket_secret, TLS_TICKET_SECRET_LEN);
-    server = tls_server_create(tls, &config, e);
-    explicit_bzero(config.tickets.secret, sizeof config.tickets.secret);
-    free(certs);
-    return server;
+    return 0;
+}
+
+static int make_clients(struct worker_snapshot *ws, struct tls_worker *tls, struct error *e)
+{
+    const struct policy *policy = ws->shared->policy;
+
+    ws->proxy.backend_tls = calloc(policy->backend_count + 1, sizeof(struct tls_client *));
+    if (ws->proxy.backend_tls == NULL)
+        return error_set(e, "out of memory");
+    for (unsigned i = 0; i < policy->backend_count; i++) {
+        const struct policy_backend *b = &policy->backends[i];
+
+        assert(b->index == i);
+        if (b->tls == NULL)
+            continue;
+        ws->proxy.backend_tls[i] = worker_tls_client(ws->shared, tls, b, e);
+        if (ws->proxy.backend_tls[i] == NULL)
+            return error_prefix(e, "backend %s", b->name);
+    }
+    return 0;
 }
 
 static void worker_snapshot_released(struct proxy_snapshot *proxy)
@@ -62,24 +76,13 @@ struct worker_snapshot *worker_snapshot_create(struct snapshot *shared, struct t
     ws->proxy.released = worker_snapshot_released;
     ws->proxy.owner = ws;
     ws->proxy.servers = shared->servers;
-    ws->proxy.tls = calloc(policy->listener_count + 1, sizeof(struct tls_server *));
     ws->proxy.rule_hits = calloc(policy->rule_count + 1, sizeof(uint64_t));
-    if (ws->proxy.tls == NULL || ws->proxy.rule_hits == NULL) {
+    if (ws->proxy.rule_hits == NULL) {
         error_set(e, "out of memory");
         goto fail;
     }
-    for (unsigned i = 0; i < policy->listener_count; i++) {
-        const struct policy_listener *l = &policy->listeners[i];
-
-        assert(l->index == i);
-        if (l->tls == NULL)
-            continue;
-        ws->proxy.tls[i] = server_create(shared, tls, l->tls, ticket_secret, e);
-        if (ws->proxy.tls[i] == NULL) {
-            error_prefix(e, "listener %s", l->name);
-            goto fail;
-        }
-    }
+    if (make_servers(ws, tls, ticket_secret, e) != 0 || make_clients(ws, tls, e) != 0)
+        goto fail;
     return ws;
 
 fail:
@@ -93,6 +96,12 @@ void worker_snapshot_destroy(struct worker_snapshot *ws)
         if (ws->proxy.tls[i] != NULL)
             tls_server_destroy(ws->proxy.tls[i]);
     }
+    for (unsigned i = 0; ws->proxy.backend_tls != NULL && i < ws->proxy.policy->backend_count;
+         i++) {
+        if (ws->proxy.backend_tls[i] != NULL)
+            tls_client_destroy(ws->proxy.backend_tls[i]);
+    }
+    free(ws->proxy.backend_tls);
     free(ws->proxy.tls);
     free(ws->proxy.rule_hits);
     LIST_REMOVE(ws, link);

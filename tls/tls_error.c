@@ -46,9 +46,9 @@ static const struct {
      "the @ accepts no signature that our certificate's key can make"},
     {SSL_R_NO_APPLICATION_PROTOCOL, "no application protocol (ALPN) in common with the @"},
     {SSL_R_INAPPROPRIATE_FALLBACK, "the @ fell back to a lower TLS version than it supports"},
-    {SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE, "the @ showed no certificate, and the listener "
-                                              "requires one: give the @ one of an authority in "
-                                              "tls.client-ca, or set tls.client-auth to optional"},
+    {SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE,
+     "the @ showed no certificate, and the listener requires one: give the @ one of an authority "
+     "in tls.client-auth.ca, or set tls.client-auth.mode to optional"},
     {SSL_R_BAD_SIGNATURE, "the @'s signature does not fit its certificate"},
     {SSL_R_DIGEST_CHECK_FAILED, "Finished does not match: the handshake was altered on its way"},
     {SSL_R_BINDER_DOES_NOT_VERIFY, "the ticket's binder does not verify"},

@@ -57,9 +57,10 @@ static void add_untrusted(struct tls_text *t, X509 *x, const struct tls_conn *c,
         tls_text_add(t, "the issuer %s is neither in %s nor in the chain that the %s sent",
                      tls_x509_issuer(x, name), trusted(c)->file->path, tls_conn_peer(c));
     }
-    tls_text_add(t, c->client != NULL
-                        ? ": name a file with it in tls.ca, or complete the server's chain"
-                        : ": add it to the file of tls.client-ca, or complete the client's chain");
+    tls_text_add(
+        t, c->client != NULL
+               ? ": name a file with it in tls.ca, or complete the server's chain"
+               : ": add it to that file (tls.client-auth.ca), or complete the client's chain");
 }
 
 static void add_reason(struct tls_text *t, X509_STORE_CTX *store, const struct tls_conn *c)

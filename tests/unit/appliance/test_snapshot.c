@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "appliance/snapshot.h"
 #include "appliance/worker_snapshot.h"
@@ -10,7 +11,7 @@
 #define CONFIG                                                           \
     "workers: [%s]\n"                                                    \
     "interfaces:\n"                                                      \
-    "  lo: {device: {kernel: lo}, addresses: [192.0.2.10/24]}\n"         \
+    "  lo: {device: {tap: sluice0}, addresses: [192.0.2.10/24]}\n"       \
     "certificates:\n"                                                    \
     "  shop: {chain: %s, key: %s}\n"                                     \
     "backends:\n"                                                        \
@@ -176,12 +177,120 @@ static void test_worker_snapshot_is_released_whole(void **state)
     tls_worker_destroy(tls);
 }
 
+/* ---- what TLS needs besides certificates ---- */
+
+#define TLS_CONFIG                                                                         \
+    "interfaces:\n"                                                                        \
+    "  lo: {device: {tap: sluice0}, addresses: [192.0.2.10/24]}\n"                         \
+    "certificates:\n"                                                                      \
+    "  shop: {chain: shop.crt, key: shop.key}\n"                                           \
+    "  gate: {chain: %s.crt, key: %s.key}\n"                                               \
+    "backends:\n"                                                                          \
+    "  web:\n"                                                                             \
+    "    servers: [\"192.0.2.11:443\"]\n"                                                  \
+    "    tls: {ca: %s, certificate: gate}\n"                                               \
+    "  same: {servers: [\"192.0.2.12:443\"], tls: {ca: shop.crt}}\n"                       \
+    "  lax: {servers: [\"192.0.2.13:443\"], tls: {verify: false}}\n"                       \
+    "listeners:\n"                                                                         \
+    "  https:\n"                                                                           \
+    "    bind: \"192.0.2.10:443\"\n"                                                       \
+    "    tls:\n"                                                                           \
+    "      certificates: [shop]\n"                                                         \
+    "      profile: modern\n"                                                              \
+    "      client-auth: {mode: required, ca: %s}\n"                                        \
+    "tickets: {secret-file: %s, rotation: 1h}\n"                                           \
+    "policy:\n"                                                                            \
+    "  - {action: terminate, match: {listener: https, sni: [a.example]}, backend: web}\n"  \
+    "  - {action: terminate, match: {listener: https, sni: [b.example]}, backend: same}\n" \
+    "  - {action: terminate, match: {listener: https}, backend: lax}\n"
+
+static struct snapshot *load_tls(const char *gate, const char *server_ca, const char *client_ca,
+                                 const char *secret, struct policy_report *report)
+{
+    char text[2048], path[FIXTURE_PATH_MAX];
+    int len = snprintf(text, sizeof text, TLS_CONFIG, gate, gate, server_ca, client_ca, secret);
+
+    fixture_write("sluice.yaml", text, (size_t)len);
+    memset(report, 0, sizeof *report);
+    return snapshot_load(fixture_path("sluice.yaml", path), &available, FIXTURE_NOW, report);
+}
+
+static void test_tls_options(void **state)
+{
+    static const uint8_t secret[TLS_TICKET_SECRET_LEN] = {1};
+    struct tls_worker *tls = tls_worker_create(NULL);
+    struct worker_snapshots retired = {.retired = NULL};
+    struct policy_report report;
+    struct worker_snapshot *ws;
+    struct snapshot *s;
+    struct error e = {0};
+
+    (void)state;
+    s = load_tls("gate", "shop.crt", "shop.crt", "secret", &report);
+    assert_int_equal(report.errors, 0);
+    assert_non_null(s);
+    policy_report_free(&report);
+    assert_non_null(s->trust.clients[0]);
+    assert_non_null(s->trust.servers[0]);
+    assert_ptr_equal(s->trust.servers[1], s->trust.servers[0]); /* read once */
+    assert_null(s->trust.servers[2]);
+    assert_true(s->shared_tickets);
+    ws = worker_snapshot_create(s, tls, secret, &retired, &e);
+    if (ws == NULL)
+        fail_msg("%s", e.text);
+    for (int i = 0; i < 3; i++)
+        assert_non_null(ws->proxy.backend_tls[i]);
+    ws->proxy.released(&ws->proxy);
+    worker_snapshot_collect(&retired);
+    release(s);
+    tls_worker_destroy(tls);
+}
+
+static void test_tls_refusals_have_their_place(void **state)
+{
+    struct policy_report report;
+
+    (void)state;
+    assert_null(load_tls("gate", "none.pem", "shop.crt", "secret", &report));
+    expect_error(&report, "sluice.yaml:9:15: error: backends.web.tls.ca: ", "none.pem");
+    assert_null(load_tls("gate", "shop.crt", "shop.key", "secret", &report));
+    expect_error(&report, "error: listeners.https.tls.client-auth.ca: ", "no certificate");
+    assert_null(load_tls("gate", "shop.crt", "shop.crt", "short", &report));
+    expect_error(&report, "error: tickets.secret-file: ", "a ticket secret has 32 to 4096");
+    assert_null(load_tls("server", "shop.crt", "shop.crt", "secret", &report));
+    expect_error(&report, "error: certificates.gate.", "lacks clientAuth");
+}
+
+static void write_gate(const char *chain, const char *key, const char *usage)
+{
+    const struct fixture_spec spec = {.common_name = "the gate", .extended_key_usage = usage};
+    struct fixture_cert c = fixture_cert_make(&spec, NULL);
+
+    fixture_write_chain(chain, &c.x509, 1);
+    fixture_write_key(key, c.key, NULL);
+    fixture_cert_free(&c);
+}
+
+static void write_secrets(void)
+{
+    static const uint8_t bytes[80];
+    char path[FIXTURE_PATH_MAX];
+
+    fixture_write("secret", bytes, 80);
+    fixture_write("short", bytes, 8);
+    chmod(fixture_path("secret", path), 0600);
+    chmod(fixture_path("short", path), 0600);
+}
+
 static int make_files(void **state)
 {
     (void)state;
     fixture_dir_create();
     write_pair("shop.crt", "shop.key");
     write_pair("other.crt", "other.key");
+    write_gate("gate.crt", "gate.key", "clientAuth");
+    write_gate("server.crt", "server.key", "serverAuth");
+    write_secrets();
     return 0;
 }
 
@@ -200,6 +309,8 @@ int main(void)
         cmocka_unit_test(test_near_expiry_is_a_warning),
         cmocka_unit_test(test_references_decide_who_lives),
         cmocka_unit_test(test_worker_snapshot_is_released_whole),
+        cmocka_unit_test(test_tls_options),
+        cmocka_unit_test(test_tls_refusals_have_their_place),
     };
 
     return cmocka_run_group_tests(tests, make_files, remove_files);

@@ -157,7 +157,7 @@ static void assert_refused(struct tls_server *s, struct tls_cert_file *cert, uin
 static void test_lacking(void **state)
 {
     static const char why[] = "the client showed no certificate, and the listener requires one: "
-                              "give the client one of an authority in tls.client-ca";
+                              "give the client one of an authority in tls.client-auth.ca";
     struct tls_server *s = server_with(TLS_CLIENT_REQUIRED, root_ca);
 
     (void)state;
