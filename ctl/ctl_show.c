@@ -10,12 +10,12 @@ static const struct ctl_column backend_columns[] = {
     {"STATE", "state", NULL, false},
     {"WEIGHT", "weight", NULL, true},
     {"CONNECTIONS", "connections", NULL, true},
-    {"SESSIONS", "sessions_opened", NULL, true},
-    {"CONNECT FAILURES", "connect_failed", NULL, true},
-    {"RESETS", "resets", NULL, true},
-    {"CHECKS FAILED", "checks_failed", NULL, true},
-    {"SENT", "bytes_sent", ctl_table_bytes, true},
-    {"RECEIVED", "bytes_received", ctl_table_bytes, true},
+    {"SESSIONS", "server_sessions_opened", NULL, true},
+    {"CONNECT FAILURES", "server_connect_failed", NULL, true},
+    {"RESETS", "server_resets", NULL, true},
+    {"CHECKS FAILED", "server_checks_failed", NULL, true},
+    {"SENT", "server_bytes_sent", ctl_table_bytes, true},
+    {"RECEIVED", "server_bytes_received", ctl_table_bytes, true},
     {0},
 };
 

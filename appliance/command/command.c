@@ -11,14 +11,22 @@ static const struct control_argument log_level_arguments[] = {
     {"level", CONTROL_STRING, false},
     {0},
 };
+static const struct control_argument server_arguments[] = {
+    {"backend", CONTROL_STRING, true},
+    {"server", CONTROL_STRING, true},
+    {0},
+};
 
 static const struct command {
     const char *name;
     command_function *run;
     const struct control_argument *arguments;
 } commands[] = {
+    {"backends", command_backends, no_arguments},
     {"certs", command_certs, no_arguments},
     {"counters", command_counters, no_arguments},
+    {"drain-server", command_drain_server, server_arguments},
+    {"enable-server", command_enable_server, server_arguments},
     {"log-level", command_log_level, log_level_arguments},
     {"policy", command_policy, no_arguments},
     {"reload", command_reload, no_arguments},
@@ -71,6 +79,13 @@ json_t *command_endpoint(const struct ip_endpoint *endpoint)
 json_t *command_seconds(clock_ns duration)
 {
     return json_real((double)duration / (double)CLOCK_SEC);
+}
+
+void command_set_table(json_t *object, const struct counter_table *table, const void *counters)
+{
+    for (size_t i = 0; i < table->count; i++)
+        json_object_set_new(object, table->desc[i].name,
+                            json_integer((json_int_t)counter_read(counters, i)));
 }
 
 const char *command_text(json_t *request, const char *name)

@@ -14,6 +14,9 @@ command_function command_certs;
 command_function command_policy;
 command_function command_reload;
 command_function command_log_level;
+command_function command_backends;
+command_function command_drain_server;
+command_function command_enable_server;
 
 /* "2026-11-22T03:02:01Z", or null for 0. */
 json_t *command_time(time_t when);
@@ -26,6 +29,9 @@ json_t *command_endpoint(const struct ip_endpoint *endpoint);
 
 /* Seconds, with the part after the point. */
 json_t *command_seconds(clock_ns duration);
+
+/* Adds a member for each counter of a table. */
+void command_set_table(json_t *object, const struct counter_table *table, const void *counters);
 
 /* The member's value, or NULL or `fallback` where it is absent; types were checked. */
 const char *command_text(json_t *request, const char *name);

@@ -57,9 +57,7 @@ static json_t *port_object(const struct command_context *c, unsigned index)
     struct io_counters sum;
 
     port_counters(c, index, &sum);
-    for (size_t i = 0; i < io_counter_table.count; i++)
-        json_object_set_new(object, io_counter_table.desc[i].name,
-                            json_integer((json_int_t)counter_read(&sum, i)));
+    command_set_table(object, &io_counter_table, &sum);
     return object;
 }
 
@@ -94,20 +92,13 @@ json_t *command_status(struct command_context *c, json_t *request)
                   (json_int_t)workers_connections(c->workers), "workers", workers, "ports", ports));
 }
 
-static void set_table(json_t *object, const struct counter_table *table, const void *counters)
-{
-    for (size_t i = 0; i < table->count; i++)
-        json_object_set_new(object, table->desc[i].name,
-                            json_integer((json_int_t)counter_read(counters, i)));
-}
-
 static json_t *port_figures(const struct worker *w, unsigned port)
 {
     union figures_port_scratch scratch;
     json_t *object = json_object();
 
     for (const struct figures_port_table *t = figures_port_tables; t->table != NULL; t++)
-        set_table(object, t->table, t->of(w, port, &scratch));
+        command_set_table(object, t->table, t->of(w, port, &scratch));
     return object;
 }
 
@@ -116,7 +107,7 @@ static json_t *worker_figures(const struct command_context *c, const struct work
     json_t *figures = json_object(), *ports = json_object();
 
     for (const struct figures_table *t = figures_tables; t->table != NULL; t++)
-        set_table(figures, t->table, t->of(w));
+        command_set_table(figures, t->table, t->of(w));
     for (const struct figures_gauge *g = figures_gauges; g->name != NULL; g++)
         json_object_set_new(figures, g->name, json_integer((json_int_t)g->of(w)));
     for (unsigned i = 0; i < c->ports->count; i++)

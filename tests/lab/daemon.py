@@ -73,6 +73,20 @@ class Sluice:
         self.process.wait_for(r"counters: end", since=mark)
         return Counters(self.process.log(mark))
 
+    def ctl(self, *arguments, check=True, **options):
+        """Runs sluicectl against the daemon, whose control socket is control_path."""
+        tool = os.path.join(os.path.dirname(self.binary), "..", "ctl", "sluicectl")
+        return run(tool, "--socket", self.control_path, *arguments, check=check,
+                   env={**os.environ, **_ENVIRONMENT}, **options)
+
+    def ask(self, *arguments, **options):
+        """What `sluicectl --json` prints, as values."""
+        return json.loads(self.ctl("--json", *arguments, **options).stdout)
+
+    @property
+    def control_path(self):
+        return os.path.join(os.path.dirname(self.config_path), "control.sock")
+
     def reload(self, pattern):
         """Sends SIGHUP and waits for a log line that matches."""
         mark = self.process.log_mark()

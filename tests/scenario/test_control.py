@@ -1,0 +1,321 @@
+"""The control socket of a running daemon, and sluicectl in front of it."""
+
+import json
+import os
+import socket
+import stat
+import subprocess
+
+from lab.process import run, wait_until
+from lab.scenario import (ONE_AND_TWO_WORKERS, SANITIZE, expect, expect_equal, expect_in,
+                          scenario)
+from lab.topology import http_get
+
+
+def with_control(lab, **changes):
+    return lab.config(**{"control": {"socket": "control.sock"}, **changes})
+
+
+class Wire:
+    """A connection to the control socket without sluicectl in between."""
+
+    def __init__(self, lab, timeout=15.0):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.settimeout(timeout)
+        self.socket.connect(lab.sluice.control_path)
+        self._lines = self.socket.makefile("rb")
+
+    def say(self, data):
+        self.socket.sendall(data)
+
+    def hear(self):
+        """The next reply, or None at the end of the stream."""
+        line = self._lines.readline()
+        return json.loads(line) if line else None
+
+    def ask(self, **request):
+        self.say(json.dumps(request).encode() + b"\n")
+        return self.hear()
+
+    def close(self):
+        self._lines.close()
+        self.socket.close()
+
+
+@scenario(workers=ONE_AND_TWO_WORKERS)
+def status(lab):
+    """status tells version, workers and ports of a daemon with traffic, as a table and as JSON."""
+    lab.nginx()
+    lab.page("index.html", "hello")
+    lab.start(with_control(lab))
+    held = lab.tls()
+    expect_in(b"hello", http_get(lab.tls()), "answer")
+    seen = lab.sluice.ask("status")
+    expect_equal([w["cpu"] for w in seen["workers"]], list(lab.workers), "CPUs of the workers")
+    expect(sum(w["sessions"] for w in seen["workers"]) >= 1, f"no session is told: {seen}")
+    expect(all(0 <= w["busy"] <= 1 for w in seen["workers"]), f"busy: {seen['workers']}")
+    expect_equal([p["interface"] for p in seen["ports"]], ["outside", "inside"], "interfaces")
+    for port in seen["ports"]:
+        expect(port["link"] == "up" and port["io_rx_packets"] > 0 and port["io_tx_packets"] > 0,
+               f"port: {port}")
+    expect_equal(seen["draining"], False, "draining")
+    expect_equal(seen["configuration"]["last_reload"], None, "last reload")
+    table = lab.sluice.ctl("status").stdout
+    for word in ("version:", "uptime:", "WORKER", "INTERFACE", "outside", "inside", "up"):
+        expect_in(word, table, "status")
+    expect_equal(lab.sluice.ctl("version").stdout.strip(), seen["version"], "version")
+    held.close()
+
+
+@scenario()
+def top(lab):
+    """top --once: rates of the interval, not totals."""
+    lab.nginx()
+    lab.page("index.html", "hello")
+    lab.start(with_control(lab))
+    for _ in range(5):
+        http_get(lab.tls())
+    rows = lab.sluice.ask("top", "--once", "--interval", "0.2")
+    expect_equal(len(rows), 1, "workers")
+    expect_equal(rows[0]["sessions_rate"], 0.0, "rate of new sessions while nothing comes")
+    table = lab.sluice.ctl("top", "--once", "--interval", "0.2").stdout
+    for word in ("NEW/s", "HANDSHAKES/s", "DROPS/s"):
+        expect_in(word, table, "top")
+
+
+@scenario()
+def policy_hits(lab):
+    """Rules with their hits, which go on over a reload that moves the rule."""
+    lab.nginx()
+    lab.page("index.html", "hello")
+    config = with_control(lab)
+    config["policy"][0]["name"] = "shop"
+    lab.start(config)
+    for _ in range(3):
+        http_get(lab.tls())
+    rules = lab.sluice.ask("policy")["rules"]
+    expect_equal([(r["rule"], r["hits"], r["action"], r["backend"]) for r in rules],
+                 [("shop", 3, "terminate", "web")], "rules")
+    expect(rules[0]["where"].startswith(lab.path("sluice.yaml") + ":"), rules[0]["where"])
+    config["policy"].insert(0, {"name": "nobody", "match": {"sni": "nobody.example"},
+                                "action": "reject"})
+    lab.rewrite(config)
+    lab.sluice.ctl("reload")
+    http_get(lab.tls())
+    rules = lab.sluice.ask("policy")["rules"]
+    expect_equal([(r["rule"], r["hits"]) for r in rules], [("nobody", 0), ("shop", 4)],
+                 "rules after the reload")
+    expect_in("shop", lab.sluice.ctl("policy").stdout, "policy")
+
+
+@scenario()
+def certs(lab):
+    """certs names each certificate with its names, its expiry and its listeners."""
+    lab.start(with_control(lab))
+    seen = lab.sluice.ask("certs")["certificates"]
+    expect_equal([(c["certificate"], c["names"], c["listeners"]) for c in seen],
+                 [("shop", ["shop.example"], ["https"])], "certificates")
+    expect(seen[0]["days_left"] >= 1 and seen[0]["expires"].endswith("Z"), f"expiry: {seen}")
+    expect_in("shop.example", lab.sluice.ctl("certs").stdout, "certs")
+
+
+@scenario()
+def reload(lab):
+    """reload tells the outcome: findings and status 1 for a refused file, which changes nothing."""
+    config = with_control(lab)
+    lab.start(config)
+    expect_in("in force", lab.sluice.ctl("reload").stdout, "reload")
+    config["policy"][0]["backend"] = "wbe"
+    lab.rewrite(config)
+    result = lab.sluice.ctl("reload", check=False)
+    expect_equal(result.returncode, 1, "exit status of a refused reload")
+    expect_in("error: policy[0].backend", result.stderr, "what is said of a refused reload")
+    seen = lab.sluice.ask("status")["configuration"]["last_reload"]
+    expect(seen["ok"] is False and "refused" in seen["error"], f"last reload: {seen}")
+    reply = Wire(lab).ask(command="reload")
+    expect(reply["ok"] is False and any("wbe" in f for f in reply["findings"]), f"{reply}")
+
+
+@scenario()
+def log_level(lab):
+    """log-level tells and sets the level; other words are refused."""
+    lab.start(with_control(lab))
+    expect_equal(lab.sluice.ctl("log-level").stdout.strip(), "info", "level")
+    expect_equal(lab.sluice.ctl("log-level", "debug").stdout.strip(), "debug", "level")
+    expect_equal(lab.sluice.ask("log-level"), {"level": "debug"}, "level")
+    result = lab.sluice.ctl("log-level", "loud", check=False)
+    expect_equal(result.returncode, 1, "exit status")
+    expect_in("loud", result.stderr, "what is said")
+
+
+@scenario()
+def permissions(lab):
+    """Owner, group and mode of the socket are those configured, and the kernel keeps to them."""
+    lab.start(with_control(lab, control={"socket": "control.sock", "group": "daemon",
+                                         "mode": "0660"}))
+    seen = os.stat(lab.sluice.control_path)
+    expect(stat.S_ISSOCK(seen.st_mode), "it is no socket")
+    expect_equal(stat.S_IMODE(seen.st_mode), 0o660, "mode")
+    expect_equal(seen.st_gid, int(run("getent", "group", "daemon").stdout.split(":")[2]), "group")
+    os.chmod(lab.directory, 0o755)
+    refused = lab.sluice.ctl("status", check=False, user="nobody", group="nogroup",
+                             extra_groups=[])
+    expect_equal(refused.returncode, 3, "exit status for a stranger")
+    expect_in("permission denied", refused.stderr, "what a stranger is told")
+    allowed = lab.sluice.ctl("version", check=False, user="nobody", group="daemon",
+                             extra_groups=[])
+    expect_equal(allowed.returncode, 0, f"exit status for the group ({allowed.stderr})")
+
+
+@scenario()
+def no_daemon(lab):
+    """Without a daemon sluicectl says so, and ends with status 3."""
+    lab.start(with_control(lab))
+    lab.sluice.stop()
+    expect(not os.path.exists(lab.sluice.control_path), "the socket was left behind")
+    result = lab.sluice.ctl("status", check=False)
+    expect_equal(result.returncode, 3, "exit status")
+    expect_in("is sluice running", result.stderr, "what is said")
+
+
+@scenario()
+def stale_socket(lab):
+    """What a killed daemon left behind is replaced; a socket that is answered is not."""
+    lab.start(with_control(lab))
+    lab.sluice.process.signal(9)
+    lab.sluice.process.wait(10)
+    expect(os.path.exists(lab.sluice.control_path), "nothing was left behind")
+    lab.start(with_control(lab))
+    lab.sluice.ctl("version")
+    second = lab.proxy.run(lab.binary, "-c", lab.path("sluice.yaml"), check=False)
+    expect_equal(second.returncode, 1, "exit status of a second daemon")
+    expect_in("another process answers there", second.stderr, "what the second daemon says")
+    expect_in("sluice.yaml:", second.stderr, "where it says it")
+    lab.sluice.ctl("version")
+
+
+@scenario()
+def impossible_socket(lab):
+    """A socket in a directory that does not exist is refused at its place in the file."""
+    lab.start(with_control(lab))
+    lab.sluice.stop()
+    lab.rewrite(with_control(lab, control={"socket": "missing/control.sock"}))
+    result = lab.proxy.run(lab.binary, "-c", lab.path("sluice.yaml"), check=False)
+    expect_equal(result.returncode, 1, "exit status")
+    expect_in("control.socket: ", result.stderr, "message")
+    expect_in("its directory does not exist", result.stderr, "message")
+
+
+NONSENSE = [
+    b"\n", b"hello\n", b"[]\n", b"{}\n", b"\x00\xff\xfe\x01\n", b"{\"command\": 5}\n",
+    b"{\"command\": \"no such command\"}\n", b"{\"command\": \"status\", \"more\": 1}\n",
+    b"{\"command\": \"log-level\", \"level\": 7}\n", b"{\"command\": \"drain-server\"}\n",
+    b"{\"command\": \"set-add\", \"set\": \"x\", \"prefixes\": [1]}\n",
+    b"{\"command\": \"session\", \"id\": {}}\n", b"[" * 100000 + b"\n",
+]
+
+
+@scenario()
+def nonsense(lab):
+    """Whatever comes, there is an error for it and the daemon serves on."""
+    lab.nginx()
+    lab.page("index.html", "hello")
+    lab.start(with_control(lab))
+    wire = Wire(lab)
+    for text in NONSENSE:
+        wire.say(text)
+        reply = wire.hear()
+        expect(reply["ok"] is False and reply["error"], f"{text[:60]!r}: {reply}")
+    wire.say(b"{\"command\": \"status\"")
+    wire.socket.shutdown(socket.SHUT_WR)
+    expect_in("without a newline", wire.hear()["error"], "a truncated request")
+    expect_equal(wire.hear(), None, "after a truncated request")
+    wire = Wire(lab)
+    try:
+        wire.say(b"x" * (2 << 20))
+    except (BrokenPipeError, ConnectionResetError):
+        pass
+    expect_in("larger than 1 MiB", wire.hear()["error"], "a request without end")
+    expect_in(b"hello", http_get(lab.tls()), "an answer after all that")
+    expect_equal(lab.sluice.ask("version").keys(), {"version"}, "version")
+
+
+@scenario(builds=(SANITIZE,))
+def noise(lab):
+    """Ten thousand pieces of broken requests: no finding of a sanitizer, no growth of clients."""
+    lab.start(with_control(lab))
+    whole = b'{"command":"status"}\n{"command":"policy"}\n'
+    for cut in range(400):
+        wire = Wire(lab)
+        wire.say(whole[:cut % len(whole)] + bytes([cut % 256]) + b"\n")
+        wire.hear()
+        wire.close()
+    lab.sluice.ctl("status")
+
+
+@scenario()
+def hundred_clients(lab):
+    """A hundred clients at once are all answered, though there are fewer places."""
+    lab.start(with_control(lab))
+    wires = [Wire(lab) for _ in range(100)]
+    for wire in wires[36:]:
+        wire.say(b"{\"command\": \"status\"}\n")
+    for wire in wires[36:]:
+        expect_equal(wire.hear()["ok"], True, "reply")
+    for wire in wires:
+        wire.close()
+    tools = [subprocess.Popen([os.path.join(os.path.dirname(lab.binary), "..", "ctl", "sluicectl"),
+                               "--socket", lab.sluice.control_path, "version"],
+                              stdout=subprocess.DEVNULL) for _ in range(100)]
+    expect_equal({tool.wait(30) for tool in tools}, {0}, "exit statuses of a hundred sluicectl")
+
+
+@scenario()
+def deaf_client(lab):
+    """A client that takes no replies holds up neither others nor traffic."""
+    lab.nginx()
+    lab.page("index.html", "hello")
+    lab.start(with_control(lab))
+    deaf = Wire(lab)
+    deaf.socket.settimeout(0.5)
+    try:
+        while True:
+            deaf.say(b"{\"command\": \"counters\"}\n" * 1000)
+    except TimeoutError:
+        pass
+    expect_in(b"hello", http_get(lab.tls()), "an answer")
+    expect_equal(Wire(lab).ask(command="version")["ok"], True, "another client's reply")
+    deaf.close()
+
+
+@scenario()
+def called_wrongly(lab):
+    """Wrong commands and options end with status 2, before a daemon is asked."""
+    lab.start(with_control(lab))
+    for arguments in ((), ("nonsense",), ("status", "more"), ("status", "--once"),
+                      ("--nonsense",), ("sessions", "--limit", "0"), ("set",), ("set", "add"),
+                      ("backends", "drain", "web"), ("top", "--interval", "x")):
+        result = lab.sluice.ctl(*arguments, check=False)
+        expect_equal(result.returncode, 2, f"exit status of sluicectl {' '.join(arguments)}")
+        expect_in("sluicectl", result.stderr, "what is said")
+    for command in ("", "status", "top", "sessions", "backends", "certs", "policy", "firewall",
+                    "set", "classes", "reload", "log-level", "version"):
+        told = lab.sluice.ctl(*command.split(), "--help").stdout
+        expect_in("usage: sluicectl", told, f"help of {command}")
+
+
+@scenario()
+def while_draining(lab):
+    """The socket is served while the daemon drains; a reload is refused then."""
+    listener = lab.listen()
+    lab.start(with_control(lab, timeouts={"drain": "30s"}))
+    held = lab.tls()
+    server, _ = listener.accept()
+    lab.sluice.process.signal(15)
+    wait_until(lambda: lab.sluice.ask("status")["draining"], "the daemon to drain")
+    result = lab.sluice.ctl("reload", check=False)
+    expect_equal(result.returncode, 1, "exit status of a reload while draining")
+    expect_in("draining", result.stderr, "what is said")
+    server.close()
+    held.close()
+    expect_equal(lab.sluice.process.wait(20), 0, "exit status")
