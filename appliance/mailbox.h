@@ -12,19 +12,30 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "proxy/proxy_record.h"
 
 struct worker_snapshot;
 
 enum mailbox_kind {
-    MAILBOX_START, /* build the worker; the mailbox begins with it */
-    MAILBOX_APPLY, /* make `snapshot` current; after a failure it is the main thread's again */
-    MAILBOX_DRAIN, /* accept no more, cut what is left at `deadline` */
+    MAILBOX_START,    /* build the worker; the mailbox begins with it */
+    MAILBOX_APPLY,    /* make `snapshot` current; after a failure it is the main thread's again */
+    MAILBOX_DRAIN,    /* accept no more, cut what is left at `deadline` */
+    MAILBOX_SESSIONS, /* fill `sessions` with those after its id */
+    MAILBOX_SESSION,  /* fill `sessions` with the one of its id, if it lives */
+};
+
+/* A question for sessions, and its answer. The worker's from posting to acknowledgement. */
+struct mailbox_sessions {
+    uint64_t id;
+    unsigned max, count;
+    struct proxy_record record[]; /* max of them */
 };
 
 struct mailbox_message {
     enum mailbox_kind kind;
     struct worker_snapshot *snapshot;
     clock_ns deadline;
+    struct mailbox_sessions *sessions;
 };
 
 struct mailbox {

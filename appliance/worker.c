@@ -100,6 +100,13 @@ static void worker_message(struct worker *w)
     case MAILBOX_DRAIN:
         proxy_drain(w->proxy, m->deadline);
         break;
+    case MAILBOX_SESSIONS:
+        m->sessions->count =
+            proxy_sessions(w->proxy, m->sessions->id, m->sessions->record, m->sessions->max);
+        break;
+    case MAILBOX_SESSION:
+        m->sessions->count = proxy_session_find(w->proxy, m->sessions->id, m->sessions->record);
+        break;
     }
     error_prefix(&e, "%s", w->name);
     mailbox_acknowledge(&w->mailbox, result, &e);

@@ -149,6 +149,8 @@ static int setup_proxy(struct worker *w, struct error *e)
         .stack = w->stack,
         .max_sessions = w->config.memory->sessions,
         .name = w->name,
+        .worker = w->config.index,
+        .workers = w->config.worker_count,
     };
 
     w->proxy = proxy_create(&config, e);

@@ -17,6 +17,18 @@ static const struct control_argument server_arguments[] = {
     {0},
 };
 
+static const struct control_argument session_arguments[] = {
+    {"id", CONTROL_STRING, true},
+    {0},
+};
+static const struct control_argument sessions_arguments[] = {
+    {"after", CONTROL_NATURAL, false},
+    {"listener", CONTROL_STRING, false},
+    {"backend", CONTROL_STRING, false},
+    {"client", CONTROL_STRING, false},
+    {0},
+};
+
 static const struct command {
     const char *name;
     command_function *run;
@@ -30,6 +42,8 @@ static const struct command {
     {"log-level", command_log_level, log_level_arguments},
     {"policy", command_policy, no_arguments},
     {"reload", command_reload, no_arguments},
+    {"session", command_session, session_arguments},
+    {"sessions", command_sessions, sessions_arguments},
     {"status", command_status, no_arguments},
     {"version", command_version, no_arguments},
 };

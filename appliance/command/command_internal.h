@@ -14,6 +14,8 @@ command_function command_certs;
 command_function command_policy;
 command_function command_reload;
 command_function command_log_level;
+command_function command_session;
+command_function command_sessions;
 command_function command_backends;
 command_function command_drain_server;
 command_function command_enable_server;

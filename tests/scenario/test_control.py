@@ -9,11 +9,21 @@ import subprocess
 from lab.process import run, wait_until
 from lab.scenario import (ONE_AND_TWO_WORKERS, SANITIZE, expect, expect_equal, expect_in,
                           scenario)
-from lab.topology import http_get
+from lab.topology import BACKENDS, http_get
 
 
 def with_control(lab, **changes):
     return lab.config(**{"control": {"socket": "control.sock"}, **changes})
+
+
+def read_exactly(connection, count):
+    data = b""
+    while len(data) < count:
+        part = connection.recv(count - len(data))
+        if not part:
+            break
+        data += part
+    return data
 
 
 class Wire:
@@ -319,3 +329,72 @@ def while_draining(lab):
     server.close()
     held.close()
     expect_equal(lab.sluice.process.wait(20), 0, "exit status")
+
+
+@scenario(workers=ONE_AND_TWO_WORKERS)
+def sessions(lab):
+    """Sessions one line each, filtered and limited; one in full with both TCP sides and TLS."""
+    listener = lab.listen()
+    lab.start(with_control(lab))
+    clients = [lab.tls() for _ in range(5)]
+    servers = [listener.accept()[0] for _ in clients]
+    for client, server in zip(clients, servers):
+        client.sendall(b"q" * 100)
+        expect_equal(len(read_exactly(server, 100)), 100, "the request")
+        server.sendall(b"a" * 1000)
+        expect_equal(len(read_exactly(client, 1000)), 1000, "the answer")
+    rows = lab.sluice.ask("sessions")
+    expect_equal(len(rows), 5, f"sessions: {rows}")
+    expect_equal(len({row["id"] for row in rows}), 5, "different numbers")
+    ports = {f"192.0.2.100:{client.getsockname()[1]}" for client in clients}
+    expect_equal({row["client"] for row in rows}, ports, "clients")
+    for row in rows:
+        expect_equal((row["listener"], row["state"], row["action"], row["server_name"],
+                      row["backend"], row["server"], row["from_client"], row["from_backend"]),
+                     ("https", "relay", "terminate", "shop.example", "web",
+                      f"{BACKENDS[0]}:8080", 100, 1000), "a session")
+    for option, some in (("--listener=https", 5), ("--listener=other", 0), ("--backend=web", 5),
+                         ("--backend=none", 0), ("--client=192.0.2.0/24", 5),
+                         ("--client=192.0.2.100", 5), ("--client=10.0.0.0/8", 0)):
+        expect_equal(len(lab.sluice.ask("sessions", option)), some, f"sessions {option}")
+    limited = lab.sluice.ctl("sessions", "--limit", "2")
+    expect_equal(len(limited.stdout.splitlines()), 3, "lines of a limited list")
+    expect_in("more than the 2", limited.stderr, "what is said of the rest")
+    one = lab.sluice.ask("sessions", rows[0]["id"])
+    for side, used_tls in (("client_side", True), ("backend_side", False)):
+        tcp = one[side]
+        expect(tcp["state"] == "ESTABLISHED" and tcp["mss"] >= 536 and tcp["cwnd"] > 0 and
+               tcp["srtt"] > 0 and tcp["send_window"] > 0 and tcp["retransmissions"] == 0,
+               f"{side}: {tcp}")
+        expect_equal(tcp["tls"] is not None, used_tls, f"TLS of {side}")
+    tls = one["client_side"]["tls"]
+    expect_equal((tls["version"], tls["certificate"], tls["resumed"]), ("TLSv1.3", "shop", False),
+                 "TLS facts")
+    expect(0 < one["hello"] <= one["handshake"] <= one["connect"] <= one["first_byte"],
+           f"milestones: {one}")
+    told = lab.sluice.ctl("sessions", rows[0]["id"]).stdout
+    for word in ("smoothed RTT", "cwnd", "retransmissions", "TLSv1.3"):
+        expect_in(word, told, "one session")
+    for wrong in ("0.99999", "77.1", "x", "1"):
+        expect_equal(lab.sluice.ctl("sessions", wrong, check=False).returncode, 1,
+                     f"exit status of sessions {wrong}")
+    for connection in clients + servers:
+        connection.close()
+
+
+@scenario()
+def many_sessions(lab):
+    """More sessions than a page holds: each is told once."""
+    listener = lab.listen()
+    count = lab.scale(400, 150)
+    lab.start(with_control(lab, listeners={"tcp": {"bind": "192.0.2.10:5432"}},
+                           policy=[{"match": {"listener": "tcp"}, "action": "splice",
+                                    "backend": "web"}]))
+    clients, servers = [], []
+    for _ in range(count):
+        clients.append(lab.connect(5432))
+        servers.append(listener.accept()[0])
+    rows = lab.sluice.ask("sessions")
+    expect_equal((len(rows), len({row["id"] for row in rows})), (count, count), "sessions")
+    for connection in clients + servers:
+        connection.close()
