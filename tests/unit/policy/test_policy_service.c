@@ -188,8 +188,8 @@ static const struct policy_case backend_cases[] = {
       "10:71: error: backends.web.ejection.after: unknown key, expected one of: failures, time"}},
     {"proxy protocol",
      WEB("proxy-protocol: v3"),
-     {"10:87: error: listeners.https.proxy-protocol.from: expected a prefix such as 10.0.0.0/8, or "
-      "a list of them, found an empty one: leave proxy-protocol out to expect no header"}},
+     {"10:50: error: backends.web.proxy-protocol: expected v1 or v2, found \"v3\", did you mean "
+      "\"v1\"?"}},
     {"tls",
      WEB("tls: true"),
      {"10:39: error: backends.web.tls: expected a mapping such as {ca: ca.pem}, or {} for the "
@@ -238,7 +238,10 @@ static const struct policy_case listener_cases[] = {
     {"syn-cookies",
      HTTPS("syn-cookies: on, tls: {certificates: [shop, blog]}"),
      {"10:46: error: listeners.https.syn-cookies: expected auto, always or off, found \"on\""}},
-    {"proxy protocol", TLS("}, proxy-protocol: {from: []"), {""}},
+    {"PROXY header from nobody",
+     TLS("}, proxy-protocol: {from: []"),
+     {"10:87: error: listeners.https.proxy-protocol.from: expected a prefix such as 10.0.0.0/8, or "
+      "a list of them, found an empty one: leave proxy-protocol out to expect no header"}},
     {"proxy protocol of none",
      TLS("}, proxy-protocol: {"),
      {"10:70: error: listeners.https.proxy-protocol: the key \"from\" is missing: expected a "
