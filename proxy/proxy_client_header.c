@@ -1,5 +1,5 @@
 /*
- * The PROXY header of a client's connection, on listeners with `proxy-from`.
+ * The PROXY header of a client's connection, on listeners with `proxy-protocol`.
  *
  * A peer in one of those prefixes is a proxy of the user's: it must say whom it speaks for, before
  * TLS and before payload, and is believed. Without that duty a client that reaches the listener
@@ -46,8 +46,8 @@ static void header_absent(struct session *s)
 {
     COUNTER_INC(s->proxy->counters.proxy_header_missing);
     proxy_log_client(s, LOG_LEVEL_WARN,
-                     "no PROXY header: proxy-from of the listener holds this peer, which must send "
-                     "one first");
+                     "no PROXY header: proxy-protocol.from of the listener holds this peer, which "
+                     "must send one first");
     proxy_session_end(s, "no PROXY header");
 }
 

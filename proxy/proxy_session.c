@@ -12,7 +12,7 @@
  *   CLOSING           client           the client's FIN           end
  *
  * Every state leads to the end on a client's reset and on its timeout, which for SERVER_HANDSHAKE
- * is one of the server's. CLIENT_HEADER is for peers that `proxy-from` of the listener trusts.
+ * is one of the server's. CLIENT_HEADER is for peers that the listener trusts to tell of others.
  * HELLO is skipped where the policy decides on a splice without the ClientHello, so servers that
  * speak first work. A server is not connected to before the client's handshake is complete: half a
  * handshake costs the backends nothing.

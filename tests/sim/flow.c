@@ -75,6 +75,22 @@ static bool stream_eof(struct flow *f)
     return f->tls != NULL ? flow_tls_eof(f->tls) : sock_eof(f->sock);
 }
 
+/* A few bytes at a time, each piece a segment of its own. */
+static bool preface(struct flow *f, clock_ns now)
+{
+    uint32_t n = f->preface_len - f->preface_sent;
+
+    if (n == 0)
+        return true;
+    if (now < f->read_again)
+        return false;
+    if (sim_mix(&f->random) % 3 != 0)
+        n = 1 + (uint32_t)(sim_mix(&f->random) % n);
+    f->preface_sent += sock_write(f->sock, f->preface + f->preface_sent, n);
+    f->read_again = now + 1 + sim_mix(&f->random) % (10 * CLOCK_MS);
+    return false;
+}
+
 static bool announce(struct flow *f)
 {
     uint8_t number[4];
@@ -152,6 +168,8 @@ clock_ns flow_progress(struct flow *f, clock_ns now)
 {
     if (f->finished || !f->established)
         return CLOCK_NEVER;
+    if (!preface(f, now))
+        return f->read_again;
     if (f->tls != NULL && !flow_tls_progress(f->tls)) {
         flow_end(f, SOCK_RESET);
         return CLOCK_NEVER;

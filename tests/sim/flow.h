@@ -16,11 +16,13 @@ struct flow {
     uint64_t send_pattern, receive_pattern; /* seeds of the two streams */
     uint64_t to_send, sent;
     uint64_t to_receive, received;
-    uint32_t piece;       /* largest read or write */
-    clock_ns pause;       /* longest pause between reads; 0: none */
-    clock_ns read_again;  /* the present pause ends then */
-    struct flow_tls *tls; /* NULL: plain */
-    bool announce;        /* the stream begins with the flow's number, four bytes */
+    uint32_t piece;         /* largest read or write */
+    clock_ns pause;         /* longest pause between reads; 0: none */
+    clock_ns read_again;    /* the present pause ends then */
+    struct flow_tls *tls;   /* NULL: plain */
+    const uint8_t *preface; /* goes first, in pieces and below TLS; NULL: nothing */
+    uint32_t preface_len, preface_sent;
+    bool announce; /* the stream begins with the flow's number, four bytes */
     uint32_t number, announced;
     bool established, shut, finished, aborted;
     uint64_t abort_at; /* bytes sent and received after which we reset; 0: never */

@@ -25,6 +25,10 @@ struct flow_tls *flow_tls_create(SSL_CTX *ctx, struct sock *k, const char *name)
     t->out = BIO_new(BIO_s_mem());
     assert(t->ssl != NULL && t->in != NULL && t->out != NULL);
     SSL_set_bio(t->ssl, t->in, t->out);
+    if (name == NULL) {
+        SSL_set_accept_state(t->ssl);
+        return t;
+    }
     SSL_set_connect_state(t->ssl);
     if (SSL_ctrl(t->ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name,
                  (void *)(uintptr_t)name) != 1)

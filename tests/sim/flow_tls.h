@@ -1,4 +1,4 @@
-/* A TLS client for flows: OpenSSL with memory BIOs over a socket of the stack. */
+/* TLS for flows: OpenSSL with memory BIOs over a socket of the stack. */
 #ifndef TESTS_SIM_FLOW_TLS_H
 #define TESTS_SIM_FLOW_TLS_H
 
@@ -10,7 +10,7 @@
 struct sock;
 struct flow_tls;
 
-/* `name` is the server name to ask for. */
+/* `name` is the server name to ask for; NULL: the server's end. */
 struct flow_tls *flow_tls_create(SSL_CTX *ctx, struct sock *k, const char *name);
 void flow_tls_destroy(struct flow_tls *t);
 

@@ -1,11 +1,13 @@
 /*
  * The whole proxy on a virtual clock: a client's stack and a server's stack on either side of the
- * appliance's, with real TLS from OpenSSL on the client, and links as bad as in sim_tcp. Flows are
- * terminated or spliced by SNI; some are reset half-way by the client or the server.
+ * appliance's, with real TLS from OpenSSL on both, and links as bad as in sim_tcp. Flows come with
+ * TLS or without and go to a server with TLS or without; PROXY headers stand before them, from the
+ * client divided anywhere, to the server, both or none; some flows are reset half-way by the client
+ * or the server.
  *
- * What must hold: an undisturbed flow arrives byte for byte both ways, a disturbed one never shows
- * a wrong byte nor an orderly end, and afterwards every session, connection, buffer and mbuf is
- * free.
+ * What must hold: an undisturbed flow arrives byte for byte both ways, the server is told the right
+ * client, a disturbed flow never shows a wrong byte nor an orderly end, and afterwards every
+ * session, connection, buffer and mbuf is free.
  *
  *     sim_proxy [--seeds N] [--seed S] [--verbose]   a sweep
  *     sim_proxy --bulk MIB FLOWS                     FLOWS at a time, MIB up and down each, 1 % of
@@ -27,12 +29,14 @@
 #include "base/log.h"
 #include "policy/policy.h"
 #include "proxy/proxy.h"
+#include "proxy/proxy_header.h"
 #include "tests/sim/flow.h"
 #include "tests/sim/flow_tls.h"
 #include "tls/tls.h"
 
 #define MAX_FLOWS 64
 
+/* Filled in: PROXY protocol to the servers, from clients, where the two listeners lead. */
 static const char config_text[] =
     "interfaces:\n"
     "  outside: {device: {kernel: outside}, addresses: [192.0.2.1/24]}\n"
@@ -40,18 +44,28 @@ static const char config_text[] =
     "certificates:\n"
     "  shop: {chain: shop.crt, key: shop.key}\n"
     "backends:\n"
-    "  web: {servers: [10.0.0.2:8080]}\n"
-    "  secure: {servers: [10.0.0.2:8443]}\n"
+    "  web: {servers: [10.0.0.2:8080]%s}\n"
+    "  secure: {servers: [10.0.0.2:8443], tls: {server-name: shop.example}%s}\n"
     "listeners:\n"
-    "  https: {bind: 192.0.2.1:443, tls: {certificates: [shop]}}\n"
-    "  tcp: {bind: 192.0.2.1:5432}\n"
+    "  https: {bind: 192.0.2.1:443, tls: {certificates: [shop]}%s}\n"
+    "  tcp: {bind: 192.0.2.1:5432%s}\n"
     "policy:\n"
-    "  - {match: {listener: tcp}, action: splice, backend: web}\n"
-    "  - {match: {listener: https}, action: terminate, backend: web}\n";
+    "  - {match: {listener: tcp}, action: splice, backend: %s}\n"
+    "  - {match: {listener: https}, action: terminate, backend: %s}\n";
+
+/* How sessions are made in one world. */
+struct variant {
+    const char *to_server;         /* ", proxy-protocol: v1" or the like, or "" */
+    bool from_client;              /* the clients are trusted proxies */
+    bool https_secure, tcp_secure; /* TLS to the servers */
+};
 
 /* A server's end of a connection before it has said which flow it is. */
 struct newcomer {
     struct sock *sock;
+    struct flow_tls *tls;
+    bool header_done;
+    struct ip_endpoint source; /* as the PROXY header has it */
     uint8_t number[4];
     uint32_t got;
 };
@@ -62,10 +76,13 @@ struct world {
     struct policy *policy;
     struct tls_worker *tls_worker;
     struct tls_server *tls_servers[2];
+    struct tls_client *tls_clients[2];
+    struct variant variant;
+    uint8_t prefaces[MAX_FLOWS][PROXY_HEADER_BUILD_MAX];
     struct proxy_snapshot snapshot;
     struct proxy *proxy;
     bool released;
-    struct sock *listener;
+    struct sock *listener, *secure_listener;
     struct flow out[MAX_FLOWS], in[MAX_FLOWS];
     struct newcomer newcomers[4 * MAX_FLOWS];
     unsigned flows;
@@ -74,7 +91,8 @@ struct world {
 
 static struct world world;
 static struct tls_cert_file *cert;
-static SSL_CTX *client_ctx;
+static struct tls_ca_file *authority;
+static SSL_CTX *client_ctx, *server_ctx;
 
 /* ---- a certificate for the run ---- */
 
@@ -111,13 +129,19 @@ static void make_certificate(void)
     PEM_write_PrivateKey(f, pkey, NULL, NULL, 0, NULL, NULL);
     fclose(f);
     cert = tls_cert_file_load("shop", crt, key, time(NULL), &e);
-    if (cert == NULL) {
+    authority = cert != NULL ? tls_ca_file_load(crt, &e) : NULL;
+    if (authority == NULL) {
         fprintf(stderr, "sim_proxy: %s\n", e.text);
         exit(2);
     }
     unlink(crt);
     unlink(key);
     rmdir(dir);
+    server_ctx = SSL_CTX_new(TLS_server_method());
+    SSL_CTX_use_certificate(server_ctx, x);
+    SSL_CTX_use_PrivateKey(server_ctx, pkey);
+    SSL_CTX_set_mode(server_ctx,
+                     SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     X509_free(x);
     EVP_PKEY_free(pkey);
     client_ctx = SSL_CTX_new(TLS_client_method());
@@ -140,10 +164,25 @@ static clock_ns proxy_app(void *ctx, clock_ns now)
     return proxy_deadline(w->proxy);
 }
 
-static void start_proxy(struct world *w)
+static void load_policy(struct world *w)
+{
+    const struct variant *v = &w->variant;
+    const char *from = v->from_client ? ", proxy-protocol: {from: 192.0.2.0/24}" : "";
+    struct policy_report report = {0};
+    char text[2048];
+    int len = snprintf(text, sizeof text, config_text, v->to_server, v->to_server, from, from,
+                       v->tcp_secure ? "secure" : "web", v->https_secure ? "secure" : "web");
+
+    w->policy = policy_parse(text, (size_t)len, "sim.yaml", &report);
+    for (size_t i = 0; w->policy == NULL && i < report.count; i++)
+        fprintf(stderr, "%s\n", report.findings[i].text);
+    assert(w->policy != NULL);
+    policy_report_free(&report);
+}
+
+static void make_tls(struct world *w)
 {
     static const uint8_t alpn[] = "\x08http/1.1";
-    struct policy_report report = {0};
     struct tls_server_config tc = {.certs = &cert,
                                    .cert_count = 1,
                                    .default_cert = 0,
@@ -151,22 +190,37 @@ static void start_proxy(struct world *w)
                                    .max_version = TLS_VERSION_1_3,
                                    .alpn = alpn,
                                    .alpn_len = sizeof alpn - 1};
+    struct tls_client_config cc = {.verify = true,
+                                   .ca = authority,
+                                   .server_name = "shop.example",
+                                   .min_version = TLS_VERSION_1_2,
+                                   .max_version = TLS_VERSION_1_3};
+    struct error e = {0};
+
+    w->tls_worker = tls_worker_create(&e);
+    for (unsigned i = 0; i < 2; i++) {
+        if (w->policy->listeners[i].tls != NULL)
+            w->tls_servers[w->policy->listeners[i].index] =
+                tls_server_create(w->tls_worker, &tc, &e);
+        if (w->policy->backends[i].tls != NULL)
+            w->tls_clients[w->policy->backends[i].index] =
+                tls_client_create(w->tls_worker, &cc, &e);
+    }
+}
+
+static void start_proxy(struct world *w)
+{
     struct proxy_config pc = {
         .stack = sim_host_stack(w->proxy_host), .max_sessions = 512, .name = "sim"};
     struct error e = {0};
 
-    w->policy = policy_parse(config_text, sizeof config_text - 1, "sim.yaml", &report);
-    for (size_t i = 0; w->policy == NULL && i < report.count; i++)
-        fprintf(stderr, "%s\n", report.findings[i].text);
-    assert(w->policy != NULL);
-    policy_report_free(&report);
-    w->tls_worker = tls_worker_create(&e);
-    for (unsigned i = 0; i < 2; i++) {
-        if (w->policy->listeners[i].tls != NULL)
-            w->tls_servers[i] = tls_server_create(w->tls_worker, &tc, &e);
-    }
-    w->snapshot = (struct proxy_snapshot){
-        .policy = w->policy, .tls = w->tls_servers, .released = released, .owner = w};
+    load_policy(w);
+    make_tls(w);
+    w->snapshot = (struct proxy_snapshot){.policy = w->policy,
+                                          .tls = w->tls_servers,
+                                          .backend_tls = w->tls_clients,
+                                          .released = released,
+                                          .owner = w};
     w->proxy = proxy_create(&pc, &e);
     if (w->proxy == NULL || proxy_apply(w->proxy, &w->snapshot, &e) < 0) {
         fprintf(stderr, "sim_proxy: %s\n", e.text);
@@ -182,6 +236,8 @@ static void stop_proxy(struct world *w)
     for (unsigned i = 0; i < 2; i++) {
         if (w->tls_servers[i] != NULL)
             tls_server_destroy(w->tls_servers[i]);
+        if (w->tls_clients[i] != NULL)
+            tls_client_destroy(w->tls_clients[i]);
     }
     tls_worker_destroy(w->tls_worker);
     policy_free(w->policy);
@@ -217,41 +273,107 @@ static bool is_flow(const struct world *w, const void *user)
            (const char *)user < (const char *)(w->in + MAX_FLOWS);
 }
 
+/* Returns true when the header, if there is to be one, has been read. */
+static bool newcomer_header(struct world *w, struct newcomer *n)
+{
+    struct proxy_header header;
+    uint8_t data[PROXY_HEADER_MAX];
+    uint32_t len;
+
+    if (n->header_done || w->variant.to_server[0] == '\0')
+        return true;
+    len = sock_peek(n->sock, 0, data, sizeof data);
+    switch (proxy_header_parse(data, len, &header)) {
+    case PROXY_HEADER_OK:
+        break;
+    case PROXY_HEADER_MORE:
+        return false;
+    default:
+        printf("FAIL: the server got no PROXY header but %u bytes of something\n", len);
+        exit(1);
+    }
+    sock_skip(n->sock, (uint32_t)header.length);
+    n->source = header.source;
+    return n->header_done = true;
+}
+
+static void newcomer_number(struct newcomer *n)
+{
+    uint8_t *at = n->number + n->got;
+
+    if (n->tls == NULL)
+        n->got += sock_read(n->sock, at, 4 - n->got);
+    else if (flow_tls_progress(n->tls))
+        n->got += flow_tls_read(n->tls, at, 4 - n->got);
+}
+
+/* Each client is to be told apart by its header. */
+static bool right_source(const struct world *w, const struct newcomer *n, uint32_t number)
+{
+    struct ip_endpoint client;
+
+    if (w->variant.to_server[0] == '\0')
+        return true;
+    if (w->variant.from_client)
+        return n->source.port == 1000 + number && n->source.addr.b[12] == 203;
+    ip_endpoint_parse("192.0.2.2:1", &client);
+    return ip_equal(&n->source.addr, &client.addr);
+}
+
+static void newcomer_end(struct newcomer *n)
+{
+    if (n->tls != NULL)
+        flow_tls_destroy(n->tls);
+    sock_abort(n->sock);
+    *n = (struct newcomer){0};
+}
+
+static void newcomer_join(struct world *w, struct newcomer *n, uint32_t number, clock_ns now)
+{
+    struct flow *f = &w->in[number];
+
+    if (!right_source(w, n, number)) {
+        printf("FAIL: the server was told a wrong client of flow %u\n", number);
+        exit(1);
+    }
+    f->sock = n->sock;
+    f->tls = n->tls;
+    f->established = true;
+    sock_user_set(n->sock, f);
+    *n = (struct newcomer){0};
+    flow_progress(f, now);
+}
+
 static void newcomer_event(struct world *w, struct newcomer *n, const struct event *e, clock_ns now)
 {
     uint32_t number;
 
     if ((e->what & EVENT_ERROR) == 0) {
-        n->got += sock_read(n->sock, n->number + n->got, 4 - n->got);
+        if (newcomer_header(w, n))
+            newcomer_number(n);
         if (n->got < 4 && !sock_eof(n->sock))
             return;
     }
     memcpy(&number, n->number, 4);
-    if (n->got == 4 && number < w->flows && w->in[number].sock == NULL && !w->in[number].finished) {
-        struct flow *f = &w->in[number];
-
-        f->sock = n->sock;
-        f->established = true;
-        sock_user_set(n->sock, f);
-        n->sock = NULL;
-        flow_progress(f, now);
-        return;
-    }
-    sock_abort(n->sock);
-    n->sock = NULL;
+    if (n->got == 4 && number < w->flows && w->in[number].sock == NULL && !w->in[number].finished)
+        newcomer_join(w, n, number, now);
+    else
+        newcomer_end(n);
 }
 
-static void accept_all(struct world *w)
+static void accept_all(struct world *w, struct sock *listener)
 {
     struct sock *k;
 
-    while ((k = sock_accept(w->listener)) != NULL) {
+    while ((k = sock_accept(listener)) != NULL) {
         unsigned i = 0;
 
         while (w->newcomers[i].sock != NULL)
             i++;
         assert(i < 4 * MAX_FLOWS);
         w->newcomers[i] = (struct newcomer){.sock = k};
+        if (listener == w->secure_listener)
+            w->newcomers[i].tls = flow_tls_create(server_ctx, k, NULL);
         sock_user_set(k, &w->newcomers[i]);
     }
 }
@@ -262,8 +384,8 @@ static clock_ns server_app(void *ctx, clock_ns now)
     struct event e;
 
     while (event_next(sim_host_stack(w->server), &e)) {
-        if (e.sock == w->listener)
-            accept_all(w);
+        if (e.sock == w->listener || e.sock == w->secure_listener)
+            accept_all(w, e.sock);
         else if (is_flow(w, e.user))
             flow_event(e.user, &e, now);
         else
@@ -283,6 +405,18 @@ static bool all_finished(void *ctx)
     return true;
 }
 
+static void make_preface(struct world *w, unsigned i)
+{
+    struct proxy_header_facts facts = {0};
+
+    ip_endpoint_parse("203.0.113.7:1", &facts.source);
+    facts.source.port = (uint16_t)(1000 + i);
+    ip_endpoint_parse("192.0.2.1:443", &facts.destination);
+    w->out[i].preface = w->prefaces[i];
+    w->out[i].preface_len = (uint32_t)(i % 2 == 0 ? proxy_header_build_v1(&facts, w->prefaces[i])
+                                                  : proxy_header_build_v2(&facts, w->prefaces[i]));
+}
+
 static void open_flow(struct world *w, unsigned i, const struct sock_options *o)
 {
     const char *at = w->plain[i] ? "192.0.2.1:5432" : "192.0.2.1:443";
@@ -292,6 +426,8 @@ static void open_flow(struct world *w, unsigned i, const struct sock_options *o)
     ip_endpoint_parse(at, &to);
     w->out[i].number = i;
     w->out[i].announce = true;
+    if (w->variant.from_client)
+        make_preface(w, i);
     w->out[i].sock = sock_connect(sim_host_stack(w->client), &to, o, &w->out[i], &error);
     assert(w->out[i].sock != NULL);
     if (!w->plain[i])
@@ -302,8 +438,10 @@ static bool fail(const struct world *w, uint64_t seed, unsigned flow, const char
 {
     const struct flow *f[2] = {&w->out[flow], &w->in[flow]};
 
-    printf("FAIL seed %" PRIu64 " flow %u (%s): %s\n", seed, flow,
-           w->plain[flow] ? "spliced" : "terminated", what);
+    printf("FAIL seed %" PRIu64 " flow %u (%s, server %s%s%s): %s\n", seed, flow,
+           w->plain[flow] ? "plain" : "terminated",
+           (w->plain[flow] ? w->variant.tcp_secure : w->variant.https_secure) ? "tls" : "plain",
+           w->variant.from_client ? ", header from client" : "", w->variant.to_server, what);
     for (unsigned side = 0; side < 2; side++) {
         printf("  %s: sent %" PRIu64 "/%" PRIu64 " received %" PRIu64 "/%" PRIu64
                " mismatch %" PRIu64 " %s%s%s %s\n",
@@ -370,7 +508,9 @@ static void build(struct world *w, const struct sim_host_config hosts[3],
     sim_link(w->sim, w->proxy_host, "10.0.0.1/24", w->server, "10.0.0.2/24", &paths[2], &paths[3]);
     ip_endpoint_parse("10.0.0.2:8080", &at);
     w->listener = sock_listen(sim_host_stack(w->server), &at, 256, NULL, NULL, &error);
-    assert(w->listener != NULL);
+    at.port = 8443;
+    w->secure_listener = sock_listen(sim_host_stack(w->server), &at, 256, NULL, NULL, &error);
+    assert(w->listener != NULL && w->secure_listener != NULL);
     start_proxy(w);
     sim_host_app(w->client, client_app, w);
     sim_host_app(w->server, server_app, w);
@@ -412,6 +552,16 @@ static struct flow random_flow(struct sim *s, unsigned i, bool client, uint64_t 
     };
 }
 
+static struct variant random_variant(struct sim *s)
+{
+    static const char *const to_server[] = {"", "", ", proxy-protocol: v1", ", proxy-protocol: v2"};
+
+    return (struct variant){.to_server = to_server[sim_random(s, 4)],
+                            .from_client = sim_random(s, 3) == 0,
+                            .https_secure = sim_random(s, 2) == 0,
+                            .tcp_secure = sim_random(s, 2) == 0};
+}
+
 static void build_random(struct world *w)
 {
     struct sim *s = w->sim;
@@ -425,6 +575,7 @@ static void build_random(struct world *w)
                              STACK_TX_IPV4_CHECKSUM | STACK_TX_TCP_CHECKSUM | STACK_TX_TCP_SEGMENT |
                                  STACK_TX_MULTI_SEGMENT);
     hosts[1].max_buffers = PICK(s, 0, 0, 0, 1024);
+    w->variant = random_variant(s);
     build(w, hosts, paths);
     w->flows = 1 + sim_random(s, 12);
     for (unsigned i = 0; i < w->flows; i++) {
@@ -452,6 +603,8 @@ static void tear_down(struct world *w)
     for (unsigned i = 0; i < w->flows; i++) {
         if (w->out[i].tls != NULL)
             flow_tls_destroy(w->out[i].tls);
+        if (w->in[i].tls != NULL)
+            flow_tls_destroy(w->in[i].tls);
     }
     stop_proxy(w);
     sim_destroy(w->sim);
@@ -496,6 +649,7 @@ static bool run_bulk(uint64_t mib, unsigned flows)
 
     memset(w, 0, sizeof *w);
     w->sim = sim_create(1);
+    w->variant = (struct variant){.to_server = ""};
     build(w, hosts, paths);
     w->flows = flows;
     for (unsigned i = 0; i < flows; i++) {
@@ -556,7 +710,9 @@ int main(int argc, char **argv)
     }
     if (seeds > 0)
         printf("sim_proxy: %" PRIu64 " seeds, %" PRIu64 " failed\n", seeds, failed);
+    tls_ca_file_unref(authority);
     tls_cert_file_unref(cert);
+    SSL_CTX_free(server_ctx);
     SSL_CTX_free(client_ctx);
     sim_teardown();
     return failed == 0 ? 0 : 1;
