@@ -70,7 +70,7 @@ struct packet {
     uint16_t l3_length;      /* IP total length: bytes from l3_offset on; what follows is padding */
     uint32_t payload_length; /* bytes of TCP payload, or of ICMP body */
     struct ip_addr src, dst;
-    uint16_t sport, dport;
+    uint16_t sport, dport; /* of TCP and UDP; else 0 */
     union {
         struct packet_tcp tcp;
         struct {

@@ -21,6 +21,7 @@ struct rte_mbuf;
 #define WIRE_TCP_MAX       60 /* with the most options */
 #define WIRE_IP_PROTO_ICMP 1
 #define WIRE_IP_PROTO_TCP  6
+#define WIRE_IP_PROTO_UDP  17
 #define WIRE_TYPE_IPV4     0x0800
 #define WIRE_TYPE_ARP      0x0806
 

@@ -10,6 +10,7 @@
 #define IPV4_DF       0x4000
 #define IPV4_FRAGMENT 0x3fff /* more fragments, or an offset */
 #define IPV4_TTL      64
+#define UDP_LEN       8
 
 enum { OPTION_END = 0, OPTION_NOP = 1, OPTION_LSRR = 131, OPTION_SSRR = 137 };
 
@@ -41,6 +42,15 @@ static bool ipv4_checksum_ok(const struct rte_mbuf *m, const uint8_t *header, si
     return mark != RTE_MBUF_F_RX_IP_CKSUM_UNKNOWN || wire_sum(header, len, 0) == UINT16_MAX;
 }
 
+/* Nothing here speaks UDP; its ports are for the firewall. Too short for a header, it has none. */
+static void udp_ports(struct packet *p, const struct wire_frame *f)
+{
+    if (p->payload_length < UDP_LEN)
+        return;
+    p->sport = wire_load16(f->head + p->l4_offset);
+    p->dport = wire_load16(f->head + p->l4_offset + 2);
+}
+
 static enum drop_cause ipv4_payload_input(struct packet *p, const struct wire_frame *f)
 {
     switch (p->ip_protocol) {
@@ -48,6 +58,9 @@ static enum drop_cause ipv4_payload_input(struct packet *p, const struct wire_fr
         return wire_icmp_input(p, f);
     case WIRE_IP_PROTO_TCP:
         return wire_tcp_input(p, f);
+    case WIRE_IP_PROTO_UDP:
+        udp_ports(p, f);
+        return DROP_NONE;
     default:
         return DROP_NONE;
     }

@@ -199,6 +199,27 @@ static void test_other_protocol(void **state)
 }
 
 /* Ethernet pads short frames to 60 bytes; what follows the IP packet is none of it. */
+/* UDP is nothing to the stack, but the firewall has rules for its ports. */
+static void test_udp_ports(void **state)
+{
+    static const uint8_t header[8] = {0x30, 0x39, 0x00, 0x35, 0, 8, 0, 0};
+    struct test_frame f;
+    struct packet p;
+
+    (void)state;
+    for (unsigned len = 0; len <= sizeof header; len++) {
+        test_frame_ether(&f, us, peer, 0x0800);
+        test_frame_ipv4(&f, 17, "198.51.100.7", "192.0.2.10");
+        test_frame_append(&f, header, len);
+        test_frame_finish(&f);
+        p = parse(&f);
+        assert_int_equal(p.drop, DROP_NONE);
+        assert_int_equal(p.kind, PACKET_OTHER);
+        assert_int_equal(p.sport, len == sizeof header ? 12345 : 0);
+        assert_int_equal(p.dport, len == sizeof header ? 53 : 0);
+    }
+}
+
 static void test_padding_is_ignored(void **state)
 {
     struct test_frame f = good_tcp("", 0);
@@ -512,27 +533,17 @@ static void test_split_everywhere(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_tcp_segment),
-        cmocka_unit_test(test_syn_options),
-        cmocka_unit_test(test_icmp_echo),
-        cmocka_unit_test(test_arp),
-        cmocka_unit_test(test_other_protocol),
-        cmocka_unit_test(test_padding_is_ignored),
-        cmocka_unit_test(test_harmless_ip_options),
-        cmocka_unit_test(test_ethernet),
-        cmocka_unit_test(test_vlan),
-        cmocka_unit_test(test_ip_header),
-        cmocka_unit_test(test_ip_length),
-        cmocka_unit_test(test_fragments),
-        cmocka_unit_test(test_ip_options),
-        cmocka_unit_test(test_tcp_data_offset),
-        cmocka_unit_test(test_icmp_too_short),
-        cmocka_unit_test(test_arp_fields),
-        cmocka_unit_test(test_marks),
-        cmocka_unit_test(test_icmp_ignores_marks),
-        cmocka_unit_test(test_cut_at_every_length),
-        cmocka_unit_test(test_every_bit_flipped),
-        cmocka_unit_test(test_split_everywhere),
+        cmocka_unit_test(test_tcp_segment),        cmocka_unit_test(test_syn_options),
+        cmocka_unit_test(test_icmp_echo),          cmocka_unit_test(test_arp),
+        cmocka_unit_test(test_other_protocol),     cmocka_unit_test(test_udp_ports),
+        cmocka_unit_test(test_padding_is_ignored), cmocka_unit_test(test_harmless_ip_options),
+        cmocka_unit_test(test_ethernet),           cmocka_unit_test(test_vlan),
+        cmocka_unit_test(test_ip_header),          cmocka_unit_test(test_ip_length),
+        cmocka_unit_test(test_fragments),          cmocka_unit_test(test_ip_options),
+        cmocka_unit_test(test_tcp_data_offset),    cmocka_unit_test(test_icmp_too_short),
+        cmocka_unit_test(test_arp_fields),         cmocka_unit_test(test_marks),
+        cmocka_unit_test(test_icmp_ignores_marks), cmocka_unit_test(test_cut_at_every_length),
+        cmocka_unit_test(test_every_bit_flipped),  cmocka_unit_test(test_split_everywhere),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
