@@ -45,11 +45,16 @@ void tls_cert_file_unref(struct tls_cert_file *f); /* the key is wiped with the 
 /*
  * A copy that staples an OCSP response (RFC 6960, DER) in handshakes of clients that ask for it
  * (RFC 6066, 8; RFC 8446, 4.4.2.1). Refuses a file that is no successful response, is not about the
- * leaf, or is over its nextUpdate at `now`. The response is not stapled any more once it is over.
+ * leaf, says other than "good", has no nextUpdate, or is not signed by the leaf's issuer or its
+ * responder (where the chain has the issuer). A response is not stapled once it is over, which it
+ * may be already at `now`.
  */
 struct tls_cert_file *tls_cert_file_with_ocsp(struct tls_cert_file *f, const char *path, time_t now,
                                               struct error *e);
-time_t tls_cert_file_ocsp_expiry(const struct tls_cert_file *f); /* 0: none is stapled */
+time_t tls_cert_file_ocsp_expiry(const struct tls_cert_file *f); /* 0: there is none */
+
+/* RFC 7633: clients that know the extension refuse the certificate without a staple. */
+bool tls_cert_file_must_staple(const struct tls_cert_file *f);
 
 /* Certificates of authorities, from a PEM file; or the system's where path is NULL. Immutable,
  * reference-counted. */

@@ -76,6 +76,7 @@ static int cert_fill(struct tls_cert_file *f, STACK_OF(X509) * chain, EVP_PKEY *
     if (keep_chain(f, chain) != 0 || keep_key(f, key) != 0)
         return tls_error_set(e, "cannot keep the certificate");
     f->expiry = tls_x509_time(X509_get0_notAfter(leaf));
+    f->must_staple = tls_x509_must_staple(leaf);
     tls_x509_subject(leaf, f->subject);
     tls_x509_issuer(leaf, f->issuer);
     if (use == TLS_CERT_OF_SERVER && tls_cert_names(f, leaf, e) != 0)
@@ -148,6 +149,7 @@ void tls_cert_file_unref(struct tls_cert_file *f)
         OPENSSL_free(f->chain[i].data);
     for (unsigned i = 0; i < f->dns_count; i++)
         free(f->dns[i]);
+    OPENSSL_free(f->ocsp.data);
     free(f->chain);
     free(f->dns);
     free(f->name);
@@ -179,33 +181,110 @@ const char *tls_cert_file_dns(const struct tls_cert_file *f, unsigned i)
     return i < f->dns_count ? f->dns[i] : NULL;
 }
 
+time_t tls_cert_file_ocsp_expiry(const struct tls_cert_file *f)
+{
+    return f->ocsp_expiry;
+}
+
+bool tls_cert_file_must_staple(const struct tls_cert_file *f)
+{
+    return f->must_staple;
+}
+
+/* ---- copies ---- */
+
+static bool copy_der(struct tls_der *to, const struct tls_der *from)
+{
+    to->data = OPENSSL_memdup(from->data, from->len);
+    to->len = from->len;
+    return to->data != NULL;
+}
+
+static bool copy_chain(struct tls_cert_file *to, const struct tls_cert_file *from)
+{
+    to->chain = calloc(from->chain_len, sizeof *to->chain);
+    if (to->chain == NULL)
+        return false;
+    for (; to->chain_len < from->chain_len; to->chain_len++) {
+        if (!copy_der(&to->chain[to->chain_len], &from->chain[to->chain_len]))
+            return false;
+    }
+    return true;
+}
+
+static bool copy_names(struct tls_cert_file *to, const struct tls_cert_file *from)
+{
+    to->dns = calloc(from->dns_count + 1, sizeof *to->dns);
+    if (to->dns == NULL)
+        return false;
+    for (; to->dns_count < from->dns_count; to->dns_count++) {
+        to->dns[to->dns_count] = strdup(from->dns[to->dns_count]);
+        if (to->dns[to->dns_count] == NULL)
+            return false;
+    }
+    return true;
+}
+
+/* Without its OCSP response. */
+static struct tls_cert_file *cert_copy(const struct tls_cert_file *from)
+{
+    struct tls_cert_file *f = cert_alloc(from->name);
+
+    if (f == NULL)
+        return NULL;
+    memcpy(f->subject, from->subject, sizeof f->subject);
+    memcpy(f->issuer, from->issuer, sizeof f->issuer);
+    f->expiry = from->expiry;
+    f->must_staple = from->must_staple;
+    f->rsa = from->rsa;
+    if (copy_der(&f->key, &from->key) && copy_chain(f, from) && copy_names(f, from))
+        return f;
+    tls_cert_file_unref(f);
+    return NULL;
+}
+
+struct tls_cert_file *tls_cert_file_with_ocsp(struct tls_cert_file *f, const char *path, time_t now,
+                                              struct error *e)
+{
+    struct tls_cert_file *copy = cert_copy(f);
+
+    if (copy == NULL) {
+        error_set(e, "out of memory");
+        return NULL;
+    }
+    if (tls_ocsp_load(copy, path, now, e) == 0)
+        return copy;
+    tls_cert_file_unref(copy);
+    return NULL;
+}
+
 /* ---- into a library context ---- */
 
-static STACK_OF(X509) * decode_issuers(const struct tls_cert_file *f, OSSL_LIB_CTX *lib)
+STACK_OF(X509) * tls_cert_chain(const struct tls_cert_file *f, OSSL_LIB_CTX *lib)
 {
-    STACK_OF(X509) *issuers = sk_X509_new_null();
+    STACK_OF(X509) *chain = sk_X509_new_null();
 
-    for (unsigned i = 1; issuers != NULL && i < f->chain_len; i++) {
+    for (unsigned i = 0; chain != NULL && i < f->chain_len; i++) {
         X509 *x = tls_x509_decode(&f->chain[i], lib);
 
-        if (x == NULL || sk_X509_push(issuers, x) == 0) {
+        if (x == NULL || sk_X509_push(chain, x) == 0) {
             X509_free(x);
-            sk_X509_pop_free(issuers, X509_free);
+            sk_X509_pop_free(chain, X509_free);
             return NULL;
         }
     }
-    return issuers;
+    return chain;
 }
 
 int tls_cert_install(const struct tls_cert_file *f, SSL_CTX *ctx, OSSL_LIB_CTX *lib,
                      struct error *e)
 {
     const uint8_t *p = f->key.data;
-    X509 *leaf = tls_x509_decode(&f->chain[0], lib);
-    STACK_OF(X509) *issuers = decode_issuers(f, lib);
+    STACK_OF(X509) *issuers = tls_cert_chain(f, lib);
+    X509 *leaf = issuers != NULL ? sk_X509_shift(issuers) : NULL;
     EVP_PKEY *key = d2i_AutoPrivateKey_ex(NULL, &p, (long)f->key.len, lib, NULL);
-    int ok = leaf != NULL && issuers != NULL && key != NULL &&
-             SSL_CTX_use_cert_and_key(ctx, leaf, key, issuers, 1) == 1;
+    int ok =
+        leaf != NULL && key != NULL && SSL_CTX_use_cert_and_key(ctx, leaf, key, issuers, 1) == 1;
 
     if (!ok)
         tls_error_set(e, "cannot be used for TLS");

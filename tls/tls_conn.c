@@ -244,6 +244,7 @@ enum tls_result tls_conn_handshake(struct tls_conn *c)
     }
     c->established = true;
     count_completed_handshake(c);
+    tls_ocsp_done(c);
     return TLS_DONE;
 }
 
@@ -399,5 +400,6 @@ void tls_conn_info(const struct tls_conn *c, struct tls_conn_info *out)
     out->resumed = SSL_session_reused(c->ssl) == 1;
     SSL_get0_alpn_selected(c->ssl, &alpn, &len);
     snprintf(out->alpn, sizeof out->alpn, "%.*s", (int)len, alpn != NULL ? (const char *)alpn : "");
+    out->ocsp_stapled = c->ocsp_stapled;
     describe_peer(c, out);
 }

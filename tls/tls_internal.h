@@ -109,6 +109,9 @@ struct tls_cert_file {
     char **dns; /* normalised, "*." kept */
     unsigned dns_count;
     time_t expiry;
+    struct tls_der ocsp; /* empty: none */
+    time_t ocsp_expiry;
+    bool must_staple;
     char subject[TLS_X509_NAME_MAX], issuer[TLS_X509_NAME_MAX];
     bool rsa; /* its key signs RSA; else ECDSA or EdDSA, which share TLS 1.2's suites */
 };
@@ -116,6 +119,9 @@ struct tls_cert_file {
 /* Puts chain and key into an SSL_CTX, decoded anew for its library context. Returns 0 or -1. */
 int tls_cert_install(const struct tls_cert_file *f, SSL_CTX *ctx, OSSL_LIB_CTX *lib,
                      struct error *e);
+
+/* The chain, leaf first, decoded anew for a library context; or NULL. */
+STACK_OF(X509) * tls_cert_chain(const struct tls_cert_file *f, OSSL_LIB_CTX *lib);
 
 /* The DNS names of a leaf, into f->dns. Returns 0 or -1 when there is none. */
 int tls_cert_names(struct tls_cert_file *f, X509 *leaf, struct error *e);
@@ -135,6 +141,9 @@ const char *tls_x509_issuer(const X509 *x, char out[TLS_X509_NAME_MAX]);
 /* An ASN.1 time as time_t, or -1. */
 time_t tls_x509_time(const ASN1_TIME *t);
 const char *tls_x509_date(time_t t, char out[TLS_X509_DATE_MAX]);
+
+/* RFC 7633: the leaf's tlsfeature extension has status_request. */
+bool tls_x509_must_staple(const X509 *x);
 
 /* "a.example, 192.0.2.1": the first subjectAltNames. */
 void tls_x509_add_names(struct tls_text *t, const X509 *x);
@@ -317,6 +326,7 @@ struct tls_conn {
     bool failed;
     bool name_matched;    /* a server's: the client's name is one of its own */
     bool session_offered; /* a client's */
+    bool ocsp_stapled;    /* a server's */
     uint8_t first_len;
     uint8_t first[5]; /* a client's: the first bytes that came */
 };
@@ -332,6 +342,13 @@ const char *tls_conn_peer(const struct tls_conn *c);
 int tls_client_auth_init(struct tls_server *s, const struct tls_server_config *config,
                          struct error *e);
 int tls_client_auth_setup(SSL_CTX *ctx, const struct tls_server *s, struct error *e);
+
+/* ---- OCSP responses (tls_ocsp.c) ---- */
+
+/* Reads and checks the response about a certificate into it. Returns 0 or -1. */
+int tls_ocsp_load(struct tls_cert_file *f, const char *path, time_t now, struct error *e);
+void tls_ocsp_setup(SSL_CTX *ctx, const struct tls_cert_file *f);
+void tls_ocsp_done(struct tls_conn *c); /* after the handshake */
 
 /* ---- of a client's connection (tls_conn_client.c) ---- */
 

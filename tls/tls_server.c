@@ -40,6 +40,7 @@ static SSL_CTX *ctx_create(struct tls_server *s, const struct tls_cert_file *cer
         SSL_CTX_free(ctx);
         return NULL;
     }
+    tls_ocsp_setup(ctx, cert);
     if (s->alpn_len > 0)
         SSL_CTX_set_alpn_select_cb(ctx, select_alpn, s);
     return ctx;

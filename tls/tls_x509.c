@@ -63,6 +63,18 @@ X509 *tls_x509_decode(const struct tls_der *der, OSSL_LIB_CTX *lib)
     return x != NULL ? d2i_X509(&x, &p, (long)der->len) : NULL;
 }
 
+bool tls_x509_must_staple(const X509 *x)
+{
+    TLS_FEATURE *features = X509_get_ext_d2i(x, NID_tlsfeature, NULL, NULL);
+    bool found = false;
+
+    for (int i = 0; i < sk_ASN1_INTEGER_num(features); i++)
+        found |= ASN1_INTEGER_get(sk_ASN1_INTEGER_value(features, i)) == TLSEXT_TYPE_status_request;
+    TLS_FEATURE_free(features);
+    ERR_clear_error();
+    return found;
+}
+
 /* ---- the names of a certificate that somebody showed ---- */
 
 static void add_printable(struct tls_text *t, const ASN1_STRING *s)

@@ -78,6 +78,8 @@ struct fixture_cert fixture_cert_make(const struct fixture_spec *spec,
         add_extension(c.x509, NID_subject_alt_name, spec->alt_names);
     if (spec->ca)
         add_extension(c.x509, NID_basic_constraints, "critical,CA:TRUE");
+    if (spec->must_staple)
+        add_extension(c.x509, NID_tlsfeature, "status_request");
     if (spec->key_usage != NULL)
         add_extension(c.x509, NID_key_usage, spec->key_usage);
     if (spec->extended_key_usage != NULL)

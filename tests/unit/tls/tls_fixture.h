@@ -38,6 +38,7 @@ struct fixture_spec {
     enum fixture_key key;
     int from_day, to_day; /* from FIXTURE_NOW; both 0: yesterday to 90 days on */
     bool ca;
+    bool must_staple;
     const char *key_usage, *extended_key_usage; /* as in openssl.cnf; may be NULL */
 };
 
