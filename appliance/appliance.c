@@ -15,6 +15,7 @@
 
 #include "appliance/cpus.h"
 #include "appliance/drain.h"
+#include "appliance/expiry.h"
 #include "appliance/findings.h"
 #include "appliance/load.h"
 #include "appliance/loop.h"
@@ -50,6 +51,7 @@ struct appliance {
     struct command_reload reloaded;
     struct command_context commands;
     struct operations operations;
+    struct expiry expiry;
     clock_ns chores_at; /* when the links are looked at next */
 };
 
@@ -281,6 +283,7 @@ static void do_chores(struct appliance *a, clock_ns now)
     workers_collect(&a->workers, a->snapshots.current->policy);
     snapshots_collect(&a->snapshots);
     operations_tick(&a->operations, now);
+    expiry_tick(&a->expiry, a->snapshots.current, time(NULL));
 }
 
 static void appliance_serve(struct appliance *a)

@@ -4,8 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define EXPIRY_WARNING_DAYS 14
-#define DAY_SECONDS         86400
+#include "appliance/expiry.h"
 
 /* Whether a message is about the key rather than the chain: by the file it names first. */
 static bool about_key(const struct policy_certificate *c, const char *why)
@@ -29,16 +28,30 @@ static void report_refusal(const struct policy *policy, const struct policy_cert
     policy_report_add(report, false, policy->path, mark->line, mark->column, path, "%s", why);
 }
 
-static void warn_of_expiry(const struct policy *policy, const struct policy_certificate *c,
-                           time_t left, struct policy_report *report)
+static void add(const struct policy *policy, const struct policy_certificate *c, bool warning,
+                const struct policy_mark *mark, const char *key, const char *text,
+                struct policy_report *report)
 {
     char path[256];
 
-    if (left >= (time_t)EXPIRY_WARNING_DAYS * DAY_SECONDS)
-        return;
-    snprintf(path, sizeof path, "certificates.%s", c->name);
-    policy_report_add(report, true, policy->path, c->chain_mark.line, c->chain_mark.column, path,
-                      "the certificate expires in %ld days", (long)(left / DAY_SECONDS));
+    snprintf(path, sizeof path, "certificates.%s%s", c->name, key);
+    policy_report_add(report, warning, policy->path, mark->line, mark->column, path, "%s", text);
+}
+
+static void add_warnings(const struct policy *policy, const struct policy_certificate *c,
+                         const struct tls_cert_file *f, time_t now, struct policy_report *report)
+{
+    char text[EXPIRY_TEXT_MAX];
+
+    if (expiry_of_certificate(f, now, text) != NULL)
+        add(policy, c, true, &c->chain_mark, "", text, report);
+    if (expiry_of_ocsp(f, now, text) != NULL)
+        add(policy, c, true, &c->ocsp_mark, ".ocsp", text, report);
+    if (tls_cert_file_must_staple(f) && tls_cert_file_ocsp_expiry(f) <= now)
+        add(policy, c, true, &c->mark, "",
+            "the certificate demands an OCSP staple (RFC 7633), and there is none: clients will "
+            "refuse it; give a response in ocsp",
+            report);
 }
 
 static bool is_served(const struct policy *policy, const struct policy_certificate *c)
@@ -66,8 +79,9 @@ static bool is_clients(const struct policy *policy, const struct policy_certific
     return false;
 }
 
-static struct tls_cert_file *load(const struct policy *policy, const struct policy_certificate *c,
-                                  time_t now, struct policy_report *report)
+static struct tls_cert_file *load_chain(const struct policy *policy,
+                                        const struct policy_certificate *c, time_t now,
+                                        struct policy_report *report)
 {
     struct error why = {0};
     struct tls_cert_file *f = is_clients(policy, c)
@@ -76,8 +90,32 @@ static struct tls_cert_file *load(const struct policy *policy, const struct poli
 
     if (f == NULL)
         report_refusal(policy, c, why.text, report);
-    else
-        warn_of_expiry(policy, c, tls_cert_file_expiry(f) - now, report);
+    return f;
+}
+
+/* Replaces the certificate by one with its response. */
+static struct tls_cert_file *load_ocsp(const struct policy *policy,
+                                       const struct policy_certificate *c, struct tls_cert_file *f,
+                                       time_t now, struct policy_report *report)
+{
+    struct error why = {0};
+    struct tls_cert_file *with = tls_cert_file_with_ocsp(f, c->ocsp, now, &why);
+
+    tls_cert_file_unref(f);
+    if (with == NULL)
+        add(policy, c, false, &c->ocsp_mark, ".ocsp", why.text, report);
+    return with;
+}
+
+static struct tls_cert_file *load(const struct policy *policy, const struct policy_certificate *c,
+                                  time_t now, struct policy_report *report)
+{
+    struct tls_cert_file *f = load_chain(policy, c, now, report);
+
+    if (f != NULL && c->ocsp != NULL)
+        f = load_ocsp(policy, c, f, now, report);
+    if (f != NULL)
+        add_warnings(policy, c, f, now, report);
     return f;
 }
 

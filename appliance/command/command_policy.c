@@ -42,11 +42,14 @@ json_t *command_certs(struct command_context *c, json_t *request)
         const struct tls_cert_file *f = s->certificates[i];
 
         json_array_append_new(
-            certs, json_pack("{s:s, s:o, s:o, s:I, s:o, s:o, s:o}", "certificate", p->name, "names",
-                             certificate_names(f), "expires", command_time(tls_cert_file_expiry(f)),
-                             "days_left", (json_int_t)(tls_cert_file_expiry(f) - now) / 86400,
-                             "listeners", certificate_listeners(s->policy, p), "chain",
-                             control_string(p->chain), "key", control_string(p->key)));
+            certs, json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:I, s:o, s:o, s:o}", "certificate",
+                             p->name, "subject", control_string(tls_cert_file_subject(f)), "issuer",
+                             control_string(tls_cert_file_issuer(f)), "names", certificate_names(f),
+                             "ocsp_expires", command_time(tls_cert_file_ocsp_expiry(f)), "expires",
+                             command_time(tls_cert_file_expiry(f)), "days_left",
+                             (json_int_t)(tls_cert_file_expiry(f) - now) / 86400, "listeners",
+                             certificate_listeners(s->policy, p), "chain", control_string(p->chain),
+                             "key", control_string(p->key)));
     }
     return control_reply_ok(json_pack("{s:o}", "certificates", certs));
 }

@@ -183,7 +183,7 @@ static void test_worker_snapshot_is_released_whole(void **state)
     "interfaces:\n"                                                                        \
     "  lo: {device: {tap: sluice0}, addresses: [192.0.2.10/24]}\n"                         \
     "certificates:\n"                                                                      \
-    "  shop: {chain: shop.crt, key: shop.key}\n"                                           \
+    "  shop: {chain: shop.crt, key: shop.key%s}\n"                                         \
     "  gate: {chain: %s.crt, key: %s.key}\n"                                               \
     "backends:\n"                                                                          \
     "  web:\n"                                                                             \
@@ -204,11 +204,14 @@ static void test_worker_snapshot_is_released_whole(void **state)
     "  - {action: terminate, match: {listener: https, sni: [b.example]}, backend: same}\n" \
     "  - {action: terminate, match: {listener: https}, backend: lax}\n"
 
+static const char *ocsp = ""; /* ", ocsp: FILE" */
+
 static struct snapshot *load_tls(const char *gate, const char *server_ca, const char *client_ca,
                                  const char *secret, struct policy_report *report)
 {
     char text[2048], path[FIXTURE_PATH_MAX];
-    int len = snprintf(text, sizeof text, TLS_CONFIG, gate, gate, server_ca, client_ca, secret);
+    int len =
+        snprintf(text, sizeof text, TLS_CONFIG, ocsp, gate, gate, server_ca, client_ca, secret);
 
     fixture_write("sluice.yaml", text, (size_t)len);
     memset(report, 0, sizeof *report);
@@ -259,6 +262,10 @@ static void test_tls_refusals_have_their_place(void **state)
     expect_error(&report, "error: tickets.secret-file: ", "a ticket secret has 32 to 4096");
     assert_null(load_tls("server", "shop.crt", "shop.crt", "secret", &report));
     expect_error(&report, "error: certificates.gate.", "lacks clientAuth");
+    ocsp = ", ocsp: shop.crt";
+    assert_null(load_tls("gate", "shop.crt", "shop.crt", "secret", &report));
+    expect_error(&report, "sluice.yaml:4:48: error: certificates.shop.ocsp: ", "is in PEM form");
+    ocsp = "";
 }
 
 static void write_gate(const char *chain, const char *key, const char *usage)
