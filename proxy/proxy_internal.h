@@ -135,7 +135,6 @@ struct proxy_listener {
     struct sock *sock;                    /* its user pointer is this listener */
     const struct policy_listener *config; /* of the current generation */
     struct ip_endpoint bind;
-    uint32_t backlog; /* with which the socket was opened */
 };
 
 TAILQ_HEAD(proxy_listener_list, proxy_listener);

@@ -11,6 +11,17 @@ void proxy_listener_options(struct sock_options *out)
     *out = (struct sock_options){.keepalive = PROXY_KEEPALIVE};
 }
 
+static enum sock_cookies cookies_of(const struct policy_listener *config)
+{
+    static const enum sock_cookies cookies[] = {
+        [POLICY_SYN_COOKIES_AUTO] = SOCK_COOKIES_AUTO,
+        [POLICY_SYN_COOKIES_ALWAYS] = SOCK_COOKIES_ALWAYS,
+        [POLICY_SYN_COOKIES_OFF] = SOCK_COOKIES_OFF,
+    };
+
+    return cookies[config->syn_cookies];
+}
+
 static bool same_endpoint(const struct ip_endpoint *a, const struct ip_endpoint *b)
 {
     return a->port == b->port && ip_equal(&a->addr, &b->addr);
@@ -52,9 +63,9 @@ static struct proxy_listener *listener_open(struct proxy *p, const struct policy
     l->proxy = p;
     l->config = config;
     l->bind = config->bind;
-    l->backlog = config->backlog;
     proxy_listener_options(&options);
-    l->sock = sock_listen(p->stack, &l->bind, l->backlog, &options, l, &cause);
+    options.cookies = cookies_of(config);
+    l->sock = sock_listen(p->stack, &l->bind, config->backlog, &options, l, &cause);
     if (l->sock == NULL) {
         error_set(e, "listener %s: cannot listen on %s: %s", config->name,
                   ip_endpoint_format(&l->bind, text), sock_error_text(cause));
@@ -83,9 +94,7 @@ static void list_close(struct proxy_listener_list *list)
 
 static void listener_keep(struct proxy_listener *l, const struct policy_listener *config)
 {
-    if (l->backlog != config->backlog)
-        log_info("proxy", "%s: listener %s: the new backlog needs a restart", l->proxy->name,
-                 config->name);
+    sock_listener_set(l->sock, config->backlog, cookies_of(config));
     l->config = config;
 }
 

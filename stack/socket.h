@@ -77,6 +77,9 @@ struct sock_options {
 struct sock *sock_listen(struct stack *s, const struct ip_endpoint *local, uint32_t backlog,
                          const struct sock_options *options, void *user, enum sock_error *error);
 
+/* Changes a listener that stays: from now on. */
+void sock_listener_set(struct sock *listener, uint32_t backlog, enum sock_cookies cookies);
+
 /* Takes an established connection from a listener, or NULL. Its user pointer is NULL: set it. Data
  * may be readable already, which is reported as an event after the user pointer is set. */
 struct sock *sock_accept(struct sock *listener);

@@ -9,8 +9,8 @@
  * out.
  *
  * An acknowledgement is held against a cookie only where the listener has sent one that may still
- * hold. One that brings data and fits none is dropped in silence then, not refused: the segment
- * before it may have been lost, and only that one fits.
+ * hold. One that brings data or a FIN and fits none is dropped in silence then, not refused: the
+ * segment before it may have been lost, and only that one fits.
  */
 #include <stdlib.h>
 
@@ -133,12 +133,21 @@ static void cookies_switch(struct tcp_listener *l, bool on)
 /* With hysteresis, or the listener would go in and out with every other SYN. */
 static void cookies_update(struct tcp_listener *l)
 {
-    if (l->options.cookies != SOCK_COOKIES_AUTO)
-        return;
-    if (!l->cookies_on && l->half_open_count > l->backlog / 2)
+    bool automatic = l->options.cookies == SOCK_COOKIES_AUTO;
+
+    if (!l->cookies_on && automatic && l->half_open_count > l->backlog / 2)
         cookies_switch(l, true);
-    else if (l->cookies_on && l->half_open_count <= l->backlog / 4)
+    else if (l->cookies_on && (!automatic || l->half_open_count <= l->backlog / 4))
         cookies_switch(l, false);
+}
+
+void sock_listener_set(struct sock *listener, uint32_t backlog, enum sock_cookies cookies)
+{
+    struct tcp_listener *l = tcp_listener_of(listener);
+
+    l->backlog = backlog > 0 ? backlog : 1;
+    l->options.cookies = cookies;
+    cookies_update(l);
 }
 
 static bool cookies_wanted(const struct tcp_listener *l)
@@ -262,7 +271,7 @@ struct tcp_conn *tcp_listener_cookie(struct tcp_listener *l, struct packet *p)
         return NULL;
     if (!tcp_cookie_open(&t->cookie_key, &flow, &p->tcp, t->now, &syn)) {
         tcp_count(t, tcp_cookies_failed);
-        if (p->payload_length > 0)
+        if (p->payload_length > 0 || (p->tcp.flags & TCP_FIN) != 0)
             p->drop = drop_tcp_no_port;
         return NULL;
     }

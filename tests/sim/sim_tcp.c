@@ -1,8 +1,9 @@
 /*
  * Two stacks and a bad link: every seed draws a link (loss, reordering, duplication, corruption,
- * delay, rate), sizes of buffers and frames, offloads, readers and writers of different pace, and a
- * number of connections that transfer both ways. All must complete, byte for byte, and afterwards
- * every connection, buffer and mbuf must be free again.
+ * delay, rate), sizes of buffers and frames, offloads, readers and writers of different pace, SYN
+ * cookies or none, a flood of SYNs or none, and a number of connections that transfer both ways.
+ * All must complete, byte for byte, and afterwards every connection, buffer and mbuf must be free
+ * again.
  *
  *     sim_tcp [--seeds N] [--seed S] [--verbose] [--trace]
  */
@@ -12,6 +13,7 @@
 #include <string.h>
 
 #include "tests/sim/flow.h"
+#include "tests/unit/support/test_frame.h"
 
 #define MAX_FLOWS      16
 #define OPTION_VERBOSE 1
@@ -23,6 +25,8 @@ struct world {
     struct sock *listener;
     struct flow out[MAX_FLOWS], in[MAX_FLOWS];
     unsigned flows, accepted;
+    clock_ns flood_gap; /* between SYNs; 0: none */
+    clock_ns flood_at, flood_until;
 };
 
 static struct world world;
@@ -66,10 +70,32 @@ static struct sim_host *random_host(struct sim *s, const char *name)
     return sim_host_add(s, &c);
 }
 
+/* A SYN from any host of the network but the two. */
+static clock_ns flood(struct world *w, clock_ns now)
+{
+    static const uint8_t server_mac[6] = {2, 0, 0, 0, 1, 0}, mac[6] = {2, 0, 0, 0, 9, 9};
+    struct test_frame f;
+    char from[16];
+
+    if (w->flood_gap == 0 || now > w->flood_until)
+        return CLOCK_NEVER;
+    if (now < w->flood_at)
+        return w->flood_at;
+    w->flood_at = now + w->flood_gap;
+    snprintf(from, sizeof from, "10.0.0.%u", 3 + sim_random(w->sim, 250));
+    test_frame_ether(&f, server_mac, mac, 0x0800);
+    test_frame_ipv4(&f, 6, from, "10.0.0.2");
+    test_frame_tcp(&f, (uint16_t)(1024 + sim_random(w->sim, 60000)), 80,
+                   sim_random(w->sim, UINT32_MAX), 0, TCP_SYN);
+    test_frame_finish(&f);
+    sim_inject(w->sim, w->server, 0, f.b, (uint32_t)f.len);
+    return w->flood_at;
+}
+
 static clock_ns client_app(void *ctx, clock_ns now)
 {
     struct world *w = ctx;
-    clock_ns next = CLOCK_NEVER;
+    clock_ns next = flood(w, now);
     struct event e;
 
     while (event_next(sim_host_stack(w->client), &e))
@@ -258,6 +284,7 @@ static bool run_world(struct world *w, uint64_t seed, unsigned options)
     back = random_path(w->sim);
     sim_link(w->sim, w->client, "10.0.0.1/24", w->server, "10.0.0.2/24", &there, &back);
     o = random_options(w->sim);
+    o.cookies = (enum sock_cookies)sim_random(w->sim, 3);
     ip_endpoint_parse("10.0.0.2:80", &at);
     w->listener = sock_listen(sim_host_stack(w->server), &at, 64, &o, NULL, &error);
     if (w->listener == NULL)
@@ -267,6 +294,9 @@ static bool run_world(struct world *w, uint64_t seed, unsigned options)
     sim_host_app(w->server, server_app, w);
     open_flows(w);
     start = sim_now(w->sim);
+    if (o.cookies != SOCK_COOKIES_OFF) /* without them a flood shuts distant clients out */
+        w->flood_gap = PICK(w->sim, 0, 0, 1, 3) * CLOCK_MS;
+    w->flood_until = start + 5 * CLOCK_SEC;
     good = sim_run(w->sim, all_finished, w, 4 * 3600 * CLOCK_SEC);
     if ((options & OPTION_VERBOSE) != 0) {
         const struct stack_counters *c = stack_counters(sim_host_stack(w->client));

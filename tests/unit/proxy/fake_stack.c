@@ -275,8 +275,15 @@ struct sock *sock_listen(struct stack *s, const struct ip_endpoint *local, uint3
     k->local = *local;
     k->options = *options;
     k->backlog_size = backlog;
+    k->cookies = options->cookies;
     k->user = user;
     return k;
+}
+
+void sock_listener_set(struct sock *listener, uint32_t backlog, enum sock_cookies cookies)
+{
+    listener->backlog_size = backlog;
+    listener->cookies = cookies;
 }
 
 struct sock *sock_accept(struct sock *listener)

@@ -48,6 +48,7 @@ struct sock {
     uint8_t egress_class, dscp; /* as set; of connections that were opened, by their options */
     bool class_set;
     uint32_t backlog_size;
+    enum sock_cookies cookies;
     uint32_t room; /* of the send queue as a whole */
     struct fake_bytes rx, tx;
 };

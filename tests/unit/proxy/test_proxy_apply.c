@@ -23,11 +23,14 @@ static void listener_that_stays_is_not_touched(void **state)
 
     (void)state;
     rig_config_init(&next,
-                    "  renamed: {bind: \"192.0.2.10:80\"}\n"
-                    "  new: {bind: \"192.0.2.10:8443\"}\n",
+                    "  renamed: {bind: \"192.0.2.10:80\", backlog: 77, syn-cookies: always}\n"
+                    "  new: {bind: \"192.0.2.10:8443\", syn-cookies: off}\n",
                     RIG_SPLICE("listener: renamed", "legacy"));
     assert_int_equal(apply(r, &next, NULL), 0);
     assert_ptr_equal(fake_listener(r->stack, RIG_PLAIN_ADDRESS), plain);
+    assert_int_equal(plain->backlog_size, 77);
+    assert_int_equal(plain->cookies, SOCK_COOKIES_ALWAYS);
+    assert_int_equal(fake_listener(r->stack, "192.0.2.10:8443")->cookies, SOCK_COOKIES_OFF);
     assert_int_equal(postgres->end, FAKE_CLOSED);
     assert_null(fake_listener(r->stack, RIG_HTTPS_ADDRESS));
     assert_non_null(fake_listener(r->stack, "192.0.2.10:8443"));

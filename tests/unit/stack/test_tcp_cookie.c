@@ -308,8 +308,9 @@ static void test_second_segment_first(void **state)
     script_send(c, TCP_SYN, 0, 0, 0);
     script_expect(c, SYNACK, 0, 1, 0);
     script_send(c, TCP_ACK, 101, 1, 100);
+    script_send(c, TCP_ACK | TCP_FIN, 201, 1, 0);
     script_expect_none(s);
-    assert_int_equal(script_counters(s)->tcp_cookies_failed, 1);
+    assert_int_equal(script_counters(s)->tcp_cookies_failed, 2);
     script_send(c, TCP_ACK, 1, 1, 100);
     script_expect(c, TCP_ACK, 1, 101, 0);
     script_accept(c, listener);
@@ -491,6 +492,27 @@ static void test_off(void **state)
     assert_int_equal(script_usage(s).connections_used, 16);
 }
 
+/* A reload may change its mind in the midst of a flood. */
+static void test_set(void **state)
+{
+    struct sock *l = script_listen(s, 81, 1000, NULL);
+
+    (void)state;
+    for (uint16_t port = 1000; port < 1020; port++)
+        syn_from(port, 81);
+    assert_int_equal(script_counters(s)->tcp_cookies_sent, 0);
+    sock_listener_set(l, 16, SOCK_COOKIES_AUTO);
+    syn_from(1100, 81);
+    assert_int_equal(script_counters(s)->tcp_cookies_sent, 1);
+    sock_listener_set(l, 16, SOCK_COOKIES_OFF);
+    syn_from(1101, 81);
+    sock_listener_set(l, 64, SOCK_COOKIES_ALWAYS);
+    assert_int_equal(script_counters(s)->tcp_cookies_sent, 1);
+    syn_from(1102, 81);
+    assert_int_equal(script_counters(s)->tcp_cookies_sent, 2);
+    script_discard(s);
+}
+
 /* A reopened TIME_WAIT needs a sequence number beyond the old one's: state is kept. */
 static void test_time_wait_reopened(void **state)
 {
@@ -555,6 +577,7 @@ int main(void)
         TEST(test_auto),
         TEST(test_auto_ends),
         TEST(test_off),
+        TEST(test_set),
         TEST(test_time_wait_reopened),
         TEST(test_label),
     };
