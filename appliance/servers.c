@@ -16,6 +16,7 @@
 #include "appliance/snapshot.h"
 #include "base/log.h"
 #include "policy/policy_suggest.h"
+#include "proxy/proxy_maglev.h"
 
 struct servers_entry {
     const char *backend; /* in the same piece of memory */
@@ -129,26 +130,56 @@ static struct proxy_server ***array_create(const struct policy *policy)
     return array;
 }
 
-int servers_attach(struct servers *all, struct snapshot *s, struct error *e)
+static int maglev_create(struct snapshot *s, struct error *e)
 {
     const struct policy *policy = s->policy;
 
-    s->registry = all;
-    s->servers = array_create(policy);
-    if (s->servers == NULL)
-        return error_set(e, "out of memory");
+    for (unsigned i = 0; i < policy->backend_count; i++) {
+        const struct policy_backend *b = &policy->backends[i];
+
+        if (b->balance != POLICY_SOURCE_HASH)
+            continue;
+        s->maglev[b->index] = proxy_maglev_create(b, e);
+        if (s->maglev[b->index] == NULL)
+            return -1;
+    }
+    return 0;
+}
+
+static void maglev_free(struct snapshot *s)
+{
+    for (unsigned i = 0; s->maglev != NULL && i < s->policy->backend_count; i++)
+        proxy_maglev_free(s->maglev[i]);
+    free(s->maglev);
+    s->maglev = NULL;
+}
+
+static int servers_ref(struct servers *all, struct snapshot *s, struct error *e)
+{
+    const struct policy *policy = s->policy;
+
     for (unsigned i = 0; i < policy->backend_count; i++) {
         const struct policy_backend *b = &policy->backends[i];
 
         for (unsigned k = 0; k < b->server_count; k++) {
             s->servers[b->index][k] = server_ref(all, b, k);
-            if (s->servers[b->index][k] != NULL)
-                continue;
-            servers_detach(s);
-            return error_set(e, "out of memory");
+            if (s->servers[b->index][k] == NULL)
+                return error_set(e, "out of memory");
         }
     }
     return 0;
+}
+
+int servers_attach(struct servers *all, struct snapshot *s, struct error *e)
+{
+    s->registry = all;
+    s->servers = array_create(s->policy);
+    s->maglev = calloc(s->policy->backend_count + 1, sizeof(struct proxy_maglev *));
+    if (s->servers != NULL && s->maglev != NULL && servers_ref(all, s, e) == 0 &&
+        maglev_create(s, e) == 0)
+        return 0;
+    servers_detach(s);
+    return error_set(e, "out of memory");
 }
 
 void servers_detach(struct snapshot *s)
@@ -163,6 +194,7 @@ void servers_detach(struct snapshot *s)
     }
     free(s->servers);
     s->servers = NULL;
+    maglev_free(s);
 }
 
 static void settle(const void *node, VISIT visit, void *ctx)

@@ -20,8 +20,8 @@ struct servers {
     void *tree; /* of struct servers_entry, tsearch(3) */
 };
 
-/* Gives the snapshot its servers, those of before where it names them again. Returns 0, or -1 when
- * memory is out. */
+/* Gives the snapshot its servers, those of before where it names them again, and the tables of
+ * backends that hash the source. Returns 0, or -1 when memory is out. */
 int servers_attach(struct servers *all, struct snapshot *s, struct error *e);
 
 /* Takes them from it; those that no other snapshot has are forgotten. */

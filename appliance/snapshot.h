@@ -25,8 +25,9 @@ struct snapshot {
     struct trust trust;
     bool shared_tickets; /* policy->tickets names a file, and this is from it */
     uint8_t ticket_secret[TLS_TICKET_SECRET_LEN];
-    struct servers *registry;       /* from servers_attach() on, as is the next */
+    struct servers *registry;       /* from servers_attach() on, as are the next two */
     struct proxy_server ***servers; /* by policy_backend.index, then as policy_backend.servers */
+    struct proxy_maglev **maglev;   /* by policy_backend.index; NULL without source hash */
     atomic_uint references;
     struct snapshot *next; /* the main thread's list of living snapshots */
 };

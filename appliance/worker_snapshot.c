@@ -76,6 +76,7 @@ struct worker_snapshot *worker_snapshot_create(struct snapshot *shared, struct t
     ws->proxy.released = worker_snapshot_released;
     ws->proxy.owner = ws;
     ws->proxy.servers = shared->servers;
+    ws->proxy.maglev = shared->maglev;
     ws->proxy.rule_hits = calloc(policy->rule_count + 1, sizeof(uint64_t));
     if (ws->proxy.rule_hits == NULL) {
         error_set(e, "out of memory");

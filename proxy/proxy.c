@@ -53,6 +53,8 @@ struct proxy *proxy_create(const struct proxy_config *config, struct error *e)
     p->stack = config->stack;
     p->hooks = config->hooks;
     p->next_id = (uint64_t)config->worker << 48;
+    p->worker = config->worker;
+    p->workers = config->workers != 0 ? config->workers : 1;
     snprintf(p->name, sizeof p->name, "%s", config->name != NULL ? config->name : "proxy");
     p->max_handshakes = config->max_handshakes != 0      ? config->max_handshakes
                         : config->max_sessions > 64 * 16 ? config->max_sessions / 16
@@ -74,6 +76,8 @@ void proxy_destroy(struct proxy *p)
         return;
     proxy_session_end_all(p, "stopped");
     proxy_listener_close_all(p);
+    if (p->current != NULL)
+        proxy_health_stop(p, p->current);
     p->current = NULL;
     proxy_generation_reap(p);
     assert(TAILQ_EMPTY(&p->generations));
@@ -87,7 +91,7 @@ int proxy_apply(struct proxy *p, struct proxy_snapshot *snapshot, struct error *
 
     if (p->draining)
         return error_set(e, "%s is stopping", p->name);
-    g = proxy_generation_create(snapshot, e);
+    g = proxy_generation_create(p, snapshot, e);
     if (g == NULL)
         return -1;
     if (proxy_listener_apply(p, snapshot->policy, e) < 0) {
@@ -95,6 +99,7 @@ int proxy_apply(struct proxy *p, struct proxy_snapshot *snapshot, struct error *
         return -1;
     }
     TAILQ_INSERT_TAIL(&p->generations, g, link);
+    proxy_health_begin(p, g, p->current);
     p->current = g;
     proxy_generation_reap(p);
     return 0;
@@ -102,7 +107,9 @@ int proxy_apply(struct proxy *p, struct proxy_snapshot *snapshot, struct error *
 
 static void dispatch(const struct event *ev)
 {
-    if ((ev->what & EVENT_ACCEPT) != 0)
+    if (proxy_health_owns(ev->user))
+        proxy_health_event(ev);
+    else if ((ev->what & EVENT_ACCEPT) != 0)
         proxy_listener_accept(ev->user);
     else
         proxy_session_event(ev->user, ev);
@@ -140,6 +147,8 @@ void proxy_drain(struct proxy *p, clock_ns deadline)
         proxy_listener_accept(l);
     }
     proxy_listener_close_all(p);
+    if (p->current != NULL)
+        proxy_health_stop(p, p->current);
     p->draining = true;
     wheel_arm(&p->wheel, &p->drain, deadline);
 }

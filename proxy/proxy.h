@@ -74,6 +74,7 @@ struct proxy_snapshot {
     struct tls_server **tls;         /* by policy_listener.index; NULL for listeners without tls */
     struct tls_client **backend_tls; /* by policy_backend.index; NULL for backends without tls */
     struct proxy_server ***servers;  /* by policy_backend.index, then as policy_backend.servers */
+    struct proxy_maglev **maglev;    /* by policy_backend.index; NULL without source hash */
     uint64_t *rule_hits;    /* by policy_rule.index; this worker's, COUNTER_INC'd by the proxy */
     const uint8_t *classes; /* scheduler class by policy_class.index */
     void (*released)(struct proxy_snapshot *snapshot);
@@ -102,7 +103,7 @@ struct proxy_config {
                                   least 64 */
     clock_ns handshake_budget; /* time for handshake work a round, at least one step; 0: 500 us */
     const char *name;          /* for log lines, e.g. "worker 0" */
-    unsigned worker, workers;  /* which of how many: health checks are shared out among them */
+    unsigned worker, workers;  /* which of how many (0: 1): health checks are shared out */
     struct proxy_hooks hooks;
 };
 

@@ -8,22 +8,33 @@
 
 #include <stdlib.h>
 
-static int backends_init(struct proxy_generation *g)
+static int backend_init(struct proxy *p, struct proxy_generation *g, const struct policy_backend *b)
+{
+    const struct proxy_snapshot *snapshot = g->snapshot;
+    struct proxy_backend *out = &g->backends[b->index];
+
+    out->last_error = calloc(b->server_count, sizeof *out->last_error);
+    if (out->last_error == NULL)
+        return -1;
+    return proxy_balance_init(&out->balance, b, snapshot->servers[b->index],
+                              snapshot->maglev != NULL ? snapshot->maglev[b->index] : NULL,
+                              p->worker, p->worker + p->phase);
+}
+
+static int backends_init(struct proxy *p, struct proxy_generation *g)
 {
     const struct policy *policy = generation_policy(g);
 
     for (unsigned i = 0; i < policy->backend_count; i++) {
-        const struct policy_backend *b = &policy->backends[i];
-
-        g->backends[b->index].last_error =
-            calloc(b->server_count, sizeof *g->backends[b->index].last_error);
-        if (g->backends[b->index].last_error == NULL && b->server_count > 0)
+        if (backend_init(p, g, &policy->backends[i]) < 0)
             return -1;
     }
+    p->phase++;
     return 0;
 }
 
-struct proxy_generation *proxy_generation_create(struct proxy_snapshot *snapshot, struct error *e)
+struct proxy_generation *proxy_generation_create(struct proxy *p, struct proxy_snapshot *snapshot,
+                                                 struct error *e)
 {
     struct proxy_generation *g = calloc(1, sizeof *g);
 
@@ -32,7 +43,7 @@ struct proxy_generation *proxy_generation_create(struct proxy_snapshot *snapshot
     g->snapshot = snapshot;
     /* One more, so that a policy without backends is no special case. */
     g->backends = calloc(snapshot->policy->backend_count + 1, sizeof *g->backends);
-    if (g->backends == NULL || backends_init(g) < 0)
+    if (g->backends == NULL || backends_init(p, g) < 0 || proxy_health_create(p, g) < 0)
         goto fail;
     return g;
 fail:
@@ -46,9 +57,12 @@ void proxy_generation_free(struct proxy_generation *g)
     if (g == NULL)
         return;
     if (g->backends != NULL) {
-        for (unsigned i = 0; i < generation_policy(g)->backend_count; i++)
+        for (unsigned i = 0; i < generation_policy(g)->backend_count; i++) {
+            proxy_balance_fini(&g->backends[i].balance);
             free(g->backends[i].last_error);
+        }
     }
+    free(g->checks);
     free(g->backends);
     free(g);
 }

@@ -14,6 +14,7 @@
 #include "base/wheel.h"
 #include "policy/policy.h"
 #include "proxy/proxy.h"
+#include "proxy/proxy_balance.h"
 #include "stack/event.h"
 #include "stack/socket.h"
 #include "tls/tls.h"
@@ -34,7 +35,7 @@ static_assert(PROXY_SCRATCH >= TLS_HELLO_MAX, "a ClientHello is parsed in the sc
 #define PROXY_LINGER (5 * CLOCK_SEC)
 
 /* Of a server name; longer ones are kept apart (struct session_extra). */
-#define SESSION_NAME_MAX 44
+#define SESSION_NAME_MAX 40
 
 /* What is kept of why a server could not be used. */
 #define PROXY_ERROR_MAX 160
@@ -83,6 +84,11 @@ struct session_extra {
     char name[TLS_HELLO_NAME_MAX + 1];      /* a server name too long for the session; or "" */
 };
 
+/* session.server_flags */
+#define SERVER_STOOD    0x01 /* its connection stood: bytes could be passed on */
+#define SERVER_ANSWERED 0x02 /* and some of them were the server's */
+#define SERVER_TRIAL    0x04 /* the session is the server's trial (proxy_ejection.c) */
+
 struct session {
     struct wheel_timer timer;
     TAILQ_ENTRY(session) link; /* of p->queue[queue] */
@@ -92,6 +98,7 @@ struct session {
     const struct policy_rule *rule;         /* NULL until the policy has decided */
     struct proxy_side client;               /* always has its socket */
     struct proxy_side backend;
+    struct proxy_server *server; /* that `backend` is connected to, or being so; else NULL */
     struct session_extra *extra; /* owned; mostly NULL */
     uint64_t limit_handle;       /* of proxy_hooks.opened() */
     clock_ns opened;
@@ -99,11 +106,12 @@ struct session {
     uint64_t from_client, from_backend; /* payload bytes passed on */
     /* Microseconds after `opened`, at most 71 minutes; 0: not yet. */
     uint32_t at_hello, at_handshake, at_connect, at_first_byte;
-    uint16_t server_first, server_tries; /* where the round began, how many were tried */
-    uint16_t hello_need;                 /* bytes without which parsing (of the PROXY header, of
-                                            the ClientHello) is of no use */
-    uint16_t round;                      /* in which handshake work was queued */
-    uint8_t state, queue, work;
+    /* Where the way round began, how far it went, how many were tried. */
+    uint16_t server_first, server_step, server_tries;
+    uint16_t hello_need; /* bytes without which parsing (of the PROXY header, of
+                            the ClientHello) is of no use */
+    uint16_t round;      /* in which handshake work was queued */
+    uint8_t state, queue, work, server_flags;
     char name[SESSION_NAME_MAX]; /* server name, "" when none: proxy_session_name() */
 };
 static_assert(sizeof(struct session) <= 256, "an idle session is four cache lines");
@@ -116,9 +124,9 @@ static inline bool session_half_closed(const struct session *s)
 
 TAILQ_HEAD(session_list, session);
 
-/* Per worker and generation: whose turn it is, and what was wrong with each server last. */
+/* Per worker and generation: who is next, and what was wrong with each server last. */
 struct proxy_backend {
-    uint32_t next;
+    struct proxy_balance balance;
     char (*last_error)[PROXY_ERROR_MAX]; /* by server */
 };
 
@@ -127,6 +135,8 @@ struct proxy_generation {
     TAILQ_ENTRY(proxy_generation) link;
     struct proxy_snapshot *snapshot;
     struct proxy_backend *backends; /* by policy_backend.index */
+    struct proxy_check *checks;     /* those that are this worker's, by server; run while current */
+    unsigned check_count;
 };
 
 struct proxy_listener {
@@ -144,6 +154,8 @@ struct proxy {
     struct stack *stack;
     char name[32];
     clock_ns now; /* of the current round */
+    unsigned worker, workers;
+    unsigned phase; /* of the next generation's balancing */
     uint16_t round;
     bool draining;
     struct wheel_timer drain;
@@ -189,7 +201,8 @@ void proxy_queue_move(struct session *s, enum session_queue queue);
 void proxy_queue_remove(struct session *s);
 
 /* proxy_generation.c */
-struct proxy_generation *proxy_generation_create(struct proxy_snapshot *snapshot, struct error *e);
+struct proxy_generation *proxy_generation_create(struct proxy *p, struct proxy_snapshot *snapshot,
+                                                 struct error *e);
 void proxy_generation_free(struct proxy_generation *g); /* without releasing the snapshot */
 /* Releases the generations that are neither current nor in use. Never called from within a
  * session's work, which may still look at its policy. */
@@ -271,6 +284,35 @@ void proxy_backend_connect(struct session *s);
 /* The chosen server cannot be used, nothing of the client's was passed on yet: the next one. `why`
  * goes to the log. */
 void proxy_backend_failed(struct session *s, const char *why);
+/* The rest never ends the session. Bytes can be passed on; some were. */
+void proxy_backend_stands(struct session *s);
+void proxy_backend_sent(struct session *s, uint32_t bytes);
+void proxy_backend_received(struct session *s, uint32_t bytes);
+/* Before the server's socket is given up, if there is one: counts what became of it. */
+void proxy_backend_release(struct session *s);
+
+/* This worker's line of session.server. */
+static inline struct proxy_server_worker *session_server(const struct session *s)
+{
+    return &s->server->worker[s->proxy->worker];
+}
+
+/* proxy_ejection.c */
+/* May the session try the server now? False when another one is its trial. */
+bool proxy_ejection_admit(struct session *s, struct proxy_server *server);
+/* What became of session.server's connection: it failed or was reset without an answer; it
+ * answered; or it ended without telling anything. */
+void proxy_ejection_failed(struct session *s, const char *why);
+void proxy_ejection_answered(struct session *s);
+void proxy_ejection_abandoned(struct session *s);
+
+/* proxy_health.c */
+int proxy_health_create(struct proxy *p, struct proxy_generation *g); /* -1: out of memory */
+/* Starts the checks of the generation, and ends those of the former one (may be NULL). */
+void proxy_health_begin(struct proxy *p, struct proxy_generation *g, struct proxy_generation *from);
+void proxy_health_stop(struct proxy *p, struct proxy_generation *g);
+bool proxy_health_owns(const void *user); /* an event's: is it for proxy_health_event()? */
+void proxy_health_event(const struct event *ev);
 
 /* proxy_upstream.c: the chosen server's connection until bytes can be passed on. All may end. */
 void proxy_upstream_connected(struct session *s);

@@ -74,6 +74,7 @@ enum relay_result proxy_pump_request(struct session *s)
     r = pump(s, &s->client, &s->backend, &moved);
     if (moved > 0) {
         s->from_client += moved;
+        proxy_backend_sent(s, moved);
         s->active = s->proxy->now;
         COUNTER_ADD(s->proxy->counters.bytes_from_clients, moved);
     }
@@ -88,6 +89,7 @@ enum relay_result proxy_pump_response(struct session *s)
     if (moved > 0) {
         session_mark(s, &s->at_first_byte);
         s->from_backend += moved;
+        proxy_backend_received(s, moved);
         s->active = s->proxy->now;
         COUNTER_ADD(s->proxy->counters.bytes_from_backends, moved);
     }

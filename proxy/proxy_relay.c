@@ -114,6 +114,7 @@ void proxy_relay_turn(struct session *s)
 void proxy_relay_begin(struct session *s)
 {
     session_mark(s, &s->at_connect);
+    proxy_backend_stands(s);
     s->state = SESSION_RELAY;
     s->active = s->proxy->now;
     proxy_timeout_arm(s);

@@ -148,6 +148,7 @@ void proxy_session_end(struct session *s, const char *why)
         proxy_record_end(s, why);
     wheel_cancel(&p->wheel, &s->timer);
     proxy_queue_remove(s);
+    proxy_backend_release(s);
     proxy_side_close(&s->backend);
     proxy_side_close(&s->client);
     s->generation->snapshot->sessions--;
@@ -182,6 +183,7 @@ static void session_discard(struct session *s)
 void proxy_session_linger(struct session *s, const char *why)
 {
     proxy_record_end(s, why);
+    proxy_backend_release(s);
     proxy_side_close(&s->backend);
     proxy_side_tls_drop(&s->client);
     proxy_side_finish(&s->client);

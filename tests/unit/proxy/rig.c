@@ -11,6 +11,7 @@
 
 #include "../tls/tls_fixture.h"
 #include "base/log.h"
+#include "rig_servers.h"
 
 static struct tls_worker *worker;
 static struct tls_server *server;
@@ -158,6 +159,7 @@ void rig_config_init(struct rig_config *c, const char *listeners, const char *ru
         .policy = c->policy,
         .tls = c->servers,
         .backend_tls = c->clients,
+        .servers = rig_servers_create(c->policy, 1),
         .rule_hits = c->rule_hits,
         .classes = c->classes,
         .released = released,
@@ -171,6 +173,7 @@ void rig_config_free(struct rig_config *c)
         if (c->clients[i] != NULL)
             tls_client_destroy(c->clients[i]);
     }
+    rig_servers_free(c->policy, c->snapshot.servers);
     policy_free(c->policy);
     c->policy = NULL;
 }
