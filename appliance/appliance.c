@@ -20,6 +20,7 @@
 #include "appliance/load.h"
 #include "appliance/loop.h"
 #include "appliance/memory.h"
+#include "appliance/notify.h"
 #include "appliance/operations.h"
 #include "appliance/ports.h"
 #include "appliance/privileges.h"
@@ -31,7 +32,6 @@
 #include "appliance/workers.h"
 #include "base/log.h"
 
-#define TICK         (1 * CLOCK_SEC)
 #define TICK_DRAIN   (20 * CLOCK_MS)
 #define CHORES_EVERY (1 * CLOCK_SEC)
 
@@ -161,12 +161,14 @@ static int appliance_reload(void *owner, struct policy_report *report, struct er
         log_warn("reload", "not while draining");
         return error_set(e, "not while draining");
     }
+    notify_reloading();
     result = reload(a->path, &a->workers, &a->available, &a->snapshots, report, e);
     a->reloaded = (struct command_reload){.when = time(NULL), .ok = result == 0, .error = *e};
     if (result == 0) {
         a->commands.loaded = a->reloaded.when;
         log_listeners(a->snapshots.current->policy);
     }
+    notify_ready(result == 0 ? "serving" : "serving; the last reload was refused");
     return result;
 }
 
@@ -188,12 +190,20 @@ static int start_operations(struct appliance *a, struct error *e)
     return operations_open(&a->operations, a->snapshots.current->policy, &a->commands, &a->loop, e);
 }
 
+/* Often enough for the service manager's watchdog, which wants two signs of life in its time. */
+static clock_ns chores_interval(void)
+{
+    clock_ns half = notify_watchdog_time() / 2;
+
+    return half < CHORES_EVERY ? half : CHORES_EVERY;
+}
+
 static int start_loop(struct appliance *a, struct error *e)
 {
     a->signals = signals_open(e);
     if (a->signals < 0 || loop_open(&a->loop, e) < 0)
         return -1;
-    loop_tick_every(&a->loop, TICK);
+    loop_tick_every(&a->loop, chores_interval());
     return loop_watch(&a->loop, a->signals, LOOP_SIGNAL, e);
 }
 
@@ -245,6 +255,7 @@ static void handle_reload(struct appliance *a)
 
 static void handle_drain(struct appliance *a)
 {
+    notify_stopping("draining");
     drain_begin(&a->drain, &a->workers, clock_now(), a->snapshots.current->policy->timeouts.drain);
     loop_tick_every(&a->loop, TICK_DRAIN);
 }
@@ -277,8 +288,12 @@ static void do_chores(struct appliance *a, clock_ns now)
 {
     if (now < a->chores_at)
         return;
-    a->chores_at = now + CHORES_EVERY;
-    load_sample(&a->load, &a->workers, now);
+    /* A little early, so that a tick of that interval is never just before its time. */
+    a->chores_at = now + chores_interval() - TICK_DRAIN;
+    /* The watchdog speaks for the workers, too: one that does not turn any more is as bad as a main
+     * thread that does not. */
+    if (load_sample(&a->load, &a->workers, now))
+        notify_alive();
     ports_links_poll(&a->ports);
     workers_collect(&a->workers, a->snapshots.current->policy);
     snapshots_collect(&a->snapshots);
@@ -311,6 +326,7 @@ int appliance_run(const char *path)
 
     if (result == 0) {
         log_info("sluice", "ready");
+        notify_ready("serving");
         appliance_serve(&a);
     } else {
         log_error("sluice", "cannot start: %s%s", e.text,

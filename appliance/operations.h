@@ -1,16 +1,20 @@
 /* How the daemon is looked at and commanded from outside, as the configuration has it: the control
- * socket. All of it is served by the main thread. */
+ * socket, metrics over HTTP, and what the service manager is told. All of it is served by the main
+ * thread. */
 #ifndef APPLIANCE_OPERATIONS_H
 #define APPLIANCE_OPERATIONS_H
 
 #include "appliance/command/command.h"
 #include "appliance/control/control.h"
 #include "appliance/loop.h"
+#include "appliance/metrics/metrics_http.h"
 #include "base/error.h"
 #include "policy/policy.h"
 
 struct operations {
-    struct control *control; /* NULL: none is configured */
+    const struct command_context *context;
+    struct control *control;      /* NULL: none is configured */
+    struct metrics_http *metrics; /* NULL: none are configured */
 };
 
 /* Opens what the policy asks for. `context` outlives it. Returns 0, or -1 with the cause and its

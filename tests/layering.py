@@ -35,8 +35,10 @@ ALLOWED = {
     "policy": ["base/", "yaml"],
     "proxy": ["base/", *STACK_WORDS, *STACK_FACE, "tls/", "policy/"],
     "appliance/control": ["base/", "jansson"],
-    "appliance": ["base/", "dpdk", "numa", "openssl", "jansson", *STACK_WORDS, *STACK_FACE, "stack/io/",
-                  "firewall/", "scheduler/", "tls/", "policy/", "proxy/", "appliance/control/"],
+    "appliance/metrics": ["base/", "microhttpd"],
+    "appliance": ["base/", "dpdk", "numa", "openssl", "jansson", "systemd", *STACK_WORDS,
+                  *STACK_FACE, "stack/io/", "firewall/", "scheduler/", "tls/", "policy/", "proxy/",
+                  "appliance/control/", "appliance/metrics/"],
     "ctl": ["jansson"],
 }
 
@@ -47,6 +49,8 @@ LIBRARIES = {
     "openssl": (r"openssl/.*", "PkgConfig::OPENSSL"),
     "yaml": (r"yaml\.h", "PkgConfig::YAML"),
     "jansson": (r"jansson\.h", "PkgConfig::JANSSON"),
+    "microhttpd": (r"microhttpd\.h", "PkgConfig::MICROHTTPD"),
+    "systemd": (r"systemd/.*", "PkgConfig::SYSTEMD"),
     "bpf": (r"(bpf|xdp)/.*", None),
     "pcap": (r"pcap.*\.h|pcap/.*", None),
 }
