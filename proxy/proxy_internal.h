@@ -38,7 +38,7 @@ static_assert(PROXY_SCRATCH >= TLS_HELLO_MAX, "a ClientHello is parsed in the sc
 #define SESSION_NAME_MAX 40
 
 /* What is kept of why a server could not be used. */
-#define PROXY_ERROR_MAX 160
+#define PROXY_ERROR_MAX 400
 
 /* Each state's duties and exits are in the table at the top of proxy_session.c. */
 enum session_state {

@@ -567,7 +567,10 @@ static void build_random(struct world *w)
     struct sim *s = w->sim;
     struct sim_path paths[4];
     struct sim_host_config hosts[3] = {{.name = "client"}, {.name = "proxy"}, {.name = "server"}};
-    struct sock_options o = {.user_timeout = 600 * CLOCK_SEC, .connect_timeout = 300 * CLOCK_SEC};
+    /* A RST may be lost, and is not repeated: who only waits finds out by probes. */
+    struct sock_options o = {.user_timeout = 600 * CLOCK_SEC,
+                             .connect_timeout = 300 * CLOCK_SEC,
+                             .keepalive = 60 * CLOCK_SEC};
 
     for (unsigned i = 0; i < 4; i++)
         paths[i] = random_path(s);
