@@ -32,6 +32,7 @@
 #include "proxy/proxy_header.h"
 #include "tests/sim/flow.h"
 #include "tests/sim/flow_tls.h"
+#include "tests/unit/proxy/rig_servers.h"
 #include "tls/tls.h"
 
 #define MAX_FLOWS 64
@@ -219,6 +220,7 @@ static void start_proxy(struct world *w)
     w->snapshot = (struct proxy_snapshot){.policy = w->policy,
                                           .tls = w->tls_servers,
                                           .backend_tls = w->tls_clients,
+                                          .servers = rig_servers_create(w->policy, 1),
                                           .released = released,
                                           .owner = w};
     w->proxy = proxy_create(&pc, &e);
@@ -240,6 +242,7 @@ static void stop_proxy(struct world *w)
             tls_client_destroy(w->tls_clients[i]);
     }
     tls_worker_destroy(w->tls_worker);
+    rig_servers_free(w->policy, w->snapshot.servers);
     policy_free(w->policy);
 }
 

@@ -1,18 +1,20 @@
 #include "rig_servers.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdlib.h>
 
-#include <cmocka.h>
+/* Not assert(), which a release build leaves out. */
+static void *need(void *memory)
+{
+    if (memory == NULL)
+        abort();
+    return memory;
+}
 
 struct proxy_server *rig_server_create(const struct ip_endpoint *endpoint, unsigned workers)
 {
     size_t size = sizeof(struct proxy_server) + workers * sizeof(struct proxy_server_worker);
-    struct proxy_server *s = aligned_alloc(alignof(struct proxy_server), size);
+    struct proxy_server *s = need(aligned_alloc(alignof(struct proxy_server), size));
 
-    assert_non_null(s);
     memset(s, 0, size);
     s->endpoint = *endpoint;
     return s;
@@ -20,14 +22,12 @@ struct proxy_server *rig_server_create(const struct ip_endpoint *endpoint, unsig
 
 struct proxy_server ***rig_servers_create(const struct policy *policy, unsigned workers)
 {
-    struct proxy_server ***servers = calloc(policy->backend_count, sizeof *servers);
+    struct proxy_server ***servers = need(calloc(policy->backend_count, sizeof *servers));
 
-    assert_non_null(servers);
     for (unsigned i = 0; i < policy->backend_count; i++) {
         const struct policy_backend *b = &policy->backends[i];
 
-        servers[b->index] = calloc(b->server_count, sizeof *servers[b->index]);
-        assert_non_null(servers[b->index]);
+        servers[b->index] = need(calloc(b->server_count, sizeof *servers[b->index]));
         for (unsigned k = 0; k < b->server_count; k++)
             servers[b->index][k] = rig_server_create(&b->servers[k].endpoint, workers);
     }
