@@ -1,20 +1,23 @@
 /*
  * A cookie, from its highest bit down:
  *
- *     23 bits  keyed hash of both endpoints, the peer's initial sequence number, the epoch and
- *              what follows
- *      1 bit   the epoch's lowest: which of two the hash was made in
+ *      5 bits  keyed hash of both endpoints, the epoch and the options below
+ *     18 bits  the same with the peer's initial sequence number
+ *      1 bit   the epoch's lowest: which of two the hashes were made in
  *      3 bits  MSS, an index into a table
  *      1 bit   SACK permitted
  *      4 bits  window scale; 15: none offered
  *
  * The lower nine are masked by nine more of a hash, or every number we send would show what they
  * say, and sequence numbers of one peer would resemble each other (RFC 6528). The mask does not
- * depend on the epoch, so that the epoch's bit can be read before the hash is computed.
+ * depend on the epoch, so that the epoch's bit can be read before the other hashes are computed.
  *
- * The peer's sequence number being part of the hash, an acknowledgement that fits tells also where
- * the peer's stream begins. A guess is right once in 2^23, and wins what a SYN from a true address
- * gets for nothing.
+ * Why two: the peer's first sequence number is known only where its first segment arrived, and a
+ * later one may overtake that. It must not begin the connection, which would lack its first bytes;
+ * nor must it be refused. So the first hash recognizes a cookie (well enough: one stale segment in
+ * 32 goes without a RST while cookies are about), and the second tells whether the segment is the
+ * one that a connection begins with. A guess is right once in 2^23, and wins what a SYN from a true
+ * address gets for nothing.
  */
 #include "stack/tcp/tcp_cookie.h"
 
@@ -22,6 +25,8 @@
 
 #define OPTION_BITS 9
 #define OPTION_MASK ((1u << OPTION_BITS) - 1)
+#define FLOW_MASK   0xf8000000u
+#define PEER_MASK   0x07fffe00u
 #define EPOCH_BIT   0x100u
 #define SACK_BIT    0x10u
 #define MSS_SHIFT   5
@@ -60,17 +65,23 @@ static uint64_t hash(const struct siphash_key *key, const struct tcp_cookie_flow
     return siphash(&id, sizeof id, key);
 }
 
-/* Never an epoch's: those are small. */
-static uint32_t mask_of(const struct siphash_key *key, const struct tcp_cookie_flow *flow,
-                        uint32_t peer_iss)
+/* Epochs are small numbers: the mask's is none of them. */
+static uint32_t mask_of(const struct siphash_key *key, const struct tcp_cookie_flow *flow)
 {
-    return (uint32_t)hash(key, flow, peer_iss, UINT64_MAX, 0) & OPTION_MASK;
+    return (uint32_t)hash(key, flow, 0, UINT64_MAX, 0) & OPTION_MASK;
 }
 
-static uint32_t proof_of(const struct siphash_key *key, const struct tcp_cookie_flow *flow,
-                         uint32_t peer_iss, uint64_t epoch, uint32_t options)
+static uint32_t flow_proof(const struct siphash_key *key, const struct tcp_cookie_flow *flow,
+                           uint64_t epoch, uint32_t options)
 {
-    return (uint32_t)hash(key, flow, peer_iss, epoch, options) & ~OPTION_MASK;
+    return (uint32_t)hash(key, flow, 0, epoch, options) & FLOW_MASK;
+}
+
+/* From other bits of the hash: a peer that begins with zero must not have both alike. */
+static uint32_t peer_proof(const struct siphash_key *key, const struct tcp_cookie_flow *flow,
+                           uint32_t peer_iss, uint64_t epoch, uint32_t options)
+{
+    return (uint32_t)(hash(key, flow, peer_iss, epoch, options) >> 32) & PEER_MASK;
 }
 
 uint32_t tcp_cookie_make(const struct siphash_key *key, const struct tcp_cookie_flow *flow,
@@ -85,7 +96,8 @@ uint32_t tcp_cookie_make(const struct siphash_key *key, const struct tcp_cookie_
         options |= WSCALE_NONE;
     else
         options |= syn->wscale < 14 ? syn->wscale : 14; /* RFC 7323, 2.3 */
-    return proof_of(key, flow, syn->seq, epoch, options) | (options ^ mask_of(key, flow, syn->seq));
+    return flow_proof(key, flow, epoch, options) | peer_proof(key, flow, syn->seq, epoch, options) |
+           (options ^ mask_of(key, flow));
 }
 
 /* The last epoch not after `now` with that lowest bit. */
@@ -96,15 +108,19 @@ static uint64_t epoch_of(clock_ns now, uint32_t options)
     return (epoch & 1) == ((options & EPOCH_BIT) != 0) ? epoch : epoch - 1;
 }
 
-bool tcp_cookie_open(const struct siphash_key *key, const struct tcp_cookie_flow *flow,
-                     const struct packet_tcp *ack, clock_ns now, struct packet_tcp *syn)
+enum tcp_cookie_verdict tcp_cookie_open(const struct siphash_key *key,
+                                        const struct tcp_cookie_flow *flow,
+                                        const struct packet_tcp *ack, clock_ns now,
+                                        struct packet_tcp *syn)
 {
     uint32_t cookie = ack->ack - 1, peer_iss = ack->seq - 1;
-    uint32_t options = (cookie & OPTION_MASK) ^ mask_of(key, flow, peer_iss);
-    uint32_t proof = proof_of(key, flow, peer_iss, epoch_of(now, options), options);
+    uint32_t options = (cookie & OPTION_MASK) ^ mask_of(key, flow);
+    uint64_t epoch = epoch_of(now, options);
 
-    if (proof != (cookie & ~OPTION_MASK))
-        return false;
+    if (flow_proof(key, flow, epoch, options) != (cookie & FLOW_MASK))
+        return TCP_COOKIE_NONE;
+    if (peer_proof(key, flow, peer_iss, epoch, options) != (cookie & PEER_MASK))
+        return TCP_COOKIE_AHEAD;
     *syn = (struct packet_tcp){
         .seq = peer_iss,
         .flags = TCP_SYN,
@@ -119,5 +135,5 @@ bool tcp_cookie_open(const struct siphash_key *key, const struct tcp_cookie_flow
     };
     if (!syn->has_wscale)
         syn->wscale = 0;
-    return true;
+    return TCP_COOKIE_GOOD;
 }

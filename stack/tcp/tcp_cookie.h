@@ -24,13 +24,21 @@ struct tcp_cookie_flow {
 uint32_t tcp_cookie_make(const struct siphash_key *key, const struct tcp_cookie_flow *flow,
                          const struct packet_tcp *syn, clock_ns now);
 
+enum tcp_cookie_verdict {
+    TCP_COOKIE_NONE,  /* the segment acknowledges no cookie that still holds */
+    TCP_COOKIE_AHEAD, /* it does, but is not the first after the SYN: that one is late or lost */
+    TCP_COOKIE_GOOD,
+};
+
 /*
- * Does the segment acknowledge a cookie of ours that still holds? Its sequence number must be the
- * first one after the SYN. Fills *syn with what the cookie says of the SYN: sequence number, window
- * (that of *ack: the SYN's is not kept), MSS, window scale, SACK; timestamps where *ack has them,
- * as it may only when the SYN had (RFC 7323, 3.2).
+ * Does the segment acknowledge a cookie of ours? Where it is the first one after the SYN, *syn says
+ * what the cookie knows of the SYN: sequence number, window (that of *ack: the SYN's is not kept),
+ * MSS, window scale, SACK; timestamps where *ack has them, as it may only when the SYN had (RFC
+ * 7323, 3.2).
  */
-bool tcp_cookie_open(const struct siphash_key *key, const struct tcp_cookie_flow *flow,
-                     const struct packet_tcp *ack, clock_ns now, struct packet_tcp *syn);
+enum tcp_cookie_verdict tcp_cookie_open(const struct siphash_key *key,
+                                        const struct tcp_cookie_flow *flow,
+                                        const struct packet_tcp *ack, clock_ns now,
+                                        struct packet_tcp *syn);
 
 #endif

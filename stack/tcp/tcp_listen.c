@@ -9,8 +9,7 @@
  * out.
  *
  * An acknowledgement is held against a cookie only where the listener has sent one that may still
- * hold. One that brings data or a FIN and fits none is dropped in silence then, not refused: the
- * segment before it may have been lost, and only that one fits.
+ * hold. Where that says that an earlier segment of the peer's is missing, it is dropped in silence.
  */
 #include <stdlib.h>
 
@@ -263,15 +262,17 @@ struct tcp_conn *tcp_listener_cookie(struct tcp_listener *l, struct packet *p)
 {
     const struct tcp_cookie_flow flow = {{p->dst, p->dport}, {p->src, p->sport}};
     struct tcp *t = l->sock.tcp;
+    enum tcp_cookie_verdict verdict;
     struct packet_tcp syn;
     struct net_path path;
     struct tcp_conn *c;
 
     if (!cookies_recent(l))
         return NULL;
-    if (!tcp_cookie_open(&t->cookie_key, &flow, &p->tcp, t->now, &syn)) {
+    verdict = tcp_cookie_open(&t->cookie_key, &flow, &p->tcp, t->now, &syn);
+    if (verdict != TCP_COOKIE_GOOD) {
         tcp_count(t, tcp_cookies_failed);
-        if (p->payload_length > 0 || (p->tcp.flags & TCP_FIN) != 0)
+        if (verdict == TCP_COOKIE_AHEAD)
             p->drop = drop_tcp_no_port;
         return NULL;
     }
