@@ -13,6 +13,8 @@
 #include <sys/prctl.h>
 #include <time.h>
 
+#include <rte_common.h>
+
 #include "appliance/worker_setup.h"
 
 #define WORKER_BURST      64
@@ -72,13 +74,23 @@ static void worker_sleep(clock_ns duration)
     clock_nanosleep(CLOCK_MONOTONIC, 0, &ts, NULL);
 }
 
+static clock_ns worker_deadline(const struct worker *w)
+{
+    clock_ns stack = stack_deadline(w->stack), proxy = proxy_deadline(w->proxy);
+    clock_ns deadline = RTE_MIN(stack, proxy);
+
+    for (unsigned i = 0; i < w->config.ports->count; i++) {
+        clock_ns egress = scheduler_deadline(w->port[i].scheduler);
+
+        deadline = RTE_MIN(deadline, egress);
+    }
+    return deadline;
+}
+
 static void worker_rest(struct worker *w, clock_ns now)
 {
-    clock_ns deadline = stack_deadline(w->stack), of_proxy = proxy_deadline(w->proxy), duration;
+    clock_ns duration = worker_idle_sleep(&w->idle, now, worker_deadline(w));
 
-    if (of_proxy < deadline)
-        deadline = of_proxy;
-    duration = worker_idle_sleep(&w->idle, now, deadline);
     if (duration == 0)
         return;
     COUNTER_INC(w->counters.worker_sleeps);

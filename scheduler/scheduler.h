@@ -88,10 +88,14 @@ struct stack_egress scheduler_egress(struct scheduler *s);
  * still waiting. */
 uint32_t scheduler_flush(struct scheduler *s, clock_ns now);
 
-/* When a flush can next send something that waits for tokens; CLOCK_NEVER where nothing does. */
+/* When the next flush is worth calling, after the last one left something waiting for tokens or for
+ * the device; CLOCK_NEVER where nothing waits. */
 clock_ns scheduler_deadline(const struct scheduler *s);
 
 uint32_t scheduler_waiting(const struct scheduler *s);
+
+/* Frames of a class that wait; may be read by another thread. */
+uint32_t scheduler_class_waiting(const struct scheduler *s, unsigned egress_class);
 const struct scheduler_counters *scheduler_counters(const struct scheduler *s);
 const struct scheduler_class_counters *scheduler_class_counters(const struct scheduler *s,
                                                                 unsigned egress_class);

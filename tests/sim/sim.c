@@ -500,17 +500,18 @@ static void deliver_due(struct sim *s)
 static clock_ns host_round(struct sim_host *h)
 {
     struct sim *s = h->sim;
-    bool waiting = false;
-    clock_ns next;
+    clock_ns next, deadline;
 
     if (h->app != NULL)
         h->app_deadline = h->app(h->app_ctx, s->now);
     stack_flush(h->stack, s->now);
     for (unsigned i = 0; i < h->ports; i++)
-        waiting |= scheduler_flush(h->port[i].scheduler, s->now) > 0;
+        scheduler_flush(h->port[i].scheduler, s->now);
     next = stack_deadline(h->stack);
-    if (waiting && next > s->now + CLOCK_US)
-        next = s->now + CLOCK_US;
+    for (unsigned i = 0; i < h->ports; i++) {
+        deadline = scheduler_deadline(h->port[i].scheduler);
+        next = deadline < next ? deadline : next;
+    }
     return next < h->app_deadline ? next : h->app_deadline;
 }
 
