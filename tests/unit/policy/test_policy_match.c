@@ -106,6 +106,39 @@ static void test_names(void **state)
     policy_free(p);
 }
 
+static void test_offers(void **state)
+{
+    struct policy *p =
+        policy_good(HEAD "  - {match: {alpn: [h2, acme-tls/1], sni: a.b}, action: reject}\n"
+                         "  - {match: {tls-version: \"1.2\", source: 10.0.0.0/8}, action: reject}\n"
+                         "  - {match: {listener: plain, alpn: h2}, action: reject}\n"
+                         "  - {match: {listener: https}, action: terminate, backend: web}\n");
+    static const uint16_t versions[] = {0x0304, 0x0303};
+    struct policy_facts facts = {
+        .listener = &p->listeners[HTTPS], .source = ip_from_v4(0x0100000a), .hello_known = true};
+    const struct policy_rule *rule;
+
+    (void)state;
+    assert_int_equal(decide(p, HTTPS, "192.0.2.1", NOT_YET), ASKS);
+    assert_int_equal(decide(p, PLAIN_TCP, "192.0.2.1", NOT_YET), ASKS);
+    assert_int_equal(decide(p, PLAIN_TCP, "192.0.2.1", NO_NAME), NO_RULE);
+    assert_int_equal(decide(p, HTTPS, "192.0.2.1", "a.b"), 3);
+    facts.sni = "a.b";
+    facts.alpn = (const uint8_t *)"\10http/1.1\12acme-tls/1";
+    facts.alpn_len = 9 + 11;
+    assert_int_equal(policy_match(p, &facts, &rule), POLICY_MATCHED);
+    assert_int_equal(rule->index, 0);
+    facts.alpn_len = 9 + 10; /* a list that is cut is not read beyond its end */
+    facts.versions = versions;
+    facts.version_count = 2;
+    assert_int_equal(policy_match(p, &facts, &rule), POLICY_MATCHED);
+    assert_int_equal(rule->index, 1);
+    facts.version_count = 1;
+    assert_int_equal(policy_match(p, &facts, &rule), POLICY_MATCHED);
+    assert_int_equal(rule->index, 3);
+    policy_free(p);
+}
+
 /* ---- against the plain reading of policy.h ---- */
 
 static bool reference_source(const struct policy_rule *rule, const struct ip_addr *source)
@@ -130,26 +163,50 @@ static bool reference_name(const struct policy_rule *rule, const char *sni)
     return false;
 }
 
+static bool offers(const struct policy_facts *facts, const char *name)
+{
+    for (size_t at = 0; at < facts->alpn_len; at += 1 + (size_t)facts->alpn[at])
+        if (facts->alpn[at] == strlen(name) &&
+            memcmp(facts->alpn + at + 1, name, strlen(name)) == 0)
+            return true;
+    return false;
+}
+
+static bool reference_offers(const struct policy_rule *rule, const struct policy_facts *facts)
+{
+    bool alpn = rule->alpn_count == 0, version = rule->tls_version_count == 0;
+
+    for (unsigned i = 0; i < rule->alpn_count; i++)
+        alpn = alpn || offers(facts, rule->alpns[i]);
+    for (unsigned i = 0; i < rule->tls_version_count; i++)
+        for (unsigned j = 0; j < facts->version_count; j++)
+            version = version || rule->tls_versions[i] == facts->versions[j];
+    return alpn && version;
+}
+
 static enum policy_verdict reference_match(const struct policy *p, const struct policy_facts *facts,
                                            const struct policy_rule **out)
 {
     for (unsigned i = 0; i < p->rule_count; i++) {
         const struct policy_rule *rule = &p->rules[i];
 
+        bool hello = rule->sni_count + rule->alpn_count + rule->tls_version_count > 0;
+
         *out = rule;
         if (rule->listener != NULL && rule->listener != facts->listener)
             continue;
-        if (rule->listener == NULL && rule->sni_count > 0 && facts->listener->tls == NULL)
+        if (rule->listener == NULL && hello && facts->listener->tls == NULL)
             continue;
         if (!reference_source(rule, &facts->source))
             continue;
-        if (rule->sni_count == 0)
+        if (!hello)
             return POLICY_MATCHED;
         *out = NULL;
         if (!facts->hello_known)
             return POLICY_NEED_HELLO;
         *out = rule;
-        if (reference_name(rule, facts->sni))
+        if ((rule->sni_count == 0 || reference_name(rule, facts->sni)) &&
+            reference_offers(rule, facts))
             return POLICY_MATCHED;
     }
     *out = NULL;
@@ -184,6 +241,13 @@ static void random_source(char *out, size_t size, bool prefix)
 static size_t random_rule(char *out, size_t size)
 {
     static const char *const listeners[] = {"https", "plain"};
+    static const char *const offered[] = {"",
+                                          "",
+                                          ", alpn: h2",
+                                          ", alpn: [http/1.1, h2]",
+                                          ", tls-version: 1.3",
+                                          ", tls-version: [1.2, 1.3]",
+                                          ", tls-version: 1.2, alpn: x"};
     char sources[128] = "", names[128] = "", listener[32] = "", text[32];
     unsigned kind = pick(8);
 
@@ -199,9 +263,9 @@ static size_t random_rule(char *out, size_t size)
     if (listener[0] == '\0' && sources[0] == '\0' && names[0] == '\0')
         snprintf(listener, sizeof listener, "listener: plain");
     return (size_t)snprintf(
-        out, size, "  - {match: {%s%s%s%s%s%s%s}, action: splice, backend: web}\n", listener,
+        out, size, "  - {match: {%s%s%s%s%s%s%s%s}, action: splice, backend: web}\n", listener,
         sources[0] ? ", source: [" : "", sources, sources[0] ? "]" : "", names[0] ? ", sni: [" : "",
-        names, names[0] ? "]" : "");
+        names, names[0] ? "]" : "", offered[pick(7)]);
 }
 
 static struct policy *random_policy(void)
@@ -227,9 +291,43 @@ static struct policy *random_policy(void)
     return p;
 }
 
+/* What --explain says must be what is done. */
+static void compare_explanation(const struct policy *p, const struct policy_facts *facts,
+                                enum policy_verdict verdict, const struct policy_rule *rule)
+{
+    char *text = NULL, decided[64];
+    size_t len;
+    FILE *out = open_memstream(&text, &len);
+
+    assert_non_null(out);
+    assert_int_equal(policy_explain(p, facts, out), verdict);
+    fclose(out);
+    if (rule != NULL) {
+        snprintf(decided, sizeof decided, "\n%s (t.yaml:%u) decides: splice, backend web\n",
+                 rule->name, rule->mark.line);
+        assert_non_null(strstr(text, decided));
+    }
+    free(text);
+}
+
+/* Any of a few offers in the ClientHello. */
+static void random_offers(struct policy_facts *facts)
+{
+    static const uint8_t alpn[] = "\2h2\10http/1.1\1x\3h2x\1h";
+    static const size_t starts[] = {0, 3, 12, 14, 18, 20};
+    static const uint16_t versions[] = {0x0304, 0x0303, 0x0302};
+    unsigned first = pick(6), last = first + pick(6 - first);
+
+    facts->alpn = alpn + starts[first];
+    facts->alpn_len = starts[last] - starts[first];
+    facts->version_count = pick(3);
+    facts->versions = versions + pick(4 - facts->version_count);
+}
+
 static void compare(const struct policy *p)
 {
     const struct policy_rule *rule, *wanted;
+    enum policy_verdict verdict;
     char source[32];
     struct policy_facts facts = {.listener = &p->listeners[pick(2)], .hello_known = pick(4) > 0};
 
@@ -238,8 +336,12 @@ static void compare(const struct policy *p)
     assert_int_equal(ip_parse(source, &facts.source), 0);
     if (facts.hello_known && pick(5) > 0)
         facts.sni = random_name(false);
-    assert_int_equal(policy_match(p, &facts, &rule), reference_match(p, &facts, &wanted));
+    if (facts.hello_known && pick(5) > 0)
+        random_offers(&facts);
+    verdict = policy_match(p, &facts, &rule);
+    assert_int_equal(verdict, reference_match(p, &facts, &wanted));
     assert_ptr_equal(rule, wanted);
+    compare_explanation(p, &facts, verdict, rule);
 }
 
 static void test_against_reference(void **state)
@@ -262,6 +364,7 @@ int main(void)
         cmocka_unit_test(test_first_match),
         cmocka_unit_test(test_need_for_hello),
         cmocka_unit_test(test_names),
+        cmocka_unit_test(test_offers),
         cmocka_unit_test(test_against_reference),
     };
 

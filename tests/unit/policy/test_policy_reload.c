@@ -51,6 +51,28 @@ static const struct policy_case cases[] = {
      "workers: [1, 2]\n" BASE
      "routes:\n  - {to: default, via: 10.0.0.9}\n  - {to: 172.16.0.0/12, via: 10.0.0.3}\n",
      {"12:5:" RESTART("routes")}},
+    {"rates, classes, sets, firewall, tickets, session log",
+     "workers: [1, 2]\ninterfaces:\n"
+     "  outside: {device: {kernel: eth1}, addresses: [192.0.2.10/24], rate: 1Gbit}\n"
+     "  inside: {device: {kernel: eth2}, addresses: [10.0.0.1/24]}\n" BACKENDS PLAIN
+     "policy: [{action: splice, backend: web, class: gold}]\n" ROUTES "classes: {gold: {}}\n"
+     "sets: {a: {prefixes: []}}\nfirewall: {default: drop, rules: [{action: drop, source: a}]}\n"
+     "tickets: {rotation: 1h}\nsession-log: {file: stderr}\n",
+     {NULL}},
+    {"a punt",
+     "workers: [1, 2]\ninterfaces:\n"
+     "  outside: {device: {kernel: eth1}, addresses: [192.0.2.10/24], punt: {tap: t0}}\n"
+     "  inside: {device: {kernel: eth2}, addresses: [10.0.0.1/24]}\n" BACKENDS PLAIN SPLICE ROUTES,
+     {"3:3:" RESTART("interfaces.outside")}},
+    {"entries of limits",
+     RUNNING "firewall: {limit-entries: 1024}\n",
+     {RESTART("firewall.limit-entries")}},
+    {"control and metrics",
+     RUNNING "control: {socket: /run/s}\nmetrics: {listen: 127.0.0.1:9180}\n",
+     {"14:19:" RESTART("control"), "15:19:" RESTART("metrics")}},
+    {"mode of the socket",
+     RUNNING "control: {mode: 0600, socket: /run/s}\n",
+     {"14:31:" RESTART("control")}},
     {"a route less",
      "workers: [1, 2]\n" BASE "routes:\n  - {to: default, via: 10.0.0.2}\n",
      {RESTART("routes")}},
