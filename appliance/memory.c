@@ -10,6 +10,7 @@
 #include "appliance/memory.h"
 
 #include <rte_mbuf.h>
+#include <unistd.h>
 
 /* An mbuf with its data room, its mempool header and a cache line lost to alignment. */
 #define MBUF_BYTES (sizeof(struct rte_mbuf) + RTE_MBUF_DEFAULT_BUF_SIZE + 128)
@@ -26,6 +27,11 @@ static uint32_t buffers_of(uint64_t bytes)
     if (n < BUFFERS_MIN)
         return BUFFERS_MIN;
     return n > UINT32_MAX / 4 ? UINT32_MAX / 4 : (uint32_t)n;
+}
+
+uint64_t memory_of_machine(void)
+{
+    return (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
 void memory_plan(const struct policy_limits *limits, unsigned workers, unsigned ports,

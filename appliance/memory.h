@@ -17,6 +17,9 @@ struct memory_plan {
     uint64_t data_bytes;  /* of all workers' data pools together */
 };
 
+/* Bytes of RAM, all of the machine's. */
+uint64_t memory_of_machine(void);
+
 void memory_plan(const struct policy_limits *limits, unsigned workers, unsigned ports,
                  struct memory_plan *out);
 

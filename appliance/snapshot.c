@@ -1,12 +1,15 @@
 #include "appliance/snapshot.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "appliance/certificates.h"
+#include "appliance/memory.h"
+#include "appliance/ports.h"
 
 static void check_workers(const struct policy *policy, const struct cpus *available,
                           struct policy_report *report)
@@ -43,6 +46,31 @@ static void check_devices(const struct policy *policy, struct policy_report *rep
         policy_report_add(report, true, policy->path, f->device_mark.line, f->device_mark.column,
                           key, "there is no network interface \"%s\" here at present", f->device);
     }
+}
+
+/* More than there is at all: the environment would say so in its own words, at the start only. */
+static void check_memory(const struct policy *policy, const struct cpus *available,
+                         struct policy_report *report)
+{
+    const struct policy_mark *mark = &policy->limits.buffer_memory_mark;
+    unsigned workers = policy->worker_count;
+    struct memory_plan plan;
+    struct cpus cpus;
+    uint64_t needed, present = memory_of_machine();
+
+    if (workers == 0) {
+        cpus_default_workers(available, &cpus);
+        workers = cpus.count;
+    }
+    memory_plan(&policy->limits, workers, policy->interface_count, &plan);
+    needed = plan.data_bytes + ports_memory(policy, workers, &plan);
+    if (needed <= present)
+        return;
+    policy_report_add(report, false, policy->path, mark->line, mark->column, "limits.buffer-memory",
+                      "the buffers of %u worker%s and %u interface%s take %" PRIu64
+                      " MiB, and this machine has %" PRIu64 " MiB",
+                      workers, workers == 1 ? "" : "s", policy->interface_count,
+                      policy->interface_count == 1 ? "" : "s", needed >> 20, present >> 20);
 }
 
 static void load_ticket_secret(struct snapshot *s, struct policy_report *report)
@@ -84,6 +112,7 @@ struct snapshot *snapshot_load(const char *path, const struct cpus *available, t
     }
     check_workers(s->policy, available, report);
     check_devices(s->policy, report);
+    check_memory(s->policy, available, report);
     s->certificates = certificates_load(s->policy, now, report);
     trust_load(&s->trust, s->policy, report);
     load_ticket_secret(s, report);

@@ -33,9 +33,8 @@ struct snapshot {
 };
 
 /*
- * Loads a file completely: the policy's own checks, the CPUs it names, every certificate and
- * what else TLS needs. All
- * findings are added to the report. Returns a snapshot with one reference, or NULL when there was
+ * Loads a file completely: the policy's own checks, the CPUs it names, the memory it takes, every
+ * certificate and what else TLS needs. All findings are added to the report. Returns a snapshot with one reference, or NULL when there was
  * an error.
  */
 struct snapshot *snapshot_load(const char *path, const struct cpus *available, time_t now,

@@ -259,6 +259,7 @@ struct policy_timeouts {
 struct policy_limits {
     uint32_t connections;   /* TCP connections a worker, both sides counted; default 131,072 */
     uint64_t buffer_memory; /* bytes of packet buffers a worker; default 64 MiB */
+    struct policy_mark buffer_memory_mark;
 };
 
 /* Session tickets (RFC 5077; RFC 8446, 4.6.1). */

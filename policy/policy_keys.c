@@ -126,10 +126,20 @@ static const struct policy_key limits_keys[] = {
     {.name = NULL},
 };
 
+static void limits_finish(struct policy_reader *r, const struct policy_node *n, void *out)
+{
+    struct policy_limits *limits = out;
+    const struct policy_node *buffer_memory = policy_node_get(n, "buffer-memory");
+
+    (void)r;
+    limits->buffer_memory_mark = policy_node_place(buffer_memory != NULL ? buffer_memory : n);
+}
+
 static const struct policy_type type_limits = {
     .kind = POLICY_KIND_MAP,
     .name = "mapping",
     .expected = "a mapping of limits",
+    .finish = limits_finish,
     .keys = limits_keys,
 };
 

@@ -103,6 +103,19 @@ static void test_refusals_have_their_place(void **state)
     expect_error(&report, "sluice.yaml:5:17: error: certificates.shop.chain: ", "expired");
 }
 
+/* Another key by way of the first one's value. */
+#define NO_MACHINE_HAS "1]\nlimits: {buffer-memory: 1TiB}\nroutes: ["
+
+static void test_more_memory_than_there_is(void **state)
+{
+    struct policy_report report;
+
+    (void)state;
+    assert_null(load(NO_MACHINE_HAS, "shop.crt", "shop.key", FIXTURE_NOW, &report));
+    expect_error(&report, "sluice.yaml:2:25: error: limits.buffer-memory: ",
+                 "the buffers of 1 worker and 1 interface take ");
+}
+
 static void test_near_expiry_is_a_warning(void **state)
 {
     struct policy_report report;
@@ -313,6 +326,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_valid),
         cmocka_unit_test(test_refusals_have_their_place),
+        cmocka_unit_test(test_more_memory_than_there_is),
         cmocka_unit_test(test_near_expiry_is_a_warning),
         cmocka_unit_test(test_references_decide_who_lives),
         cmocka_unit_test(test_worker_snapshot_is_released_whole),
