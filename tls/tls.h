@@ -110,7 +110,8 @@ void tls_worker_set_clock(struct tls_worker *w, time_t (*now)(void));
 #define TLS_TICKET_SECRET_LEN 80
 
 /* Versions, suites, groups and signature algorithms together (those of Mozilla's server-side TLS
- * recommendations): modern is TLS 1.3 only; intermediate adds TLS 1.2 with ECDHE and AEAD. */
+ * recommendations): modern is TLS 1.3 only, whatever min_version says; intermediate adds TLS 1.2
+ * with ECDHE and AEAD. */
 enum tls_profile { TLS_PROFILE_INTERMEDIATE, TLS_PROFILE_MODERN };
 
 enum tls_client_auth { TLS_CLIENT_NONE, TLS_CLIENT_OPTIONAL, TLS_CLIENT_REQUIRED };

@@ -35,7 +35,7 @@ static int keep_key(struct tls_cert_file *f, EVP_PKEY *key)
     if (len <= 0)
         return -1;
     f->key.len = (size_t)len;
-    f->rsa = EVP_PKEY_is_a(key, "RSA") || EVP_PKEY_is_a(key, "RSA-PSS");
+    f->key_kind = tls_signature_key(key);
     return 0;
 }
 
@@ -236,7 +236,7 @@ static struct tls_cert_file *cert_copy(const struct tls_cert_file *from)
     memcpy(f->issuer, from->issuer, sizeof f->issuer);
     f->expiry = from->expiry;
     f->must_staple = from->must_staple;
-    f->rsa = from->rsa;
+    f->key_kind = from->key_kind;
     if (copy_der(&f->key, &from->key) && copy_chain(f, from) && copy_names(f, from))
         return f;
     tls_cert_file_unref(f);

@@ -24,6 +24,7 @@
 enum {
     EXT_SERVER_NAME = 0,
     EXT_SUPPORTED_GROUPS = 10,
+    EXT_SIGNATURE_ALGORITHMS = 13,
     EXT_ALPN = 16,
     EXT_SESSION_TICKET = 35,
     EXT_PRE_SHARED_KEY = 41,
@@ -150,6 +151,17 @@ static const char *parse_groups(struct cursor body, struct tls_hello *out)
     return NULL;
 }
 
+static const char *parse_signatures(struct cursor body, struct tls_hello *out)
+{
+    struct cursor list;
+
+    if (!whole_vector(body, 2, &list) || left(&list) == 0 ||
+        !copy_values(list, out->signatures, sizeof out->signatures / sizeof out->signatures[0],
+                     &out->signature_count, &out->truncated))
+        return "malformed signature_algorithms extension";
+    return NULL;
+}
+
 static void keep_protocol(struct cursor name, struct tls_hello *out)
 {
     size_t n = left(&name);
@@ -188,6 +200,8 @@ static const char *parse_extension(size_t type, struct cursor body, struct tls_h
         return parse_server_name(body, out);
     case EXT_SUPPORTED_GROUPS:
         return parse_groups(body, out);
+    case EXT_SIGNATURE_ALGORITHMS:
+        return parse_signatures(body, out);
     case EXT_ALPN:
         return parse_alpn(body, out);
     case EXT_SUPPORTED_VERSIONS:

@@ -39,6 +39,8 @@ struct tls_hello {
     unsigned cipher_count;
     uint16_t groups[16];
     unsigned group_count;
+    uint16_t signatures[32]; /* signature_algorithms */
+    unsigned signature_count;
     bool has_ticket; /* session ticket or PSK offered */
     bool truncated;  /* a list above holds only its first values */
     size_t length;   /* bytes on the wire of the whole message */

@@ -55,6 +55,7 @@ struct tls_text {
 struct tls_text tls_text_begin(char *out, size_t size);
 void tls_text_add(struct tls_text *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void tls_text_version(struct tls_text *t, uint16_t version);             /* "TLS 1.3" */
+void tls_text_group(struct tls_text *t, uint16_t group);                 /* "X25519" */
 void tls_text_alpn(struct tls_text *t, const uint8_t *list, size_t len); /* "h2, http/1.1" */
 
 /* ---- OpenSSL's error queue (tls_error.c) ---- */
@@ -100,6 +101,21 @@ struct tls_der {
     size_t len;
 };
 
+/* What a key can sign with; bits, so that sets can be told. */
+enum tls_key {
+    TLS_KEY_NONE = 0,
+    TLS_KEY_RSA = 1,
+    TLS_KEY_RSA_PSS = 2,
+    TLS_KEY_P256 = 4,
+    TLS_KEY_P384 = 8,
+    TLS_KEY_P521 = 16,
+    TLS_KEY_ED25519 = 32,
+    TLS_KEY_ED448 = 64,
+};
+
+/* TLS 1.2 has suites for RSA, and for all other keys. */
+#define TLS_KEY_IS_RSA(key) (((key) & (TLS_KEY_RSA | TLS_KEY_RSA_PSS)) != 0)
+
 struct tls_cert_file {
     atomic_uint refs;
     char *name;
@@ -113,7 +129,7 @@ struct tls_cert_file {
     time_t ocsp_expiry;
     bool must_staple;
     char subject[TLS_X509_NAME_MAX], issuer[TLS_X509_NAME_MAX];
-    bool rsa; /* its key signs RSA; else ECDSA or EdDSA, which share TLS 1.2's suites */
+    enum tls_key key_kind;
 };
 
 /* Puts chain and key into an SSL_CTX, decoded anew for its library context. Returns 0 or -1. */
@@ -182,6 +198,13 @@ extern const char tls_cipher_tls12[], tls_cipher_tls13[];
 /* True when a suite is one that we accept for the version, with a certificate of that kind. */
 bool tls_cipher_accepted(uint16_t suite, uint16_t version, bool rsa);
 
+/* ---- signatures (tls_signature.c) ---- */
+
+enum tls_key tls_signature_key(const EVP_PKEY *key);
+const char *tls_signature_key_name(enum tls_key key); /* "ECDSA P-256" */
+const char *tls_signature_name(uint16_t scheme);      /* RFC 8446's, or NULL */
+bool tls_signature_possible(uint16_t scheme, uint16_t version, enum tls_key key);
+
 /* ---- worker, server, connection ---- */
 
 struct tls_worker {
@@ -249,6 +272,7 @@ struct tls_server {
     SSL_CTX **ctx; /* one a certificate */
     unsigned cert_count;
     int default_cert;
+    enum tls_profile profile;
     uint16_t min_version, max_version;
     uint8_t *alpn;
     size_t alpn_len;

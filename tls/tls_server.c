@@ -54,13 +54,16 @@ static int check_config(const struct tls_server_config *config, struct error *e)
         return error_set(e, "the default certificate is none of the listener's");
     if (tls_ctx_check_versions(config->min_version, config->max_version, e) != 0)
         return -1;
+    if (config->profile == TLS_PROFILE_MODERN && config->max_version < TLS_VERSION_1_3)
+        return error_set(e, "the profile modern is TLS 1.3 only");
     return tls_ctx_check_alpn(config->alpn, config->alpn_len, e);
 }
 
 static int copy_config(struct tls_server *s, const struct tls_server_config *config)
 {
     s->default_cert = config->default_cert;
-    s->min_version = config->min_version;
+    s->profile = config->profile;
+    s->min_version = config->profile == TLS_PROFILE_MODERN ? TLS_VERSION_1_3 : config->min_version;
     s->max_version = config->max_version;
     s->certs = calloc(config->cert_count, sizeof(struct tls_cert_file *));
     s->ctx = calloc(config->cert_count, sizeof(SSL_CTX *));

@@ -37,6 +37,29 @@ void tls_text_version(struct tls_text *t, uint16_t version)
         tls_text_add(t, "version 0x%04x", version);
 }
 
+static const struct {
+    uint16_t group;
+    const char *name;
+} groups[] = {
+    {0x0017, "P-256"},          {0x0018, "P-384"},
+    {0x0019, "P-521"},          {0x001d, "X25519"},
+    {0x001e, "X448"},           {0x0016, "secp256k1"},
+    {0x0100, "ffdhe2048"},      {0x0101, "ffdhe3072"},
+    {0x0102, "ffdhe4096"},      {0x11eb, "SecP256r1MLKEM768"},
+    {0x11ec, "X25519MLKEM768"}, {0x6399, "X25519Kyber768Draft00"},
+};
+
+void tls_text_group(struct tls_text *t, uint16_t group)
+{
+    for (size_t i = 0; i < sizeof groups / sizeof groups[0]; i++) {
+        if (groups[i].group == group) {
+            tls_text_add(t, "%s", groups[i].name);
+            return;
+        }
+    }
+    tls_text_add(t, "0x%04x", group);
+}
+
 /* The names are the peer's bytes: whatever is not printable ASCII becomes '?'. */
 static void add_protocol(struct tls_text *t, const uint8_t *name, size_t len)
 {

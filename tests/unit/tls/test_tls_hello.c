@@ -103,6 +103,7 @@ static struct message browser_extensions(void)
     put_server_name(&e, "Shop.Example", 12);
     put_extension(&e, 10, "\x00\x0a\x3a\x3a\x11\xec\x00\x1d\x00\x17\x00\x18", 12);
     put_extension(&e, 35, "", 0);
+    put_extension(&e, 13, "\x00\x06\x04\x03\x08\x04\x1a\x1a", 8);
     put_extension(&e, 16, "\x00\x0c\x02h2\x08http/1.1", 14);
     put_extension(&e, 51, hybrid_share, sizeof hybrid_share);
     put_extension(&e, 43, "\x06\x4a\x4a\x03\x04\x03\x03", 7);
@@ -153,6 +154,9 @@ static void assert_browser(const struct tls_hello *h)
     assert_int_equal(h->ciphers[2], 0xc02f);
     assert_int_equal(h->group_count, 4);
     assert_int_equal(h->groups[0], 0x11ec);
+    assert_int_equal(h->signature_count, 2);
+    assert_int_equal(h->signatures[0], 0x0403);
+    assert_int_equal(h->signatures[1], 0x0804);
     assert_int_equal(h->alpn_len, 12);
     assert_memory_equal(h->alpn, "\x02h2\x08http/1.1", 12);
     assert_false(h->has_ticket);
@@ -470,6 +474,8 @@ static void test_malformed_extensions(void **state)
         {43, "\x02\x03\x04\x00", 4},
         {10, "\x00\x01\x00", 3},
         {10, "\x00\x00", 2},
+        {13, "\x00\x01\x04", 3},
+        {13, "\x00\x00", 2},
         {16, "\x00\x00", 2},
         {16, "\x00\x01\x00", 3},
         {16, "\x00\x03\x03h2", 5},

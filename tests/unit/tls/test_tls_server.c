@@ -143,7 +143,7 @@ static void assert_refusal(uint16_t min, uint16_t max, const struct tls_hello *h
 {
     struct tls_server *s = server_of(min, max);
     const char *why;
-    char out[256];
+    char out[512];
 
     why = tls_server_refusal(s, h, out, sizeof out);
     if (text == NULL)
@@ -188,29 +188,31 @@ static void test_refusal_cipher(void **state)
 
     (void)state;
     h.ciphers[0] = 0x002f; /* RSA key exchange */
-    assert_refusal(
-        TLS_VERSION_1_2, TLS_VERSION_1_3, &h, TLS_ALERT_HANDSHAKE_FAILURE,
-        "client offers no cipher suite that this listener accepts for TLS 1.3 (AES-GCM or "
-        "ChaCha20-Poly1305): update the client");
+    assert_refusal(TLS_VERSION_1_2, TLS_VERSION_1_3, &h, TLS_ALERT_HANDSHAKE_FAILURE,
+                   "client offers the cipher suites 0x002f, 0xc02b, 0xc02f, none of which this "
+                   "listener accepts "
+                   "for TLS 1.3 (AES-GCM or ChaCha20-Poly1305): update the client");
     h.versions[0] = 0x0303;
     h.version_count = 1;
     assert_refusal(TLS_VERSION_1_2, TLS_VERSION_1_3, &h, 0, NULL);
     h.ciphers[1] = 0x0035;
-    assert_refusal(
-        TLS_VERSION_1_2, TLS_VERSION_1_3, &h, TLS_ALERT_HANDSHAKE_FAILURE,
-        "client offers no cipher suite that this listener accepts for TLS 1.2 (ECDHE with "
-        "AES-GCM or ChaCha20-Poly1305, ECDSA certificate): give the listener an RSA "
-        "certificate, or update the client");
+    assert_refusal(TLS_VERSION_1_2, TLS_VERSION_1_3, &h, TLS_ALERT_HANDSHAKE_FAILURE,
+                   "client offers the cipher suites 0x002f, 0x0035, 0xc02f, none of which this "
+                   "listener accepts "
+                   "for TLS 1.2 (ECDHE with AES-GCM or ChaCha20-Poly1305, ECDSA certificate): give "
+                   "the listener an RSA "
+                   "certificate, or update the client");
     strcpy(h.sni, "rsa.example"); /* whose certificate the client can use */
     assert_refusal(TLS_VERSION_1_2, TLS_VERSION_1_3, &h, 0, NULL);
     strcpy(h.sni, "unknown.example"); /* refused for its name, by others */
     assert_refusal(TLS_VERSION_1_2, TLS_VERSION_1_3, &h, 0, NULL);
     strcpy(h.sni, "rsa.example");
     h.ciphers[2] = 0xc013; /* ECDHE, but CBC */
-    assert_refusal(
-        TLS_VERSION_1_2, TLS_VERSION_1_3, &h, TLS_ALERT_HANDSHAKE_FAILURE,
-        "client offers no cipher suite that this listener accepts for TLS 1.2 (ECDHE with "
-        "AES-GCM or ChaCha20-Poly1305, RSA certificate): update the client");
+    assert_refusal(TLS_VERSION_1_2, TLS_VERSION_1_3, &h, TLS_ALERT_HANDSHAKE_FAILURE,
+                   "client offers the cipher suites 0x002f, 0x0035, 0xc013, none of which this "
+                   "listener accepts "
+                   "for TLS 1.2 (ECDHE with AES-GCM or ChaCha20-Poly1305, RSA certificate): update "
+                   "the client");
     h.truncated = true; /* what is not in the list may have been cut off */
     assert_refusal(TLS_VERSION_1_2, TLS_VERSION_1_3, &h, 0, NULL);
 }
@@ -222,8 +224,8 @@ static void test_refusal_group_and_alpn(void **state)
     (void)state;
     h.group_count = 1;
     assert_refusal(TLS_VERSION_1_2, TLS_VERSION_1_3, &h, TLS_ALERT_HANDSHAKE_FAILURE,
-                   "client offers key exchange in the groups 0x11ec; this listener accepts X25519, "
-                   "P-256 and P-384: update the client");
+                   "client offers key exchange in the groups X25519MLKEM768; this listener accepts "
+                   "X25519, P-256 and P-384: enable one of them in the client");
     h = modern_hello();
     memcpy(h.alpn, "\x04mqtt", 5);
     h.alpn_len = 5;
@@ -232,6 +234,71 @@ static void test_refusal_group_and_alpn(void **state)
                    "http/1.1: extend tls.alpn, or configure the client");
     h.alpn_len = 0;
     assert_refusal(TLS_VERSION_1_2, TLS_VERSION_1_3, &h, 0, NULL);
+}
+
+static void test_refusal_modern(void **state)
+{
+    struct tls_server_config config = fixture_server_config(&shop, 1);
+    struct tls_hello h = modern_hello();
+    struct tls_server *s;
+    char out[256];
+
+    (void)state;
+    config.profile = TLS_PROFILE_MODERN;
+    s = tls_server_create(worker, &config, NULL);
+    assert_null(tls_server_refusal(s, &h, out, sizeof out));
+    h.versions[0] = 0x0303;
+    assert_string_equal(tls_server_refusal(s, &h, out, sizeof out),
+                        "client offers at most TLS 1.2; this listener accepts only TLS 1.3: update "
+                        "the client, or set tls.profile to intermediate");
+    tls_server_destroy(s);
+    config.max_version = TLS_VERSION_1_2;
+    assert_config_refused(&config, "the profile modern is TLS 1.3 only");
+}
+
+static void offer_signatures(struct tls_hello *h, const uint16_t *list, unsigned count)
+{
+    memcpy(h->signatures, list, count * sizeof *list);
+    h->signature_count = count;
+}
+
+static void test_refusal_signature(void **state)
+{
+    static const uint16_t rsa_only[] = {0x0804, 0x0401, 0x0201}, ecdsa_only[] = {0x0403, 0x0203};
+    static const uint16_t old[] = {0x0201, 0x0203, 0x7777}, other_curve[] = {0x0503};
+    struct tls_hello h = modern_hello();
+
+    (void)state;
+    offer_signatures(&h, rsa_only, 3);
+    assert_refusal(
+        TLS_VERSION_1_2, TLS_VERSION_1_3, &h, TLS_ALERT_HANDSHAKE_FAILURE,
+        "client accepts the signatures rsa_pss_rsae_sha256, rsa_pkcs1_sha256, rsa_pkcs1_sha1, none "
+        "of which the certificate's ECDSA P-256 key can make in TLS 1.3: give the listener a "
+        "certificate with an RSA key, or update the client");
+    strcpy(h.sni, "rsa.example");
+    assert_refusal(TLS_VERSION_1_2, TLS_VERSION_1_3, &h, 0, NULL);
+    offer_signatures(&h, rsa_only + 1, 2); /* TLS 1.3 has no PKCS #1 v1.5 */
+    assert_refusal(TLS_VERSION_1_2, TLS_VERSION_1_3, &h, TLS_ALERT_HANDSHAKE_FAILURE,
+                   "client accepts the signatures rsa_pkcs1_sha256, rsa_pkcs1_sha1, none of which "
+                   "the certificate's RSA key can make in TLS 1.3: update the client");
+    assert_refusal(TLS_VERSION_1_2, TLS_VERSION_1_2, &h, 0, NULL);
+    offer_signatures(&h, ecdsa_only, 2);
+    assert_refusal(TLS_VERSION_1_2, TLS_VERSION_1_3, &h, TLS_ALERT_HANDSHAKE_FAILURE,
+                   "client accepts the signatures ecdsa_secp256r1_sha256, ecdsa_sha1, none of "
+                   "which the certificate's RSA key can make in TLS 1.3: give the listener a "
+                   "certificate with an ECDSA P-256 key, or update the client");
+    h = modern_hello();
+    offer_signatures(&h, old, 3);
+    assert_refusal(
+        TLS_VERSION_1_2, TLS_VERSION_1_2, &h, TLS_ALERT_HANDSHAKE_FAILURE,
+        "client accepts the signatures rsa_pkcs1_sha1, ecdsa_sha1, 0x7777, none of "
+        "which the certificate's ECDSA P-256 key can make in TLS 1.2: update the client");
+    offer_signatures(&h, other_curve, 1); /* TLS 1.2 does not mean the curve */
+    assert_refusal(TLS_VERSION_1_2, TLS_VERSION_1_2, &h, 0, NULL);
+    assert_refusal(TLS_VERSION_1_3, TLS_VERSION_1_3, &h, TLS_ALERT_HANDSHAKE_FAILURE,
+                   "client accepts the signatures ecdsa_secp384r1_sha384, none of which the "
+                   "certificate's ECDSA P-256 key can make in TLS 1.3: give the listener a "
+                   "certificate with an ECDSA P-384 key, or update the client");
 }
 
 static void test_alert_record(void **state)
@@ -274,6 +341,7 @@ int main(void)
         cmocka_unit_test(test_select),         cmocka_unit_test(test_default),
         cmocka_unit_test(test_config),         cmocka_unit_test(test_refusal_version),
         cmocka_unit_test(test_refusal_cipher), cmocka_unit_test(test_refusal_group_and_alpn),
+        cmocka_unit_test(test_refusal_modern), cmocka_unit_test(test_refusal_signature),
         cmocka_unit_test(test_alert_record),   cmocka_unit_test(test_many_certificates),
     };
 
