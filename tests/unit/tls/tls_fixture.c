@@ -222,6 +222,8 @@ struct tls_cert_file *fixture_client_cert(const char *name, const struct fixture
 
 static void queue_put(struct fixture_queue *q, const void *data, size_t len)
 {
+    if (len == 0)
+        return;
     if (q->len + len > q->size) {
         q->size = (q->len + len) * 2;
         q->data = realloc(q->data, q->size);
