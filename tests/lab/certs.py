@@ -7,7 +7,7 @@ from lab.process import run
 _EXTENSIONS = """
 basicConstraints = critical, CA:FALSE
 keyUsage = critical, digitalSignature, keyEncipherment
-extendedKeyUsage = serverAuth
+extendedKeyUsage = {use}
 subjectAltName = {names}
 """
 
@@ -26,8 +26,9 @@ class Authority:
     def _path(self, name):
         return os.path.join(self.directory, name)
 
-    def issue(self, name, *dns_names, days=30, key="P-256"):
-        """Makes a certificate for the DNS names; days < 0 makes one that has expired already.
+    def issue(self, name, *dns_names, days=30, key="P-256", client=False):
+        """Makes a certificate for the DNS names; days < 0 makes one that has expired already, client one
+        that proves a client.
 
         Returns the paths of its chain and key.
         """
@@ -37,7 +38,8 @@ class Authority:
         run("openssl", "req", "-new", "-newkey", *algorithm, "-nodes", "-subj",
             f"/CN={dns_names[0]}", "-keyout", key_path, "-out", request)
         with open(extensions, "w", encoding="ascii") as out:
-            out.write(_EXTENSIONS.format(names=", ".join(f"DNS:{n}" for n in dns_names)))
+            out.write(_EXTENSIONS.format(use="clientAuth" if client else "serverAuth",
+                                         names=", ".join(f"DNS:{n}" for n in dns_names)))
         run("openssl", "x509", "-req", "-in", request, "-CA", self.certificate,
             "-CAkey", self._path("ca.key"), "-CAcreateserial", "-days", str(days),
             "-extfile", extensions, "-out", chain)

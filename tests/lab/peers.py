@@ -13,7 +13,9 @@ pid {directory}/nginx.pid;
 error_log stderr warn;
 events {{ worker_connections 8192; }}
 http {{
-    access_log off;
+    log_format proxied "$proxy_protocol_addr";
+    access_log {access};
+{demands}
     types {{ text/html html; }}
     default_type application/octet-stream;
     sendfile on;
@@ -47,6 +49,8 @@ class Nginx:
         self._root = root
         self._workers = workers
         self._servers = []
+        self._access = "off"
+        self._demands = ""
         self.process = None
         os.makedirs(directory, exist_ok=True)
 
@@ -60,10 +64,20 @@ class Nginx:
                                                   label=label))
         return self
 
+    def log_proxied(self, path):
+        """Writes the client's address of each request as the PROXY header told it, a line each."""
+        self._access = f"{path} proxied"
+        open(path, "w", encoding="ascii").close()  # pylint: disable=consider-using-with
+
+    def demand_certificates(self, authority):
+        """Takes only clients with a certificate of that authority (a PEM file)."""
+        self._demands = f"    ssl_client_certificate {authority};\n    ssl_verify_client on;\n"
+
     def start(self):
         config = os.path.join(self._directory, "nginx.conf")
         with open(config, "w", encoding="ascii") as out:
             out.write(_NGINX.format(directory=self._directory, workers=self._workers,
+                                    access=self._access, demands=self._demands,
                                     servers="".join(self._servers)))
         # nginx listens before it writes its pid file, and a bad file ends it here with a reason.
         self._namespace.run(nginx_path(), "-t", "-q", "-c", config, "-p", self._directory)
