@@ -117,7 +117,8 @@ static int start_workers(struct appliance *a, struct error *e)
     };
 
     a->snapshots.servers.workers = a->cpus.count;
-    if (servers_attach(&a->snapshots.servers, a->snapshots.current, e) < 0)
+    if (snapshot_classes(a->snapshots.current, NULL, clock_now(), e) < 0 ||
+        servers_attach(&a->snapshots.servers, a->snapshots.current, e) < 0)
         return -1;
     return workers_start(&a->workers, &a->cpus, &config, e);
 }

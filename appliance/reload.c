@@ -22,7 +22,8 @@ static struct snapshot *reload_load(const char *path, const struct cpus *availab
 static int reload_apply(struct snapshot *next, struct workers *workers, struct snapshots *snapshots,
                         struct error *e)
 {
-    if (servers_attach(&snapshots->servers, next, e) < 0 ||
+    if (snapshot_classes(next, snapshots->current, clock_now(), e) < 0 ||
+        servers_attach(&snapshots->servers, next, e) < 0 ||
         rollout(workers, next, snapshots->current, e) < 0) {
         snapshot_unref(next);
         log_error("reload", "failed: %s; the former configuration stays in force", e->text);

@@ -51,6 +51,31 @@ static void report_states(FILE *out, const struct worker *w)
                      usage.connections[state]);
 }
 
+static void report_class(FILE *out, const struct worker *w, unsigned index, const char *port,
+                         unsigned number, const char *name)
+{
+    const struct scheduler *s = w->port[index].scheduler;
+    char prefix[256];
+
+    snprintf(prefix, sizeof prefix, "%s.%s", port, name);
+    report_table(out, w->config.index, prefix, &scheduler_class_counter_table,
+                 scheduler_class_counters(s, number));
+    fprintf(out, "worker %u %s.class_waiting %u\n", w->config.index, prefix,
+            scheduler_class_waiting(s, number));
+}
+
+/* Where there is something to share. */
+static void report_classes(FILE *out, const struct worker *w, unsigned index, const char *port,
+                           const struct classes *classes)
+{
+    if (classes == NULL || classes->shaper[index] == NULL)
+        return;
+    for (unsigned i = 0; i < classes->count; i++) {
+        if (classes->present[i])
+            report_class(out, w, index, port, i, i == 0 ? "default" : classes->name[i]);
+    }
+}
+
 static void report_port(FILE *out, const struct worker *w, unsigned index, const char *port)
 {
     const struct worker_port *p = &w->port[index];
@@ -65,7 +90,8 @@ static void report_port(FILE *out, const struct worker *w, unsigned index, const
             size);
 }
 
-static void report_worker(FILE *out, const struct worker *w, const struct ports *ports)
+static void report_worker(FILE *out, const struct worker *w, const struct ports *ports,
+                          const struct classes *classes)
 {
     unsigned n = w->config.index;
 
@@ -74,8 +100,10 @@ static void report_worker(FILE *out, const struct worker *w, const struct ports 
     report_states(out, w);
     for (const struct figures_gauge *g = figures_gauges; g->name != NULL; g++)
         report_gauge(out, n, g->name, g->of(w));
-    for (unsigned i = 0; i < ports->count; i++)
+    for (unsigned i = 0; i < ports->count; i++) {
         report_port(out, w, i, ports->port[i].name);
+        report_classes(out, w, i, ports->port[i].name, classes);
+    }
 }
 
 static void report_server(FILE *out, const struct snapshot *s, unsigned backend, unsigned server,
@@ -135,7 +163,7 @@ void report_print(const struct workers *workers, const struct ports *ports,
     /* Asked for expressly: no log line, so it comes whatever the level is. */
     fprintf(out, "counters: %u worker%s\n", workers->count, workers->count == 1 ? "" : "s");
     for (unsigned i = 0; i < workers->count; i++)
-        report_worker(out, &workers->worker[i], ports);
+        report_worker(out, &workers->worker[i], ports, current->classes);
     report_servers(out, current, clock_now());
     fprintf(out, "counters: end\n");
     fclose(out);

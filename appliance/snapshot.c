@@ -89,6 +89,7 @@ static void load_ticket_secret(struct snapshot *s, struct policy_report *report)
 static void snapshot_free(struct snapshot *s)
 {
     servers_detach(s);
+    classes_free(s->classes);
     certificates_free(s->certificates, s->policy->certificate_count);
     trust_free(&s->trust);
     explicit_bzero(s->ticket_secret, sizeof s->ticket_secret);
@@ -123,6 +124,13 @@ struct snapshot *snapshot_load(const char *path, const struct cpus *available, t
     }
     atomic_init(&s->references, 1);
     return s;
+}
+
+int snapshot_classes(struct snapshot *s, const struct snapshot *former, clock_ns now,
+                     struct error *e)
+{
+    s->classes = classes_create(s->policy, former != NULL ? former->classes : NULL, now, e);
+    return s->classes != NULL ? 0 : -1;
 }
 
 void snapshot_ref(struct snapshot *s)

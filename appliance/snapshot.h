@@ -13,6 +13,7 @@
 #include <stdatomic.h>
 #include <time.h>
 
+#include "appliance/classes.h"
 #include "appliance/cpus.h"
 #include "appliance/servers.h"
 #include "appliance/trust.h"
@@ -25,6 +26,7 @@ struct snapshot {
     struct trust trust;
     bool shared_tickets; /* policy->tickets names a file, and this is from it */
     uint8_t ticket_secret[TLS_TICKET_SECRET_LEN];
+    struct classes *classes;        /* from snapshot_classes() on */
     struct servers *registry;       /* from servers_attach() on, as are the next two */
     struct proxy_server ***servers; /* by policy_backend.index, then as policy_backend.servers */
     struct proxy_maglev **maglev;   /* by policy_backend.index; NULL without source hash */
@@ -34,11 +36,16 @@ struct snapshot {
 
 /*
  * Loads a file completely: the policy's own checks, the CPUs it names, the memory it takes, every
- * certificate and what else TLS needs. All findings are added to the report. Returns a snapshot with one reference, or NULL when there was
- * an error.
+ * certificate and what else TLS needs. All findings are added to the report. Returns a snapshot
+ * with one reference, or NULL when there was an error.
  */
 struct snapshot *snapshot_load(const char *path, const struct cpus *available, time_t now,
                                struct policy_report *report);
+
+/* Numbers its egress classes, as `former` had them where it is not NULL, and makes the shapers.
+ * Before a worker gets to see it. */
+int snapshot_classes(struct snapshot *s, const struct snapshot *former, clock_ns now,
+                     struct error *e);
 
 void snapshot_ref(struct snapshot *s);
 void snapshot_unref(struct snapshot *s); /* any thread; never frees */

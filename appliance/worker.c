@@ -97,6 +97,33 @@ static void worker_rest(struct worker *w, clock_ns now)
     worker_sleep(duration);
 }
 
+/* The shapers of all ports, or of none. Going back to those that a scheduler had takes no memory,
+ * so that it succeeds. */
+static int worker_classes_apply(struct worker *w, const struct classes *next, struct error *e)
+{
+    for (unsigned i = 0; i < w->config.ports->count; i++) {
+        if (scheduler_apply(w->port[i].scheduler, next->shaper[i], e) == 0)
+            continue;
+        while (i-- > 0)
+            scheduler_apply(w->port[i].scheduler, w->classes->shaper[i], NULL);
+        return -1;
+    }
+    w->classes = next;
+    return 0;
+}
+
+static int worker_apply(struct worker *w, struct worker_snapshot *next, struct error *e)
+{
+    const struct classes *former = w->classes;
+
+    if (worker_classes_apply(w, next->shared->classes, e) < 0)
+        return -1;
+    if (proxy_apply(w->proxy, &next->proxy, e) == 0)
+        return 0;
+    worker_classes_apply(w, former, NULL);
+    return -1;
+}
+
 static void worker_message(struct worker *w)
 {
     const struct mailbox_message *m = &w->mailbox.message;
@@ -107,7 +134,7 @@ static void worker_message(struct worker *w)
     case MAILBOX_START:
         break;
     case MAILBOX_APPLY:
-        result = proxy_apply(w->proxy, &m->snapshot->proxy, &e);
+        result = worker_apply(w, m->snapshot, &e);
         break;
     case MAILBOX_DRAIN:
         proxy_drain(w->proxy, m->deadline);

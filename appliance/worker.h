@@ -67,6 +67,7 @@ struct worker {
     struct tls_worker *tls;
     struct firewall *firewall;
     struct worker_port port[STACK_MAX_IFACES];
+    const struct classes *classes; /* whose shapers the ports' schedulers have */
     struct stack *stack;
     struct proxy *proxy;
     struct worker_snapshots snapshots;

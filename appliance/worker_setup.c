@@ -63,7 +63,8 @@ static int setup_schedulers(struct worker *w, struct error *e)
 {
     for (unsigned i = 0; i < w->config.ports->count; i++) {
         struct worker_port *p = &w->port[i];
-        struct scheduler_config config = {.send = port_send, .send_ctx = p};
+        struct scheduler_config config = {
+            .shaper = w->config.snapshot->classes->shaper[i], .send = port_send, .send_ctx = p};
 
         p->io = w->config.ports->port[i].io;
         p->worker = w->config.index;
@@ -168,6 +169,7 @@ static int setup_snapshot(struct worker *w, struct error *e)
         worker_snapshot_destroy(ws);
         return -1;
     }
+    w->classes = ws->shared->classes;
     return 0;
 }
 

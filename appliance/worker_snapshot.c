@@ -77,6 +77,8 @@ struct worker_snapshot *worker_snapshot_create(struct snapshot *shared, struct t
     ws->proxy.owner = ws;
     ws->proxy.servers = shared->servers;
     ws->proxy.maglev = shared->maglev;
+    if (policy->class_count > 0)
+        ws->proxy.classes = shared->classes->number;
     ws->proxy.rule_hits = calloc(policy->rule_count + 1, sizeof(uint64_t));
     if (ws->proxy.rule_hits == NULL) {
         error_set(e, "out of memory");
