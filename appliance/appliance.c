@@ -51,6 +51,7 @@ struct appliance {
     struct command_reload reloaded;
     struct command_context commands;
     struct operations operations;
+    struct session_log *session_log;
     struct expiry expiry;
     clock_ns chores_at; /* when the links are looked at next */
 };
@@ -114,6 +115,7 @@ static int start_workers(struct appliance *a, struct error *e)
         .snapshot = a->snapshots.current,
         .memory = &a->memory,
         .secrets = &a->secrets,
+        .session_log = a->session_log,
     };
 
     a->snapshots.servers.workers = a->cpus.count;
@@ -163,7 +165,7 @@ static int appliance_reload(void *owner, struct policy_report *report, struct er
         return error_set(e, "not while draining");
     }
     notify_reloading();
-    result = reload(a->path, &a->workers, &a->available, &a->snapshots, report, e);
+    result = reload(a->path, &a->workers, &a->available, &a->snapshots, a->session_log, report, e);
     a->reloaded = (struct command_reload){.when = time(NULL), .ok = result == 0, .error = *e};
     if (result == 0) {
         a->commands.loaded = a->reloaded.when;
@@ -189,6 +191,24 @@ static int start_operations(struct appliance *a, struct error *e)
         .owner = a,
     };
     return operations_open(&a->operations, a->snapshots.current->policy, &a->commands, &a->loop, e);
+}
+
+/* Its file is opened before anything of the machine is touched, its writer is started when the main
+ * thread has its CPU, which is the writer's, too. */
+static int start_session_log(struct appliance *a, struct error *e)
+{
+    const struct policy *policy = a->snapshots.current->policy;
+    const struct policy_mark *mark = &policy->session_log.mark;
+
+    a->session_log = session_log_create(a->cpus.count, e);
+    if (a->session_log == NULL)
+        return -1;
+    a->commands.session_log = a->session_log;
+    if (session_log_prepare(a->session_log, &policy->session_log, e) < 0)
+        return error_prefix(e, "%s:%u:%u: session-log.file", policy->path, mark->line,
+                            mark->column);
+    session_log_commit(a->session_log);
+    return 0;
 }
 
 /* Often enough for the service manager's watchdog, which wants two signs of life in its time. */
@@ -218,12 +238,12 @@ static int appliance_start(struct appliance *a, struct error *e)
     policy = a->snapshots.current->policy;
     choose_cpus(a);
     memory_plan(&policy->limits, a->cpus.count, policy->interface_count, &a->memory);
-    if (secrets_draw(&a->secrets, e) < 0 || start_env(a, e) < 0 ||
+    if (start_session_log(a, e) < 0 || secrets_draw(&a->secrets, e) < 0 || start_env(a, e) < 0 ||
         ports_open(&a->ports, policy, a->cpus.count, &a->memory, &a->secrets, e) < 0 ||
         privileges_drop(e) < 0)
         return -1;
     log_workers(a);
-    if (start_workers(a, e) < 0)
+    if (session_log_start(a->session_log, e) < 0 || start_workers(a, e) < 0)
         return -1;
     log_listeners(policy);
     return 0;
@@ -234,6 +254,8 @@ static void appliance_stop(struct appliance *a)
 {
     operations_close(&a->operations);
     workers_stop(&a->workers);
+    if (a->session_log != NULL)
+        session_log_destroy(a->session_log);
     ports_close(&a->ports);
     workers_free(&a->workers);
     if (a->env)

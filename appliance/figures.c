@@ -12,6 +12,11 @@ static const void *of_stack(const struct worker *w)
     return stack_counters(w->stack);
 }
 
+static const void *of_firewall(const struct worker *w)
+{
+    return firewall_counters(w->firewall);
+}
+
 static const void *of_proxy(const struct worker *w)
 {
     return proxy_counters(w->proxy);
@@ -23,11 +28,9 @@ static const void *of_tls(const struct worker *w)
 }
 
 const struct figures_table figures_tables[] = {
-    {&worker_counter_table, of_worker},
-    {&stack_counter_table, of_stack},
-    {&proxy_counter_table, of_proxy},
-    {&tls_counter_table, of_tls},
-    {NULL, NULL},
+    {&worker_counter_table, of_worker},     {&stack_counter_table, of_stack},
+    {&firewall_counter_table, of_firewall}, {&proxy_counter_table, of_proxy},
+    {&tls_counter_table, of_tls},           {NULL, NULL},
 };
 
 static uint64_t of_sessions(const struct worker *w)

@@ -30,10 +30,13 @@ static int open_control(struct operations *o, const struct policy *policy,
 static void write_metrics(void *ctx, FILE *out)
 {
     const struct operations *o = ctx;
+    struct session_log_counters lines;
 
     metrics_collect(o->context, out);
     if (o->control != NULL)
         metrics_collect_table(out, &control_counter_table, control_counters(o->control));
+    session_log_counters(o->context->session_log, &lines);
+    metrics_collect_table(out, &session_log_counter_table, &lines);
     metrics_collect_table(out, &metrics_http_counter_table, metrics_http_counters(o->metrics));
 }
 

@@ -4,16 +4,31 @@
 #include "appliance/rollout.h"
 #include "base/log.h"
 
+static int prepare_log(struct session_log *log, const struct policy *policy,
+                       struct policy_report *report)
+{
+    const struct policy_mark *mark = &policy->session_log.mark;
+    struct error e = {0};
+
+    if (session_log_prepare(log, &policy->session_log, &e) == 0)
+        return 0;
+    policy_report_add(report, false, policy->path, mark->line, mark->column, "session-log.file",
+                      "%s", e.text);
+    return -1;
+}
+
 /* A snapshot that may take the place of the current one in this process, or NULL with findings. */
 static struct snapshot *reload_load(const char *path, const struct cpus *available,
-                                    struct snapshots *snapshots, struct policy_report *report)
+                                    struct snapshots *snapshots, struct session_log *log,
+                                    struct policy_report *report)
 {
     struct snapshot *next = snapshot_load(path, available, time(NULL), report);
 
     if (next == NULL)
         return NULL;
     snapshots_add(snapshots, next);
-    if (policy_reloadable(snapshots->current->policy, next->policy, report) == 0)
+    if (policy_reloadable(snapshots->current->policy, next->policy, report) == 0 &&
+        prepare_log(log, next->policy, report) == 0)
         return next;
     snapshot_unref(next);
     return NULL;
@@ -36,13 +51,19 @@ static int reload_apply(struct snapshot *next, struct workers *workers, struct s
 }
 
 int reload(const char *path, struct workers *workers, const struct cpus *available,
-           struct snapshots *snapshots, struct policy_report *report, struct error *e)
+           struct snapshots *snapshots, struct session_log *log, struct policy_report *report,
+           struct error *e)
 {
-    struct snapshot *next = reload_load(path, available, snapshots, report);
+    struct snapshot *next = reload_load(path, available, snapshots, log, report);
 
     findings_log(report);
+    if (next != NULL && reload_apply(next, workers, snapshots, e) == 0) {
+        session_log_commit(log);
+        return 0;
+    }
+    session_log_discard(log);
     if (next != NULL)
-        return reload_apply(next, workers, snapshots, e);
+        return -1;
     log_error("reload", "refused with %u error%s; the former configuration stays in force",
               report->errors, report->errors == 1 ? "" : "s");
     return error_set(e, "%s is refused with %u error%s", path, report->errors,

@@ -3,6 +3,7 @@
 #define APPLIANCE_RELOAD_H
 
 #include "appliance/cpus.h"
+#include "appliance/session_log/session_log.h"
 #include "appliance/snapshot.h"
 #include "appliance/workers.h"
 
@@ -12,6 +13,7 @@
  * in any case. What was found in the file is added to the report.
  */
 int reload(const char *path, struct workers *workers, const struct cpus *available,
-           struct snapshots *snapshots, struct policy_report *report, struct error *e);
+           struct snapshots *snapshots, struct session_log *log, struct policy_report *report,
+           struct error *e);
 
 #endif

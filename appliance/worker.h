@@ -16,6 +16,7 @@
 #include "appliance/memory.h"
 #include "appliance/ports.h"
 #include "appliance/secrets.h"
+#include "appliance/session_log/session_log.h"
 #include "appliance/worker_idle.h"
 #include "appliance/worker_snapshot.h"
 #include "base/counter.h"
@@ -43,6 +44,7 @@ struct worker_config {
     struct snapshot *snapshot; /* the first one; read while the worker is built */
     const struct memory_plan *memory;
     const struct secrets *secrets;
+    struct session_log *session_log;
 };
 
 /* The way out through one port: what its scheduler sends to. */

@@ -144,6 +144,13 @@ static int setup_network(struct worker *w, struct error *e)
     return setup_routes(w, e);
 }
 
+static void session_ended(void *ctx, const struct proxy_record *record)
+{
+    const struct worker *w = ctx;
+
+    session_log_ended(session_log_lane(w->config.session_log, w->config.index), record);
+}
+
 static int setup_proxy(struct worker *w, struct error *e)
 {
     struct proxy_config config = {
@@ -152,6 +159,7 @@ static int setup_proxy(struct worker *w, struct error *e)
         .name = w->name,
         .worker = w->config.index,
         .workers = w->config.worker_count,
+        .hooks = {.ctx = w, .ended = session_ended},
     };
 
     w->proxy = proxy_create(&config, e);

@@ -12,6 +12,7 @@
 
 #include "appliance/load.h"
 #include "appliance/ports.h"
+#include "appliance/session_log/session_log.h"
 #include "appliance/snapshot.h"
 #include "appliance/workers.h"
 #include "base/clock.h"
@@ -31,6 +32,7 @@ struct command_context {
     const struct ports *ports;
     const struct snapshots *snapshots;
     const struct load *load;
+    const struct session_log *session_log;
     const bool *draining;
     const struct command_reload *reloaded;
     clock_ns started; /* monotonic */
