@@ -309,8 +309,7 @@ static const struct policy_key backend_keys[] = {
      .type = &type_tls,
      .offset = AT(backend, tls),
      .by_pointer = true,
-     .help =
-         "TLS to the servers, of connections that were terminated; without this key plain TCP."},
+     .help = "TLS to the servers; without this key plain TCP."},
     {.name = NULL},
 };
 

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "policy/policy_keys.h"
+#include "policy/policy_match.h"
 #include "policy/policy_scalar.h"
 
 static const struct policy_type type_listener_name = {
@@ -168,6 +169,21 @@ static void rule_begin(void *out, const struct policy_node *n, unsigned index)
     rule->index = index;
 }
 
+/* A server takes one layer of TLS off. */
+static void warn_of_tls_in_tls(struct policy_reader *r, const struct policy_node *action,
+                               const struct policy_rule *rule)
+{
+    bool client_tls =
+        policy_match_needs_hello(rule) || (rule->listener != NULL && rule->listener->tls != NULL);
+
+    if (rule->action == POLICY_SPLICE && client_tls && rule->backend != NULL &&
+        rule->backend->tls != NULL)
+        policy_reader_warn(r, action,
+                           "the client's TLS is passed on within that to the backend \"%s\" (line "
+                           "%u): expected terminate, or a backend without tls",
+                           rule->backend->name, rule->backend->mark.line);
+}
+
 static void rule_finish(struct policy_reader *r, const struct policy_node *n, void *out)
 {
     struct policy_rule *rule = out;
@@ -189,6 +205,7 @@ static void rule_finish(struct policy_reader *r, const struct policy_node *n, vo
                             "expected splice or reject: the listener \"%s\" (line %u) has no tls "
                             "to terminate",
                             rule->listener->name, rule->listener->mark.line);
+    warn_of_tls_in_tls(r, action, rule);
 }
 
 static const struct policy_type type_rule = {

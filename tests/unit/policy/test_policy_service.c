@@ -220,6 +220,20 @@ static const struct policy_case backend_cases[] = {
      WEB("tls: {min-version: 1.3, max-version: 1.2}"),
      {"10:53: error: backends.web.tls.min-version: min-version is above max-version: no server "
       "could connect"}},
+    {"TLS in TLS",
+     INTERFACES CERTIFICATES
+     "listeners:\n  https: {bind: 192.0.2.10:443, tls: {certificates: [shop, blog]}}\n"
+     "  plain: {bind: 192.0.2.10:80}\n"
+     "backends: {web: {servers: [10.0.0.11:80], tls: {}}}\n"
+     "policy:\n"
+     "  - {match: {listener: https, sni: a.b}, action: splice, backend: web}\n"
+     "  - {match: {listener: plain, sni: a.b}, action: splice, backend: web}\n"
+     "  - {match: {listener: https}, action: terminate, backend: web}\n"
+     "  - {match: {listener: plain}, action: splice, backend: web}\n",
+     {"12:50: warning: policy[0].action: the client's TLS is passed on within that to the backend "
+      "\"web\" (line 10): expected terminate, or a backend without tls",
+      "13:50: warning: policy[1].action: the client's TLS is passed on within that to the backend "
+      "\"web\" (line 10): expected terminate, or a backend without tls"}},
     {"certificate of a backend is used", WEB("tls: {certificate: shop}"), {NULL}},
 };
 
