@@ -102,7 +102,7 @@ struct session {
     struct session_extra *extra; /* owned; mostly NULL */
     uint64_t limit_handle;       /* of proxy_hooks.opened() */
     clock_ns opened;
-    clock_ns active;                    /* when bytes last moved, or the state began */
+    clock_ns active;                    /* when bytes last came or moved, or the state began */
     uint64_t from_client, from_backend; /* payload bytes passed on */
     /* Microseconds after `opened`, at most 71 minutes; 0: not yet. */
     uint32_t at_hello, at_handshake, at_connect, at_first_byte;

@@ -139,8 +139,16 @@ static unsigned side_work(const struct proxy_side *side, uint32_t what, unsigned
     return work;
 }
 
+/* Bytes count as activity when they come, though the other side may have no room for them yet. */
+static void note_activity(struct session *s, uint32_t what)
+{
+    if ((what & EVENT_READABLE) != 0)
+        s->active = s->proxy->now;
+}
+
 void proxy_relay_client_event(struct session *s, uint32_t what)
 {
+    note_activity(s, what);
     relay_work(s, side_work(&s->client, what, WORK_REQUEST, WORK_RESPONSE));
 }
 
@@ -153,5 +161,6 @@ void proxy_relay_backend_event(struct session *s, uint32_t what)
         relay_work(s, WORK_RESPONSE);
         return;
     }
+    note_activity(s, what);
     relay_work(s, side_work(&s->backend, what, WORK_RESPONSE, WORK_REQUEST));
 }

@@ -334,6 +334,24 @@ static void wake_memory_waiters(struct tcp *t)
     }
 }
 
+/* Says so once when queues have shrunk to their least, and when there is room again. */
+static void watch_memory(struct tcp *t)
+{
+    uint32_t suppressed;
+
+    if (!t->memory_short && t->held > t->held_max / 4 * 3 &&
+        log_limit_pass(&t->memory_log, t->now, &suppressed)) {
+        t->memory_short = true;
+        log_warn("tcp",
+                 "packet buffers run short: %u of %u are in use, windows are closing; more come "
+                 "with limits.buffer-memory",
+                 t->held, t->held_max);
+    } else if (t->memory_short && t->held < t->held_max / 2) {
+        t->memory_short = false;
+        log_info("tcp", "packet buffers suffice again: %u of %u are in use", t->held, t->held_max);
+    }
+}
+
 void tcp_flush(struct tcp *t, clock_ns now)
 {
     struct tcp_conns late = TAILQ_HEAD_INITIALIZER(late);
@@ -343,6 +361,7 @@ void tcp_flush(struct tcp *t, clock_ns now)
     wheel_advance(&t->wheel, now);
     if (!TAILQ_EMPTY(&t->memory_waiters))
         wake_memory_waiters(t);
+    watch_memory(t);
     while ((c = TAILQ_FIRST(&t->output)) != NULL) {
         TAILQ_REMOVE(&t->output, c, output_link);
         c->output_pending = !tcp_output(c);

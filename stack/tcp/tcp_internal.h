@@ -247,7 +247,8 @@ struct tcp {
     struct rte_mempool *data_pool;
     uint32_t held, held_max; /* mbufs in queues */
     struct siphash_key isn_key, port_key, ts_key, cookie_key;
-    struct log_limit cookie_log;
+    struct log_limit cookie_log, memory_log;
+    bool memory_short; /* and the log says so */
     uint32_t port_counter;
     stack_owns_flow *owns_flow;
     void *owns_flow_ctx;

@@ -341,8 +341,11 @@ void tcp_listener_close(struct tcp_listener *l)
     struct tcp *t = l->sock.tcp;
     struct tcp_conn *c;
 
-    while ((c = TAILQ_FIRST(&l->half_open)) != NULL)
+    /* A peer that has our SYN-ACK takes its connection for established. */
+    while ((c = TAILQ_FIRST(&l->half_open)) != NULL) {
+        tcp_output_reset(c);
         tcp_conn_end(c, SOCK_OK);
+    }
     while ((c = TAILQ_FIRST(&l->accept)) != NULL) {
         tcp_output_reset(c);
         tcp_conn_end(c, SOCK_OK);

@@ -118,6 +118,26 @@ static void bytes_of_either_side_put_the_idle_timeout_off(void **state)
     rig_destroy(r);
 }
 
+/* Bytes that the other side has no room for show that their sender lives. */
+static void bytes_that_wait_put_the_idle_timeout_off(void **state)
+{
+    struct sock *client, *backend;
+    struct rig *r = relay_rig(&client, &backend);
+
+    (void)state;
+    fake_room_set(backend, 0);
+    for (unsigned i = 0; i < 3; i++) {
+        rig_advance(r, 200 * CLOCK_SEC);
+        rig_send(client, "x");
+    }
+    rig_advance(r, 299 * CLOCK_SEC);
+    assert_int_equal(client->end, FAKE_HELD);
+    assert_int_equal(client->rx.len, 3);
+    rig_advance(r, 2 * CLOCK_SEC);
+    assert_int_equal(client->end, FAKE_ABORTED);
+    rig_destroy(r);
+}
+
 static void half_closed_by_the_client(void **state)
 {
     struct sock *client, *backend;
@@ -200,6 +220,7 @@ int main(void)
         cmocka_unit_test(connecting_is_left_to_the_stack),
         cmocka_unit_test(idle_session_ends_with_resets),
         cmocka_unit_test(bytes_of_either_side_put_the_idle_timeout_off),
+        cmocka_unit_test(bytes_that_wait_put_the_idle_timeout_off),
         cmocka_unit_test(half_closed_by_the_client),
         cmocka_unit_test(half_closed_by_the_server),
         cmocka_unit_test(lingering_is_bounded),

@@ -521,6 +521,29 @@ static void failed_handshake_says_why(void **state)
     finish(r, &client);
 }
 
+static void hello_in_tiny_records_is_taken(void **state)
+{
+    struct rig *r = tls_rig();
+    struct rig_tls client;
+    uint8_t hello[4096];
+    int len;
+
+    (void)state;
+    rig_tls_open(&client, rig_client(r, RIG_HTTPS_ADDRESS, CLIENT), "shop.example");
+    SSL_do_handshake(client.ssl);
+    len = BIO_read(SSL_get_wbio(client.ssl), hello, sizeof hello);
+    for (int i = 5; i < len; i += 2) {
+        const uint8_t header[] = {22, 3, 1, 0, (uint8_t)(i + 1 < len ? 2 : 1)};
+
+        fake_deliver(client.sock, header, sizeof header);
+        fake_deliver(client.sock, hello + i, header[4]);
+        rig_settle(r);
+    }
+    rig_tls_handshake(r, &client);
+    assert_int_equal(r->stack->connects, 1);
+    finish(r, &client);
+}
+
 static void client_leaves_in_the_handshake(void **state)
 {
     struct rig *r = tls_rig();
@@ -696,6 +719,7 @@ int main(void)
         cmocka_unit_test(write_to_a_dead_client_leaves_the_verdict_to_its_event),
         cmocka_unit_test(bytes_wait_when_packet_buffers_run_out),
         cmocka_unit_test(failed_handshake_says_why),
+        cmocka_unit_test(hello_in_tiny_records_is_taken),
         cmocka_unit_test(client_leaves_in_the_handshake),
         cmocka_unit_test(handshakes_are_budgeted_and_others_go_first),
         cmocka_unit_test(oldest_half_open_handshake_gives_way),

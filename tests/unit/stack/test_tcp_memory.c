@@ -4,6 +4,10 @@
  */
 #include "tests/unit/stack/tcp_script.h"
 
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include <rte_mbuf.h>
 
 static struct script *s;
@@ -179,6 +183,62 @@ static void test_waiter_drains(void **state)
     assert_int_equal(script_write(c, 1000), 1000);
 }
 
+/* What the log says from one call to the next. */
+static int log_fd = -1, log_saved = -1;
+
+static void log_begin(void)
+{
+    log_saved = dup(STDERR_FILENO);
+    log_fd = memfd_create("log", MFD_CLOEXEC);
+    assert_true(dup2(log_fd, STDERR_FILENO) >= 0);
+}
+
+static void log_end(char *out, size_t size)
+{
+    ssize_t n = pread(log_fd, out, size - 1, 0);
+
+    assert_true(dup2(log_saved, STDERR_FILENO) >= 0);
+    close(log_saved);
+    close(log_fd);
+    assert_true(n >= 0);
+    out[n] = '\0';
+}
+
+static unsigned lines(const char *text)
+{
+    unsigned n = 0;
+
+    for (; *text != '\0'; text++)
+        n += *text == '\n';
+    return n;
+}
+
+/* One line when it begins, one when it is over, and none between. */
+static void test_shortage_is_told(void **state)
+{
+    struct script_conn *c[16];
+    char text[4096];
+
+    (void)state;
+    begin(64);
+    for (unsigned i = 0; i < 16; i++)
+        c[i] = peer();
+    log_begin();
+    for (unsigned i = 0; i < 16; i++) {
+        for (uint32_t n = 0; n < 4; n++)
+            script_send(c[i], TCP_ACK, 1 + n * 1460, 1, 1460);
+        script_flush(s);
+    }
+    for (unsigned i = 0; i < 16; i++) {
+        script_read(c[i], 65536);
+        script_flush(s);
+    }
+    log_end(text, sizeof text);
+    assert_int_equal(lines(text), 2);
+    assert_non_null(strstr(text, "tcp: packet buffers run short: 49 of 64 are in use"));
+    assert_non_null(strstr(text, "tcp: packet buffers suffice again"));
+}
+
 /* An idle connection holds nothing. */
 static void test_idle_holds_nothing(void **state)
 {
@@ -202,9 +262,10 @@ static void test_idle_holds_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_pressure),        TEST(test_out_of_order_is_refused_under_pressure),
-        TEST(test_splice_of_bytes), TEST(test_splice),
-        TEST(test_waiter_drains),   TEST(test_idle_holds_nothing),
+        TEST(test_pressure),           TEST(test_out_of_order_is_refused_under_pressure),
+        TEST(test_splice_of_bytes),    TEST(test_splice),
+        TEST(test_waiter_drains),      TEST(test_shortage_is_told),
+        TEST(test_idle_holds_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -397,6 +397,7 @@ static void test_listener_close(void **state)
     script_send(half, TCP_SYN, 0, 0, 0);
     script_expect(half, SYNACK, 0, 1, 0);
     sock_close(listener);
+    script_expect(half, TCP_RST | TCP_ACK, 1, 1, 0);
     script_expect(c, TCP_RST | TCP_ACK, 1, 1, 0);
     assert_int_equal(script_usage(s).connections_used, 0);
     script_advance(s, 10 * CLOCK_SEC);

@@ -216,6 +216,23 @@ static void test_many_records(void **state)
     check_prefixes(60);
 }
 
+/* Bytes come as slowly as the parser asks for them: still no work in proportion to their square. */
+static void test_tiny_records(void **state)
+{
+    (void)state;
+    for (size_t fragment = 1; fragment <= 3; fragment++) {
+        struct message r = browser_hello(fragment);
+        struct tls_hello h;
+        size_t need, calls = 0;
+
+        for (size_t len = 0; parse(r.data, len, &h, &need) == TLS_HELLO_MORE; len = need)
+            calls++;
+        assert_browser(&h);
+        assert_int_equal(h.length, r.len);
+        assert_in_range(calls, 1, 60);
+    }
+}
+
 static void test_header_across_records(void **state)
 {
     struct message e = browser_extensions(), m = client_hello(&e), r = {.len = 0}, part, rest;
@@ -240,11 +257,15 @@ static void test_header_across_records(void **state)
 
 static void test_too_many_records(void **state)
 {
-    struct message r = browser_hello(20);
+    static const uint8_t padding[TLS_HELLO_MAX_RECORDS];
+    struct message e = {.len = 0}, m, r;
     struct tls_hello h;
     size_t need;
 
     (void)state;
+    put_extension(&e, 21, padding, sizeof padding);
+    m = client_hello(&e);
+    r = records(&m, 1);
     assert_int_equal(parse(r.data, r.len, &h, &need), TLS_HELLO_TOO_LARGE);
     assert_string_equal(h.why, "ClientHello in too many records");
 }
@@ -620,6 +641,7 @@ int main(void)
         cmocka_unit_test(test_browser),
         cmocka_unit_test(test_byte_by_byte),
         cmocka_unit_test(test_many_records),
+        cmocka_unit_test(test_tiny_records),
         cmocka_unit_test(test_header_across_records),
         cmocka_unit_test(test_too_many_records),
         cmocka_unit_test(test_size_limit),
