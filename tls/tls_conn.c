@@ -54,7 +54,8 @@ static void count_failed_handshake(const struct tls_conn *c)
         COUNTER_INC(counters(c)->tls_handshakes_failed);
 }
 
-static enum tls_result fail(struct tls_conn *c, const char *fmt, ...)
+__attribute__((format(printf, 2, 3))) static enum tls_result fail(struct tls_conn *c,
+                                                                  const char *fmt, ...)
 {
     char text[ERROR_MAX];
     va_list ap;
