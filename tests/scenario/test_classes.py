@@ -1,0 +1,139 @@
+"""Egress classes on real time: what they get of an interface, and how their packets are marked.
+
+The figures are wide: the machine has other things to do. The simulator measures them exactly.
+"""
+
+import concurrent.futures
+import contextlib
+import os
+import socket
+import threading
+
+from lab.packets import Wire
+from lab.peers import write_random
+from lab.process import wait_until
+from lab.scenario import (HEAVY, ONE_AND_TWO_WORKERS, RELEASE, expect_equal, expect_within,
+                          scenario)
+from lab.topology import BACKENDS, LEGACY, OUTSIDE
+
+MEGABIT = 1_000_000
+EF = 46
+AF11 = 10
+
+
+def classes_config(lab, classes, rate=None):
+    """shop.example is terminated in class "first", legacy.example spliced in class "second"."""
+    config = lab.config(classes=classes)
+    if rate is not None:
+        config["interfaces"]["outside"]["rate"] = rate
+    config["backends"]["legacy"] = {"servers": [f"{LEGACY}:443"]}
+    config["policy"] = [
+        {"match": {"sni": "legacy.example"}, "action": "splice", "backend": "legacy",
+         "class": "second"},
+        {"match": {"sni": "shop.example"}, "action": "terminate", "backend": "web",
+         "class": "first"},
+    ]
+    return config
+
+
+def start(lab, classes, rate=None, size=0):
+    lab.nginx()
+    lab.nginx(f"{LEGACY}:443", certificate=lab.authority.issue("legacy", "legacy.example"))
+    write_random(os.path.join(lab.www, "file"), size)
+    lab.start(classes_config(lab, classes, rate))
+
+
+def download_rate(lab, host, seconds=60):
+    """Bits a second that a download gets within a time."""
+    result = lab.curl("/file", "-o", "/dev/null", "-w", "%{speed_download}", "--max-time",
+                      str(seconds), host=host, check=False)
+    return float(result.stdout) * 8
+
+
+def together(lab, hosts, seconds):
+    with concurrent.futures.ThreadPoolExecutor(len(hosts)) as pool:
+        return list(pool.map(lambda host: download_rate(lab, host, seconds), hosts))
+
+
+@scenario(builds=(RELEASE,), workers=ONE_AND_TWO_WORKERS, load=HEAVY)
+def ceiling(lab):
+    """A class does not get more than its ceiling, but that."""
+    start(lab, {"first": {"ceiling": "40Mbit"}, "second": {}}, size=10_000_000)
+    expect_within(download_rate(lab, "shop.example"), 30 * MEGABIT, 41 * MEGABIT, "download")
+    # Several connections share it.
+    rates = together(lab, ["shop.example"] * 4, 2)
+    expect_within(sum(rates), 28 * MEGABIT, 44 * MEGABIT, "four downloads together")
+    expect_within(min(rates), 5 * MEGABIT, 15 * MEGABIT, "the slowest of the four")
+
+
+@scenario(builds=(RELEASE,), workers=ONE_AND_TWO_WORKERS, load=HEAVY)
+def guarantee(lab):
+    """A class keeps its guaranteed rate while others overload the interface."""
+    start(lab, {"first": {"rate": "70Mbit", "priority": 7}, "second": {"priority": 0}},
+          rate="100Mbit", size=50_000_000)
+    rates = together(lab, ["shop.example"] + ["legacy.example"] * 4, 3)
+    expect_within(rates[0], 45 * MEGABIT, 76 * MEGABIT, "the guaranteed download")
+    expect_within(sum(rates), 70 * MEGABIT, 104 * MEGABIT, "all downloads")
+
+
+@scenario(builds=(RELEASE,), load=HEAVY)
+def reload_changes_the_ceiling(lab):
+    """A reload puts another ceiling in force for connections that are in the middle."""
+    start(lab, {"first": {"ceiling": "10Mbit"}, "second": {}}, size=10_000_000)
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        download = pool.submit(download_rate, lab, "shop.example")
+        lab.rewrite(classes_config(lab, {"added": {}, "first": {"ceiling": "80Mbit"},
+                                         "second": {}}))
+        wait_until(lambda: lab.level("sessions")["sessions"] == 1, "the download to begin")
+        lab.sluice.reload("is in force")
+        expect_within(download.result(), 20 * MEGABIT, 82 * MEGABIT, "download")
+    counters = lab.settled()
+    expect_equal(counters["outside.scheduler_data_dropped"], 0, "data frames dropped")
+
+
+@contextlib.contextmanager
+def code_points(namespace, device):
+    """The DSCP of every IPv4 packet with payload that comes in on a device from a TCP port."""
+    wire = Wire(namespace, device)
+    wire.socket.settimeout(0.1)
+    seen = {}
+    stop = threading.Event()
+
+    def watch():
+        while not stop.is_set():
+            try:
+                frame = wire.socket.recv(65536)
+            except socket.timeout:
+                continue
+            if frame[12:14] != b"\x08\x00" or frame[23] != socket.IPPROTO_TCP:
+                continue
+            source = socket.inet_ntoa(frame[26:30])
+            if source in (OUTSIDE, "10.0.0.1"):
+                key = socket.inet_ntoa(frame[30:34])
+                seen.setdefault(key, set()).add(frame[15] >> 2)
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield seen
+    finally:
+        stop.set()
+        thread.join()
+        wire.close()
+
+
+@scenario()
+def marks(lab):
+    """Packets of a class bear its code point, to the client and to the server."""
+    start(lab, {"first": {"dscp": "EF"}, "second": {"dscp": "AF11"}}, size=1000)
+    with code_points(lab.backend, "eth0") as seen:
+        lab.curl("/file", "-o", "/dev/null", host="shop.example")
+        lab.curl("/file", "-o", "/dev/null", "--insecure", host="legacy.example")
+        lab.settled()
+    expect_equal(seen.get(BACKENDS[0]), {EF}, "code points to the server of the first class")
+    expect_equal(seen.get(LEGACY), {AF11}, "code points to the server of the second class")
+    with code_points(lab.client, "eth0") as seen:
+        lab.curl("/file", "-o", "/dev/null", host="shop.example")
+        lab.settled()
+    # The SYN-ACK and the acknowledgement of the ClientHello come before the rule is found.
+    expect_equal({EF} <= next(iter(seen.values())) <= {EF, 0}, True, "code points to the client")
