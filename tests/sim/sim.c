@@ -34,6 +34,7 @@ struct port {
     unsigned index, peer_index;
     struct sim_path path;
     struct scheduler *scheduler;
+    struct scheduler_shaper *shaper;
     clock_ns busy_until; /* of the rate limit */
     uint32_t offloads;
 };
@@ -127,8 +128,10 @@ void sim_destroy(struct sim *s)
 {
     for (unsigned h = 0; h < s->hosts; h++) {
         stack_destroy(s->host[h].stack);
-        for (unsigned i = 0; i < s->host[h].ports; i++)
+        for (unsigned i = 0; i < s->host[h].ports; i++) {
             scheduler_destroy(s->host[h].port[i].scheduler);
+            scheduler_shaper_destroy(s->host[h].port[i].shaper);
+        }
     }
     for (size_t i = 0; i < s->frames; i++)
         free(s->heap[i].bytes);
@@ -386,6 +389,20 @@ int sim_link(struct sim *s, struct sim_host *a, const char *a_addr, struct sim_h
     a->port[ai].peer_index = bi;
     b->port[bi].peer_index = ai;
     return (int)ai;
+}
+
+void sim_shape(struct sim_host *h, unsigned iface, const struct scheduler_shaper_config *config)
+{
+    struct port *p = &h->port[iface];
+    struct error e = {0};
+    struct scheduler_shaper *next = scheduler_shaper_create(config, h->sim->now, &e);
+
+    if (next == NULL || scheduler_apply(p->scheduler, next, &e) < 0) {
+        fprintf(stderr, "sim: %s: %s\n", h->name, e.text);
+        exit(2);
+    }
+    scheduler_shaper_destroy(p->shaper);
+    p->shaper = next;
 }
 
 void sim_route(struct sim_host *h, const char *to, const char *via)

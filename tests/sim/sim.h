@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "base/clock.h"
+#include "scheduler/scheduler.h"
 #include "stack/event.h"
 #include "stack/socket.h"
 #include "stack/stack.h"
@@ -58,6 +59,9 @@ struct stack *sim_host_stack(struct sim_host *h);
  * a. */
 int sim_link(struct sim *s, struct sim_host *a, const char *a_addr, struct sim_host *b,
              const char *b_addr, const struct sim_path *a_to_b, const struct sim_path *b_to_a);
+
+/* Egress classes and rate of a host's interface from now on. */
+void sim_shape(struct sim_host *h, unsigned iface, const struct scheduler_shaper_config *config);
 
 void sim_route(struct sim_host *h, const char *to, const char *via);
 
