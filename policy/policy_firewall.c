@@ -88,6 +88,8 @@ static const struct policy_node *other_protocol(const struct policy_firewall_rul
 {
     const struct policy_node *c = policy_node_at(protocols, 0);
 
+    if (protocols == NULL)
+        return NULL;
     for (unsigned i = 0; i < rule->protocol_count && c != NULL; i++, c = next_of(protocols, c)) {
         uint8_t protocol = rule->protocols[i];
 
@@ -160,6 +162,16 @@ static void check_limit(struct policy_reader *r, const struct policy_node *n,
                             action->text);
 }
 
+static void check_no_class(struct policy_reader *r, const struct policy_node *n)
+{
+    const struct policy_node *class = policy_node_get(n, "class");
+
+    if (class != NULL)
+        policy_reader_error(r, class,
+                            "no connection begins with a packet that is refused: expected "
+                            "no class");
+}
+
 void policy_firewall_rule_finish(struct policy_reader *r, const struct policy_node *n, void *out)
 {
     struct policy_firewall_rule *rule = out;
@@ -168,6 +180,8 @@ void policy_firewall_rule_finish(struct policy_reader *r, const struct policy_no
         rule->name = policy_name_of_rule(r, rule->index);
     check_protocols(r, n, rule);
     check_limit(r, n, rule);
+    if (rule->action == POLICY_FIREWALL_DROP || rule->action == POLICY_FIREWALL_REJECT)
+        check_no_class(r, n);
 }
 
 /* A burst is by default what one second allows, and nothing without a rate. */

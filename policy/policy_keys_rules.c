@@ -189,6 +189,7 @@ static void rule_finish(struct policy_reader *r, const struct policy_node *n, vo
     struct policy_rule *rule = out;
     const struct policy_node *action = policy_node_get(n, "action");
     const struct policy_node *backend = policy_node_get(n, "backend");
+    const struct policy_node *class = policy_node_get(n, "class");
 
     if (rule->name == NULL)
         rule->name = policy_name_of_rule(r, rule->index);
@@ -198,6 +199,8 @@ static void rule_finish(struct policy_reader *r, const struct policy_node *n, vo
         return;
     if (rule->action == POLICY_REJECT && backend != NULL)
         policy_reader_error(r, backend, "a rule that rejects has no backend");
+    if (rule->action == POLICY_REJECT && class != NULL)
+        policy_reader_error(r, class, "a rule that rejects has no class");
     if (rule->action != POLICY_REJECT && backend == NULL)
         policy_reader_error(r, action, "to %s, the rule needs a backend", action->text);
     if (rule->action == POLICY_TERMINATE && rule->listener != NULL && rule->listener->tls == NULL)

@@ -23,7 +23,7 @@ static void test_values(void **state)
         "  rules:\n"
         "  - {name: web, interface: [outside, inside], source: [bad, 10.0.0.0/8, empty],\n"
         "     destination: 192.0.2.10, protocol: [udp, tcp], source-port: 1024-65535,\n"
-        "     port: [80, 443, 8000-8999], action: drop, log: true, class: gold}\n"
+        "     port: [80, 443, 8000-8999], action: accept, log: true, class: gold}\n"
         "  - {action: log, icmp-type: [echo-request, 13]}\n"
         "  - {action: reject, tcp-flags: [syn, \"!ack\", \"!rst\"]}\n"
         "  - {action: count, port: 53}\n"
@@ -58,7 +58,7 @@ static void test_values(void **state)
     assert_int_equal(rule[0].port_count, 3);
     assert_int_equal(rule[0].ports[1].last, 443);
     assert_int_equal(rule[0].ports[2].first, 8000);
-    assert_int_equal(rule[0].action, POLICY_FIREWALL_DROP);
+    assert_int_equal(rule[0].action, POLICY_FIREWALL_ACCEPT);
     assert_true(rule[0].log);
     assert_ptr_equal(rule[0].egress_class, &p->classes[0]);
     assert_int_equal(rule[0].mark.line, 17);
@@ -287,9 +287,13 @@ static const struct policy_case firewall_cases[] = {
     {"log",
      RULE("action: drop, log: yes"),
      {"12:23: error: firewall.rules[0].log: expected true or false, found \"yes\""}},
+    {"class of what is refused",
+     FIREWALL("{action: drop, class: c}, " USE) "classes: {c: {}}\n",
+     {"12:23: error: firewall.rules[0].class: no connection begins with a packet that is refused: "
+      "expected no class"}},
     {"class",
-     RULE("action: drop, class: gold"),
-     {"12:25: error: firewall.rules[0].class: expected the name of a class, found \"gold\""}},
+     RULE("action: accept, class: gold"),
+     {"12:27: error: firewall.rules[0].class: expected the name of a class, found \"gold\""}},
 };
 
 static void test_firewall(void **state)

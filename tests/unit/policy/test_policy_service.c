@@ -220,6 +220,9 @@ static const struct policy_case backend_cases[] = {
      WEB("tls: {min-version: 1.3, max-version: 1.2}"),
      {"10:53: error: backends.web.tls.min-version: min-version is above max-version: no server "
       "could connect"}},
+    {"class of what is rejected",
+     INTERFACES PLAIN "classes: {c: {}}\npolicy: [{action: reject, class: c}]\n",
+     {"7:34: error: policy[0].class: a rule that rejects has no class"}},
     {"TLS in TLS",
      INTERFACES CERTIFICATES
      "listeners:\n  https: {bind: 192.0.2.10:443, tls: {certificates: [shop, blog]}}\n"
