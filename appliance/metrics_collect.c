@@ -10,6 +10,7 @@
 
 #include <ctype.h>
 
+#include "appliance/classes.h"
 #include "appliance/figures.h"
 #include "appliance/metrics/metrics_text.h"
 #include "appliance/rule_hits.h"
@@ -280,6 +281,37 @@ static void collect_rules(const struct command_context *c, FILE *out)
     rule_hits_free(&hits);
 }
 
+static void collect_class_counter(const struct command_context *c, FILE *out, const char *name,
+                                  const char *class, unsigned number, size_t counter)
+{
+    for (unsigned p = 0; p < c->ports->count; p++) {
+        struct scheduler_class_counters sum = {0};
+        struct metrics_labels labels = {0};
+
+        workers_class_counters(c->workers, p, number, &sum);
+        metrics_text_label(&labels, "interface", c->ports->port[p].name);
+        metrics_text_label(&labels, "class", class);
+        metrics_text_count(out, name, &labels, counter_read(&sum, counter));
+    }
+}
+
+static void collect_classes(const struct command_context *c, FILE *out)
+{
+    const struct counter_table *table = &scheduler_class_counter_table;
+    const struct snapshot *s = c->snapshots->current;
+    char name[METRICS_NAME_MAX];
+
+    for (size_t i = 0; i < table->count; i++) {
+        family(out, table->desc[i].name, METRICS_COUNTER, table->desc[i].help, name);
+        collect_class_counter(c, out, name, "default", 0, i);
+        for (unsigned k = 0; k < s->policy->class_count; k++) {
+            const struct policy_class *class = &s->policy->classes[k];
+
+            collect_class_counter(c, out, name, class->name, classes_number(s->classes, class), i);
+        }
+    }
+}
+
 static void collect_certificates(const struct command_context *c, FILE *out)
 {
     const struct snapshot *s = c->snapshots->current;
@@ -302,6 +334,7 @@ void metrics_collect(const struct command_context *c, FILE *out)
     collect_ports(c, out);
     collect_servers(c, out);
     collect_rules(c, out);
+    collect_classes(c, out);
     collect_certificates(c, out);
 }
 

@@ -129,3 +129,16 @@ uint32_t workers_connections(const struct workers *ws)
     }
     return total;
 }
+
+void workers_class_counters(const struct workers *ws, unsigned port, unsigned egress_class,
+                            struct scheduler_class_counters *sum)
+{
+    uint64_t *to = (uint64_t *)sum;
+
+    for (unsigned i = 0; i < ws->count; i++) {
+        const struct scheduler *s = ws->worker[i].port[port].scheduler;
+
+        for (size_t k = 0; k < scheduler_class_counter_table.count; k++)
+            to[k] += counter_read(scheduler_class_counters(s, egress_class), k);
+    }
+}

@@ -29,6 +29,10 @@ int workers_tell_one(struct worker *w, const struct mailbox_message *message, st
  * are not in the current policy. */
 void workers_collect(struct workers *ws, const struct policy *current);
 
+/* Adds what all workers have sent of a class (its number) through a port. */
+void workers_class_counters(const struct workers *ws, unsigned port, unsigned egress_class,
+                            struct scheduler_class_counters *sum);
+
 /* Adds the hits of all workers' rules. */
 void workers_rule_hits(const struct workers *ws, struct rule_hits *out);
 

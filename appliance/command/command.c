@@ -36,6 +36,7 @@ static const struct command {
 } commands[] = {
     {"backends", command_backends, no_arguments},
     {"certs", command_certs, no_arguments},
+    {"classes", command_classes, no_arguments},
     {"counters", command_counters, no_arguments},
     {"drain-server", command_drain_server, server_arguments},
     {"enable-server", command_enable_server, server_arguments},

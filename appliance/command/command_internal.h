@@ -14,6 +14,7 @@ command_function command_certs;
 command_function command_policy;
 command_function command_reload;
 command_function command_log_level;
+command_function command_classes;
 command_function command_session;
 command_function command_sessions;
 command_function command_backends;

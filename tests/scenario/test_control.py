@@ -130,6 +130,54 @@ def certs(lab):
 
 
 @scenario()
+def backends(lab):
+    """A server that is drained by command gets no new sessions until it is enabled again."""
+    lab.nginx(f"{BACKENDS[0]}:8080", f"{BACKENDS[1]}:8080")
+    lab.page("index.html", "hello")
+    servers = [f"{BACKENDS[0]}:8080", f"{BACKENDS[1]}:8080"]
+    lab.start(with_control(lab, backends={"web": {"servers": servers}}))
+
+    def states():
+        return {s["server"]: s["state"] for s in lab.sluice.ask("backends")["servers"]}
+
+    def answering():
+        return {line.split(b":", 1)[1].strip().decode()
+                for _ in range(4) for line in http_get(lab.tls()).splitlines()
+                if line.startswith(b"X-Server")}
+
+    expect_equal(answering(), set(BACKENDS[:2]), "servers that answer")
+    lab.sluice.ctl("backends", "drain", "web", servers[0])
+    expect_equal(states()[servers[0]], "drained", "state")
+    expect_equal(answering(), {BACKENDS[1]}, "servers that answer while one is drained")
+    lab.sluice.ctl("backends", "enable", "web", servers[0])
+    expect(states()[servers[0]] != "drained", f"states: {states()}")
+    expect_equal(answering(), set(BACKENDS[:2]), "servers that answer after enable")
+    for wrong in (("wbe", servers[0]), ("web", "10.9.9.9:1"), ("web", "nonsense")):
+        result = lab.sluice.ctl("backends", "drain", *wrong, check=False)
+        expect_equal(result.returncode, 1, f"exit status of drain {wrong}")
+        expect(wrong[0] in result.stderr or wrong[1] in result.stderr, result.stderr)
+    expect_in("STATE", lab.sluice.ctl("backends").stdout, "backends")
+
+
+@scenario()
+def classes(lab):
+    """classes tells what each class has sent, the default class included."""
+    lab.nginx()
+    lab.page("index.html", "hello" * 1000)
+    config = with_control(lab, classes={"web": {"weight": 200, "rate": "10Mbit"}})
+    config["policy"][0]["class"] = "web"
+    lab.start(config)
+    http_get(lab.tls())
+    rows = {(r["interface"], r["class"]): r for r in lab.sluice.ask("classes")["classes"]}
+    expect_equal(set(rows), {(i, c) for i in ("outside", "inside") for c in ("default", "web")},
+                 "rows")
+    expect(rows["outside", "web"]["bytes"] > 5000, f"bytes of the class: {rows}")
+    expect_equal((rows["outside", "web"]["weight"], rows["outside", "web"]["rate"]),
+                 (200, 10000000), "what the file says of it")
+    expect_in("web", lab.sluice.ctl("classes").stdout, "classes")
+
+
+@scenario()
 def reload(lab):
     """reload tells the outcome: findings and status 1 for a refused file, which changes nothing."""
     config = with_control(lab)
