@@ -245,7 +245,10 @@ enum tls_result tls_conn_handshake(struct tls_conn *c)
     }
     c->established = true;
     count_completed_handshake(c);
-    tls_ocsp_done(c);
+    if (c->client != NULL)
+        tls_conn_client_established(c);
+    else
+        tls_ocsp_done(c);
     return TLS_DONE;
 }
 

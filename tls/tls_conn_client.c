@@ -35,7 +35,7 @@ static int set_name(struct tls_conn *c, const char *name)
     if (c->name[0] != '\0' && !tls_names_is_address(c->name) &&
         SSL_set_tlsext_host_name(c->ssl, c->name) != 1)
         return -1;
-    session = tls_session_find(&c->client->sessions, c->name);
+    session = tls_session_find(&c->client->sessions, c->name, tls_worker_time(c->worker));
     if (session != NULL && SSL_set_session(c->ssl, session) == 1)
         c->session_offered = true;
     return 0;
@@ -63,6 +63,18 @@ struct tls_conn *tls_conn_create_client(struct tls_client *client, const char *n
     }
     SSL_set_connect_state(c->ssl);
     return c;
+}
+
+/* Of a TLS 1.2 session that was resumed and got a new ticket OpenSSL does not tell. */
+void tls_conn_client_established(struct tls_conn *c)
+{
+    SSL_SESSION *session;
+
+    if (SSL_session_reused(c->ssl) == 0 || SSL_version(c->ssl) != TLS1_2_VERSION)
+        return;
+    session = SSL_get1_session(c->ssl);
+    if (!tls_session_keep(&c->client->sessions, c->name, session))
+        SSL_SESSION_free(session);
 }
 
 void tls_conn_client_end(struct tls_conn *c)

@@ -300,7 +300,8 @@ struct tls_sessions {
     uint64_t uses;
 };
 
-SSL_SESSION *tls_session_find(struct tls_sessions *s, const char *name); /* borrowed; or NULL */
+/* Borrowed; NULL when there is none that may still be resumed. */
+SSL_SESSION *tls_session_find(struct tls_sessions *s, const char *name, time_t now);
 /* Takes the reference when it returns true. */
 bool tls_session_keep(struct tls_sessions *s, const char *name, SSL_SESSION *session);
 void tls_session_forget(struct tls_sessions *s, const char *name);
@@ -380,6 +381,8 @@ void tls_conn_client_received(struct tls_conn *c, const uint8_t *data, size_t le
 
 /* True when the server was found to speak no TLS, which is then the cause kept. */
 bool tls_conn_client_blame_stranger(struct tls_conn *c);
+
+void tls_conn_client_established(struct tls_conn *c);
 
 /* Before the SSL is freed. */
 void tls_conn_client_end(struct tls_conn *c);

@@ -3,7 +3,7 @@
  * each name. Bounded, since names may come from clients of ours: of TLS_SESSIONS_MAX the one that
  * was used longest ago gives way. A session was verified under its name and the client's
  * configuration when it was made, and both are the same where it is offered again; it ends with
- * the ticket's lifetime, which the server sets.
+ * the ticket's lifetime, which the server sets, and with the validity of the server's certificate.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -37,13 +37,21 @@ static struct tls_session *oldest(struct tls_sessions *s)
     return e;
 }
 
-SSL_SESSION *tls_session_find(struct tls_sessions *s, const char *name)
+static bool is_good(SSL_SESSION *session, time_t now)
+{
+    const X509 *peer = SSL_SESSION_get0_peer(session);
+
+    return SSL_SESSION_is_resumable(session) == 1 && peer != NULL &&
+           now <= tls_x509_time(X509_get0_notAfter(peer));
+}
+
+SSL_SESSION *tls_session_find(struct tls_sessions *s, const char *name, time_t now)
 {
     struct tls_session *e = find(s, name);
 
     if (e == NULL)
         return NULL;
-    if (SSL_SESSION_is_resumable(e->session) != 1) {
+    if (!is_good(e->session, now)) {
         clear(e);
         return NULL;
     }

@@ -399,6 +399,58 @@ static void test_resumption(void **state)
     }
 }
 
+/* Tickets are renewed as the server's keys go by: a day is all that one session lasts. */
+static void test_renewal(void **state)
+{
+    struct tls_client_config config = config_of(root_ca);
+
+    (void)state;
+    for (uint16_t v = TLS_VERSION_1_2; v <= TLS_VERSION_1_3; v++) {
+        struct tls_server_config hourly = fixture_server_config(&shop, 1);
+        struct tls_server *daily = server;
+        struct tls_client *c;
+
+        hourly.tickets.rotation = 3600;
+        server = tls_server_create(worker, &hourly, NULL);
+        config.max_version = v;
+        c = client_with(&config);
+        assert_false(resumes(c, SHOP, "shop.example"));
+        for (int i = 0; i < 5; i++) {
+            fixture_now += 3600;
+            assert_true(resumes(c, SHOP, "shop.example"));
+        }
+        fixture_now = FIXTURE_NOW;
+        tls_client_destroy(c);
+        tls_server_destroy(server);
+        server = daily;
+    }
+}
+
+/* A session does not outlive the certificate that it stands for. */
+static void test_session_of_expired(void **state)
+{
+    struct tls_client_config config = config_of(root_ca);
+
+    (void)state;
+    for (uint16_t v = TLS_VERSION_1_2; v <= TLS_VERSION_1_3; v++) {
+        struct tls_client *c;
+        struct fixture_link l;
+
+        config.max_version = v;
+        c = client_with(&config);
+        fixture_now = FIXTURE_NOW + 2 * FIXTURE_DAY - 60;
+        assert_false(resumes(c, BRIEF, "brief.example"));
+        assert_true(resumes(c, BRIEF, "brief.example"));
+        fixture_now += 120;
+        fixture_link_open(&l, server, BRIEF, c, "brief.example");
+        assert_false(fixture_link_handshake(&l));
+        fixture_assert_contains(tls_conn_error(l.client), "it expired on ");
+        fixture_link_close(&l);
+        fixture_now = FIXTURE_NOW;
+        tls_client_destroy(c);
+    }
+}
+
 /* A session is of one configuration: another one's trust is not taken over. */
 static void test_sessions_apart(void **state)
 {
@@ -529,6 +581,7 @@ int main(void)
         cmocka_unit_test(test_untrusted),       cmocka_unit_test(test_dates),
         cmocka_unit_test(test_no_tls),          cmocka_unit_test(test_damaged),
         cmocka_unit_test(test_old_server),      cmocka_unit_test(test_resumption),
+        cmocka_unit_test(test_renewal),         cmocka_unit_test(test_session_of_expired),
         cmocka_unit_test(test_sessions_apart),  cmocka_unit_test(test_sessions_bounded),
         cmocka_unit_test(test_session_dropped), cmocka_unit_test(test_destroyed_before),
         cmocka_unit_test(test_config),          cmocka_unit_test(test_ca_files),

@@ -49,8 +49,7 @@ static int set_up(void **state)
     (void)state;
     fixture_dir_create();
     shop = fixture_cert_file("shop", &(struct fixture_spec){.alt_names = "DNS:shop.example"});
-    worker = tls_worker_create(NULL);
-    assert_non_null(worker);
+    worker = fixture_worker();
     server = fixture_server(worker, &shop, 1);
     clients[0] = fixture_client_ctx();
     clients[1] = fixture_client_ctx();
@@ -131,6 +130,37 @@ static void test_half_closed(void **state)
     }
 }
 
+/* What our end of a connection to a server frees: the server's certificate is its largest part. */
+static void test_idle_client(void **state)
+{
+    char path[FIXTURE_PATH_MAX];
+    struct tls_ca_file *ca = tls_ca_file_load(fixture_path("shop.crt", path), NULL);
+    struct tls_client_config config = {.verify = true,
+                                       .ca = ca,
+                                       .server_name = "shop.example",
+                                       .min_version = TLS_VERSION_1_2,
+                                       .max_version = TLS_VERSION_1_3};
+    struct tls_client *c;
+    struct fixture_link l;
+    size_t before;
+
+    (void)state;
+    c = tls_client_create(worker, &config, NULL);
+    assert_non_null(c);
+    for (int i = 0; i < 4; i++) {
+        fixture_link_open(&l, server, 0, c, NULL);
+        assert_true(fixture_link_handshake(&l));
+        fixture_link_exchange(&l);
+        before = live;
+        tls_conn_destroy(l.client);
+        l.client = NULL;
+        assert_in_range(before - live, 1, IDLE_MAX);
+        fixture_link_close(&l);
+    }
+    tls_client_destroy(c);
+    tls_ca_file_unref(ca);
+}
+
 static void connect_once(SSL_CTX *ctx, bool good)
 {
     struct fixture_pair p;
@@ -160,6 +190,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_idle),
         cmocka_unit_test(test_half_closed),
+        cmocka_unit_test(test_idle_client),
         cmocka_unit_test(test_no_growth),
     };
 
