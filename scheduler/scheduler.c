@@ -129,7 +129,8 @@ static uint32_t scheduler_room(void *ctx, uint8_t egress_class)
 {
     struct scheduler *s = ctx;
     const struct scheduler_queue *q = queue_of(s, egress_class);
-    uint32_t frames = q->data.max - scheduler_ring_used(&q->data);
+    uint32_t used = scheduler_ring_used(&q->data);
+    uint32_t frames = used < q->data.max ? q->data.max - used : 0; /* more after a reload */
     const struct scheduler_shaper_class *k;
     uint64_t bytes;
 
@@ -228,15 +229,24 @@ uint32_t scheduler_waiting(const struct scheduler *s)
 
 /* ---- another shaper ---- */
 
-/* Hands a class's frames to class 0. */
-static void queue_empty(struct scheduler *s, struct scheduler_queue *q)
+/* The frames of the classes from `first` on become frames of class 0. */
+static void queues_merge(struct scheduler *s, unsigned first)
 {
-    struct scheduler_ring *control = &q->control, *data = &q->data;
+    struct scheduler_queue *to = &s->queues[0];
+    uint32_t control = 0, data = 0;
 
-    for (; control->head != control->tail; control->head++)
-        queue_put(s, &s->queues[0], control->slots[control->head & control->mask], EGRESS_CONTROL);
-    for (; data->head != data->tail; data->head++)
-        queue_put(s, &s->queues[0], data->slots[data->head & data->mask], EGRESS_DATA);
+    for (unsigned i = first; i < EGRESS_CLASSES; i++) {
+        control += scheduler_ring_used(&s->queues[i].control);
+        data += scheduler_ring_used(&s->queues[i].data);
+    }
+    scheduler_ring_reserve(&to->control, control);
+    scheduler_ring_reserve(&to->data, data);
+    for (unsigned i = first; i < EGRESS_CLASSES; i++) {
+        control = scheduler_ring_move(&to->control, &s->queues[i].control);
+        data = scheduler_ring_move(&to->data, &s->queues[i].data);
+        COUNTER_ADD(s->counters.scheduler_control_dropped, control);
+        COUNTER_ADD(s->counters.scheduler_data_dropped, data);
+    }
 }
 
 /* What is counted for a shaper, counted anew. */
@@ -261,9 +271,7 @@ int scheduler_apply(struct scheduler *s, struct scheduler_shaper *shaper, struct
     if (queues_grow(s, count, e) < 0)
         return -1;
     shaper_leave(s);
-    s->shaper = NULL; /* nothing is counted while frames move */
-    for (unsigned i = count; i < EGRESS_CLASSES; i++)
-        queue_empty(s, &s->queues[i]);
+    queues_merge(s, count);
     s->control_waits = s->data_waits = 0;
     COUNTER_ADD(s->waiting, -s->waiting);
     for (unsigned i = 0; i < EGRESS_CLASSES; i++)

@@ -81,13 +81,19 @@ uint64_t scheduler_shaper_entitled(struct scheduler_shaper *s, uint64_t holding,
 struct scheduler_ring {
     struct rte_mbuf **slots; /* NULL: of a class that never was */
     uint32_t mask;           /* slots - 1, a power of two */
-    uint32_t max;            /* frames it takes: at most mask + 1 */
+    uint32_t max;            /* frames that it takes */
     uint32_t head, tail;
 };
 
 int scheduler_ring_init(struct scheduler_ring *r, uint32_t max);
 void scheduler_ring_fini(struct scheduler_ring *r); /* frees what waits */
 bool scheduler_ring_put(struct scheduler_ring *r, struct rte_mbuf *m);
+
+/* Makes room for so many more to be moved into it, beyond its bound, as far as there is memory. */
+void scheduler_ring_reserve(struct scheduler_ring *r, uint32_t more);
+
+/* Returns how many found no room and were freed. */
+uint32_t scheduler_ring_move(struct scheduler_ring *to, struct scheduler_ring *from);
 
 /* Copies up to `max` of the frames in front without taking them. Returns how many. */
 uint32_t scheduler_ring_peek(const struct scheduler_ring *r, struct rte_mbuf **out, uint32_t max);

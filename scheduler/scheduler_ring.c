@@ -23,6 +23,37 @@ void scheduler_ring_fini(struct scheduler_ring *r)
     r->slots = NULL;
 }
 
+void scheduler_ring_reserve(struct scheduler_ring *r, uint32_t more)
+{
+    struct scheduler_ring larger;
+    uint32_t used = scheduler_ring_used(r);
+
+    if (used + more <= r->mask + 1 || scheduler_ring_init(&larger, used + more) < 0)
+        return;
+    scheduler_ring_peek(r, larger.slots, used);
+    larger.tail = used;
+    larger.max = r->max;
+    free(r->slots);
+    *r = larger;
+}
+
+uint32_t scheduler_ring_move(struct scheduler_ring *to, struct scheduler_ring *from)
+{
+    uint32_t lost = 0;
+
+    for (; from->head != from->tail; from->head++) {
+        struct rte_mbuf *m = from->slots[from->head & from->mask];
+
+        if (scheduler_ring_used(to) <= to->mask) {
+            to->slots[to->tail++ & to->mask] = m;
+        } else {
+            rte_pktmbuf_free(m);
+            lost++;
+        }
+    }
+    return lost;
+}
+
 bool scheduler_ring_put(struct scheduler_ring *r, struct rte_mbuf *m)
 {
     if (scheduler_ring_used(r) >= r->max)

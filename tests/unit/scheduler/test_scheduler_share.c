@@ -167,14 +167,307 @@ static void test_random_many_workers(void **state)
         check_random(seed, 2 + seed % 3);
 }
 
+/* ---- one promise at a time ---- */
+
+static struct share_world *world(struct scheduler_shaper_config c, unsigned workers)
+{
+    return share_create(&c, workers, 99);
+}
+
+/* Mbit/s of a class over a second, after a tenth to settle. */
+static void settle_and_run(struct share_world *w)
+{
+    share_run(w, 100 * CLOCK_MS);
+    share_reset(w);
+    share_run(w, CLOCK_SEC);
+}
+
+static double mbit(const struct share_world *w, unsigned egress_class)
+{
+    return (double)share_sent(w, egress_class) * 8 / 1e6;
+}
+
+#define assert_mbit(w, k, low, high) \
+    assert_in_range((uint64_t)(mbit(w, k) * 1000), (low)*1000, (high)*1000)
+
+/* Four workers with the same class: the ceiling is that of all together. */
+static void test_ceiling_over_workers(void **state)
+{
+    static const uint64_t ceilings[] = {1, 10, 100, 1000};
+
+    (void)state;
+    for (unsigned i = 0; i < 4; i++) {
+        struct share_world *w = world(
+            (struct scheduler_shaper_config){.class_count = 2,
+                                             .classes = {{0}, {.ceiling = ceilings[i] * MBIT}}},
+            4);
+        uint64_t low = ceilings[i] * 980, high = ceilings[i] * 1020;
+
+        share_source(w, 1, i % 2 == 0 ? greedy : greedy_large);
+        share_jitter(w, 50 * CLOCK_US);
+        share_run(w, 100 * CLOCK_MS);
+        share_reset(w);
+        share_run(w, 4 * CLOCK_SEC);
+        assert_in_range(share_sent(w, 1) * 8 / 4000, low, high);
+        share_destroy(w);
+    }
+}
+
+/* One worker's class has the guarantee, the other three overload the interface with another. */
+static void test_guarantee_over_workers(void **state)
+{
+    struct share_world *w = world(
+        (struct scheduler_shaper_config){
+            .rate = 500 * MBIT,
+            .class_count = 3,
+            .classes = {{.priority = 4, .weight = 100},
+                        {.rate = 200 * MBIT, .priority = 7, .weight = 1},
+                        {.priority = 0, .weight = 1000}}},
+        4);
+
+    (void)state;
+    share_source(w, 1, (struct share_source){SHARE_GREEDY, 0x1, false});
+    share_source(w, 2, (struct share_source){SHARE_GREEDY, 0xe, true});
+    settle_and_run(w);
+    assert_mbit(w, 1, 196, 204);
+    assert_mbit(w, 2, 294, 306);
+    share_destroy(w);
+}
+
+/* Priority holds where the classes wait in different workers, and nothing is lost to caution when
+ * the one that goes first has enough. */
+static void test_priority_over_workers(void **state)
+{
+    struct share_world *w = world(
+        (struct scheduler_shaper_config){
+            .rate = 100 * MBIT,
+            .class_count = 3,
+            .classes = {{.priority = 4}, {.priority = 1}, {.priority = 2}}},
+        2);
+
+    (void)state;
+    share_source(w, 1, (struct share_source){SHARE_GREEDY, 0x1, false});
+    share_source(w, 2, (struct share_source){SHARE_GREEDY, 0x2, false});
+    settle_and_run(w);
+    assert_mbit(w, 1, 95, 102);
+    assert_mbit(w, 2, 0, 5);
+    share_source(w, 1, (struct share_source){30 * MBIT, 0x1, false});
+    settle_and_run(w);
+    assert_mbit(w, 1, 29, 31);
+    assert_mbit(w, 2, 68, 72);
+    share_destroy(w);
+}
+
+/* Without a rate the device decides how much: guarantees come first, then priority. */
+static void test_device_is_the_bound(void **state)
+{
+    struct share_world *w =
+        world((struct scheduler_shaper_config){.class_count = 4,
+                                               .classes = {{.priority = 4},
+                                                           {.rate = 30 * MBIT, .priority = 7},
+                                                           {.priority = 1, .weight = 1},
+                                                           {.priority = 1, .weight = 3}}},
+              1);
+
+    (void)state;
+    share_device(w, 100 * MBIT);
+    share_source(w, 1, greedy);
+    share_source(w, 2, greedy);
+    share_source(w, 3, greedy);
+    settle_and_run(w);
+    assert_mbit(w, 1, 29, 31);
+    assert_mbit(w, 2, 16, 19);
+    assert_mbit(w, 3, 49, 55);
+    share_destroy(w);
+}
+
+/* Control waits for no data, but counts: the sum stays what the interface may send. */
+static void test_control_is_ahead_and_accounted(void **state)
+{
+    struct share_world *w = world(
+        (struct scheduler_shaper_config){
+            .rate = 10 * MBIT, .class_count = 2, .classes = {{.priority = 4}, {.priority = 4}}},
+        1);
+    uint64_t control = 0, data, total;
+
+    (void)state;
+    share_source(w, 1, greedy);
+    share_run(w, 100 * CLOCK_MS);
+    share_reset(w);
+    for (unsigned i = 0; i < 1000; i++) {
+        for (unsigned k = 0; k < 4; k++) {
+            share_offer(w, 0, 0, EGRESS_CONTROL, 66);
+            control += 66;
+        }
+        share_run(w, 20 * CLOCK_US);
+        assert_int_equal(share_sent(w, 0), control); /* at once */
+        share_run(w, 980 * CLOCK_US);
+    }
+    data = share_sent(w, 1);
+    total = data + control;
+    assert_in_range(total * 8, 9800000, 10200000);
+    share_destroy(w);
+}
+
+/* Control alone beyond the ceiling: it waits, and no more goes out than the ceiling and the debt
+ * that control may run up. */
+static void test_control_overdraws_little(void **state)
+{
+    struct share_world *w = world(
+        (struct scheduler_shaper_config){.class_count = 2, .classes = {{0}, {.ceiling = 1 * MBIT}}},
+        1);
+
+    (void)state;
+    share_reset(w);
+    for (unsigned i = 0; i < 1000; i++)
+        share_offer(w, 0, 1, EGRESS_CONTROL, 100);
+    share_run(w, 100 * CLOCK_MS);
+    assert_in_range(share_sent(w, 1), 12500, 12500 + 4000);
+    assert_int_equal(scheduler_class_waiting(share_scheduler(w, 0), 1),
+                     1000 - share_sent(w, 1) / 100);
+    assert_true(scheduler_deadline(share_scheduler(w, 0)) < share_now(w) + 10 * CLOCK_MS);
+    share_destroy(w);
+}
+
+/* What waits is a millisecond's worth, or two frames: and nothing is ever dropped. */
+static void test_queues_are_short(void **state)
+{
+    static const uint64_t rates[] = {1, 20, 200, 2000};
+
+    (void)state;
+    for (unsigned i = 0; i < 4; i++) {
+        struct share_world *w =
+            world((struct scheduler_shaper_config){.class_count = 2,
+                                                   .classes = {{0}, {.ceiling = rates[i] * MBIT}}},
+                  1);
+        clock_ns two_frames = (clock_ns)(3.2 * 1514 * 8e3 / (double)rates[i]);
+        const struct scheduler_counters *c = scheduler_counters(share_scheduler(w, 0));
+
+        share_source(w, 1, greedy_large);
+        settle_and_run(w);
+        assert_in_range(share_longest(w, 1), 0, 4 * CLOCK_MS + two_frames);
+        assert_int_equal(c->scheduler_data_dropped, 0);
+        assert_int_equal(c->scheduler_control_dropped, 0);
+        share_destroy(w);
+    }
+}
+
+/* A class that sends nothing costs the others nothing; one that begins again has its share soon. */
+static void test_idle_and_back(void **state)
+{
+    struct share_world *w = world(
+        (struct scheduler_shaper_config){
+            .rate = 100 * MBIT,
+            .class_count = 3,
+            .classes = {{.priority = 4},
+                        {.rate = 60 * MBIT, .priority = 4, .weight = 1},
+                        {.rate = 20 * MBIT, .priority = 4, .weight = 1}}},
+        2);
+    const struct share_source none = {0};
+
+    (void)state;
+    share_source(w, 2, greedy);
+    settle_and_run(w);
+    assert_mbit(w, 2, 98, 101);
+    share_source(w, 1, greedy);
+    share_run(w, 10 * CLOCK_MS);
+    share_reset(w);
+    share_run(w, CLOCK_SEC);
+    assert_mbit(w, 1, 68, 72);
+    assert_mbit(w, 2, 28, 32);
+    share_source(w, 1, none);
+    settle_and_run(w);
+    assert_mbit(w, 2, 98, 101);
+    share_destroy(w);
+}
+
+/* What waits goes on under another shaper; classes that are gone become the default one. */
+static void test_apply(void **state)
+{
+    const struct scheduler_shaper_config few = {.class_count = 2,
+                                                .classes = {{0}, {.ceiling = 20 * MBIT}}};
+    struct share_world *w = world(
+        (struct scheduler_shaper_config){
+            .class_count = 4, .classes = {{0}, {.ceiling = 5 * MBIT}, {0}, {.ceiling = 1 * MBIT}}},
+        2);
+    uint32_t waited;
+
+    (void)state;
+    share_source(w, 1, greedy);
+    share_source(w, 3, greedy);
+    settle_and_run(w);
+    assert_mbit(w, 1, 4.9, 5.1);
+    assert_mbit(w, 3, 0.98, 1.02);
+    share_source(w, 3, (struct share_source){0});
+    waited = scheduler_class_waiting(share_scheduler(w, 0), 3);
+    assert_in_range(waited, 1, 5);
+    share_apply(w, &few);
+    assert_in_range(scheduler_class_waiting(share_scheduler(w, 0), 0), waited, waited);
+    settle_and_run(w);
+    assert_int_equal(scheduler_class_waiting(share_scheduler(w, 0), 0), 0);
+    assert_mbit(w, 1, 19.6, 20.4);
+    share_destroy(w);
+}
+
+/* A device that takes part of a burst gets the rest later, in order, and nothing is charged twice:
+ * a ceiling below the device's rate is kept exactly. */
+static void test_device_takes_part(void **state)
+{
+    struct share_world *w =
+        world((struct scheduler_shaper_config){.rate = 60 * MBIT,
+                                               .class_count = 3,
+                                               .classes = {{.priority = 4},
+                                                           {.ceiling = 40 * MBIT, .priority = 1},
+                                                           {.rate = 10 * MBIT, .priority = 3}}},
+              1);
+
+    (void)state;
+    share_device(w, 70 * MBIT);
+    share_source(w, 1, greedy);
+    share_source(w, 2, greedy_large);
+    settle_and_run(w);
+    assert_mbit(w, 1, 39.2, 40.8);
+    assert_mbit(w, 2, 19.4, 20.6);
+    assert_true(scheduler_counters(share_scheduler(w, 0))->scheduler_device_full > 0);
+    share_destroy(w);
+}
+
+static void test_refused(void **state)
+{
+    const struct scheduler_shaper_config bad[] = {
+        {.class_count = 0},
+        {.class_count = EGRESS_CLASSES + 1},
+        {.class_count = 1, .classes = {{.priority = 8}}},
+        {.class_count = 1, .classes = {{.rate = 2, .ceiling = 1}}},
+        {.rate = 10, .class_count = 2, .classes = {{.rate = 6}, {.rate = 5}}},
+    };
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        struct error e = {0};
+
+        assert_null(scheduler_shaper_create(&bad[i], 0, &e));
+        assert_true(e.set);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_random_one_worker),
         cmocka_unit_test(test_random_many_workers),
+        cmocka_unit_test(test_ceiling_over_workers),
+        cmocka_unit_test(test_guarantee_over_workers),
+        cmocka_unit_test(test_priority_over_workers),
+        cmocka_unit_test(test_device_is_the_bound),
+        cmocka_unit_test(test_control_is_ahead_and_accounted),
+        cmocka_unit_test(test_control_overdraws_little),
+        cmocka_unit_test(test_queues_are_short),
+        cmocka_unit_test(test_idle_and_back),
+        cmocka_unit_test(test_apply),
+        cmocka_unit_test(test_device_takes_part),
+        cmocka_unit_test(test_refused),
     };
 
-    (void)greedy;
-    (void)greedy_large;
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
