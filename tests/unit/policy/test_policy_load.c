@@ -1,6 +1,7 @@
 /* What a good file becomes: every value, every default, the examples, the reference of keys. */
 #include "tests/unit/policy/policy_fixture.h"
 
+#include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -214,24 +215,28 @@ static void test_path_without_directory(void **state)
 
 /* ---- files ---- */
 
+static void expect_good(const char *path)
+{
+    struct policy_report r = {0};
+    struct policy *p = policy_load(path, &r);
+
+    for (size_t f = 0; f < r.count; f++)
+        print_error("%s\n", r.findings[f].text);
+    assert_non_null(p);
+    assert_int_equal(r.count, 0);
+    policy_free(p);
+}
+
 static void test_examples(void **state)
 {
-    static const char *const names[] = {"sluice", "demo", "splice-by-sni", "tcp"};
+    glob_t examples;
 
     (void)state;
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        struct policy_report r = {0};
-        struct policy *p;
-        char path[512];
-
-        snprintf(path, sizeof path, "%s/etc/%s.yaml", SOURCE_DIR, names[i]);
-        p = policy_load(path, &r);
-        for (size_t f = 0; f < r.count; f++)
-            print_error("%s\n", r.findings[f].text);
-        assert_non_null(p);
-        assert_int_equal(r.count, 0);
-        policy_free(p);
-    }
+    assert_int_equal(glob(SOURCE_DIR "/etc/*.yaml", 0, NULL, &examples), 0);
+    assert_true(examples.gl_pathc >= 4);
+    for (size_t i = 0; i < examples.gl_pathc; i++)
+        expect_good(examples.gl_pathv[i]);
+    globfree(&examples);
 }
 
 static void expect_refused(const char *path, const char *what)
