@@ -178,6 +178,17 @@ static const struct policy_case rule_cases[] = {
            "  - {match: {source: 10.0.0.0/7}, action: reject}\n"),
      {"14:5: warning: policy[1]: " HIDDEN("2", "1", "13"),
       "15:5: warning: policy[2]: " HIDDEN("3", "1", "13")}},
+    {"protocols and versions",
+     RULES("  - {name: old, match: {alpn: [h2, x]}, action: reject}\n"
+           "  - {name: new, match: {alpn: h2, sni: a.b}, action: reject}\n"
+           "  - {match: {tls-version: [1.2, 1.3]}, action: reject}\n"
+           "  - {match: {tls-version: 1.3, source: 10.0.0.0/8}, action: reject}\n"
+           "  - {match: {alpn: [x, y]}, action: reject}\n"
+           "  - {match: {sni: a.b}, action: reject}\n"),
+     {"14:5: warning: policy[1]: \"new\" can never match: \"old\" (line 13) comes first and "
+      "matches "
+      "all that this one does",
+      "16:5: warning: policy[3]: " HIDDEN("4", "3", "15")}},
     {"a name does not cover a source",
      RULES("  - {match: {source: 10.0.0.0/8, sni: a.b}, action: reject}\n"
            "  - {match: {source: 10.0.0.0/8}, action: reject}\n"
