@@ -45,6 +45,9 @@ bool proxy_handshake_room(struct proxy *p)
     if (oldest == NULL)
         return false;
     COUNTER_INC(p->counters.handshakes_evicted);
+    proxy_log_client(oldest, LOG_LEVEL_WARN,
+                     "TLS handshake given up for newer ones: more than %u are unfinished",
+                     p->max_handshakes);
     proxy_session_end(oldest, "too many half-open handshakes");
     return true;
 }
@@ -78,6 +81,8 @@ void proxy_handshake_begin(struct session *s, struct tls_server *server, int cer
     }
     if (!proxy_handshake_room(s->proxy)) {
         COUNTER_INC(s->proxy->counters.handshakes_refused);
+        proxy_log_client(s, LOG_LEVEL_WARN, "TLS handshake refused: %u are at work already",
+                         s->proxy->max_handshakes);
         proxy_refuse_alert(s, TLS_ALERT_INTERNAL_ERROR, "too many handshakes at once");
         return;
     }
@@ -94,9 +99,17 @@ void proxy_handshake_begin(struct session *s, struct tls_server *server, int cer
     proxy_handshake_queue(s);
 }
 
+static void log_failure(struct session *s, const char *why)
+{
+    const char *name = proxy_session_name(s);
+
+    proxy_log_client(s, LOG_LEVEL_INFO, "handshake failed (%s%s): %s",
+                     name[0] != '\0' ? "for " : "no server name", name, why);
+}
+
 static void client_result(struct session *s, enum tls_result result)
 {
-    char why[256];
+    char why[400];
 
     if (result == TLS_DONE) {
         session_mark(s, &s->at_handshake);
@@ -104,8 +117,16 @@ static void client_result(struct session *s, enum tls_result result)
         return;
     }
     snprintf(why, sizeof why, "handshake failed: %s", tls_conn_error(s->client.tls));
-    proxy_log_client(s, LOG_LEVEL_INFO, "%s", why);
+    log_failure(s, tls_conn_error(s->client.tls));
     proxy_session_linger(s, why); /* OpenSSL has written an alert */
+}
+
+void proxy_handshake_lost(struct session *s)
+{
+    log_failure(s, sock_error(s->client.sock) == SOCK_RESET
+                       ? "client reset the connection during the handshake; clients that do not "
+                         "accept the certificate may do so"
+                       : "client vanished during the handshake");
 }
 
 /* May end the session. */

@@ -277,6 +277,7 @@ void proxy_handshake_queue(struct session *s);
 /* Makes room for one more. False when all of them wait for us, not for their peers. */
 bool proxy_handshake_room(struct proxy *p);
 void proxy_handshake_run(struct proxy *p);
+void proxy_handshake_lost(struct session *s);    /* says that the client's socket died in it */
 uint32_t proxy_handshake_steps(clock_ns budget); /* that it buys in a round */
 
 /* proxy_backend.c. Both may end. */

@@ -200,6 +200,8 @@ static void client_error(struct session *s)
 
     if (error == SOCK_RESET)
         COUNTER_INC(s->proxy->counters.client_resets);
+    if (s->state == SESSION_HANDSHAKE)
+        proxy_handshake_lost(s);
     proxy_session_end(s, error == SOCK_RESET ? "client reset" : "client vanished");
 }
 

@@ -96,6 +96,8 @@ static void handshake_begin(struct session *s)
 
     if (!proxy_handshake_room(s->proxy)) {
         COUNTER_INC(s->proxy->counters.handshakes_refused);
+        proxy_log_backend(s, "TLS handshake refused: %u are at work already",
+                          s->proxy->max_handshakes);
         proxy_session_end(s, "too many TLS handshakes at once");
         return;
     }

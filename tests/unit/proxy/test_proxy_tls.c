@@ -512,7 +512,7 @@ static void failed_handshake_says_why(void **state)
     rig_send(client.sock, "not a record at all");
     rig_settle(r);
     assert_true(client.sock->fin_sent);
-    rig_log_expect(r, "198.51.100.7:40112 -> https: handshake failed: ");
+    rig_log_expect(r, "198.51.100.7:40112 -> https: handshake failed (for shop.example): ");
     assert_int_equal(r->stack->connects, 0);
     rig_settle(r);
     fake_deliver_fin(client.sock);
@@ -557,7 +557,7 @@ static void client_leaves_in_the_handshake(void **state)
     fake_deliver_fin(client.sock);
     rig_settle(r);
     assert_int_equal(proxy_session_count(r->proxy), 0);
-    rig_log_expect(r, "handshake failed: ");
+    rig_log_expect(r, "handshake failed (for shop.example): ");
     rig_tls_free(&client);
 
     rig_tls_open(&client, rig_client(r, RIG_HTTPS_ADDRESS, CLIENT), "shop.example");
@@ -568,6 +568,7 @@ static void client_leaves_in_the_handshake(void **state)
     rig_settle(r);
     assert_int_equal(proxy_session_count(r->proxy), 0);
     assert_int_equal(rig_counter(r, client_resets), 1);
+    rig_log_expect(r, "client reset the connection during the handshake");
     finish(r, &client);
 }
 
@@ -645,6 +646,7 @@ static void oldest_half_open_handshake_gives_way(void **state)
     rig_tls_pump(&late);
     rig_settle(r);
     assert_int_equal(rig_counter(r, handshakes_evicted), 1);
+    rig_log_expect(r, "more than 8 are unfinished");
     assert_int_equal(crowd[0].sock->end, FAKE_ABORTED);
     assert_int_equal(crowd[1].sock->end, FAKE_HELD);
     rig_tls_handshake(r, &late);
@@ -666,6 +668,7 @@ static void handshakes_that_wait_for_us_are_not_evicted(void **state)
     crowd_says_hello(r, crowd);
     rig_round(r);
     assert_int_equal(rig_counter(r, handshakes_refused), CROWD - 2);
+    rig_log_expect(r, "TLS handshake refused: 2 are at work already");
     assert_int_equal(rig_counter(r, handshakes_evicted), 0);
     rig_settle(r);
     rig_tls_handshake(r, &crowd[0]);
