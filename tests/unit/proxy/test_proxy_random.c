@@ -1,5 +1,6 @@
 /*
- * Random orders of everything that peers can do, over many sessions at once, from a seed. Whatever
+ * Random orders of everything that peers can do, over many sessions at once, from a seed, with
+ * servers that speak TLS for every other seed. Whatever
  * happens: bytes arrive in order and unchanged; a side sees an orderly end of stream only after
  * every byte of the other side, and only if that side ended in order; in the end every session is
  * closed and every socket given up exactly once.
@@ -10,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <openssl/err.h>
+
 #include "rig.h"
 
 #define SEEDS 150
@@ -18,7 +21,7 @@
 
 struct flow {
     struct sock *client, *backend; /* the backend socket that stands for the present */
-    struct rig_tls tls;
+    struct rig_tls tls, server;
     bool is_tls;
     bool client_ended, backend_ended; /* in order, by the peer */
     bool client_broke, backend_broke; /* reset or truncated by the peer */
@@ -29,6 +32,7 @@ struct world {
     struct rig *r;
     struct flow flows[FLOWS];
     unsigned count;
+    bool secure; /* the servers speak TLS */
     uint64_t random;
     unsigned seed;
 };
@@ -109,16 +113,38 @@ static void client_send(struct world *w, struct flow *f)
         fake_deliver(f->client, data, len);
 }
 
+/* Its connection stands, and the proxy knows it. */
+static bool backend_stands(const struct world *w, const struct flow *f)
+{
+    return held(f->backend) && f->backend->state != TCP_SYN_SENT &&
+           (!w->secure || SSL_is_init_finished(f->server.ssl));
+}
+
 static void backend_send(struct world *w, struct flow *f)
 {
     uint8_t data[40000];
     size_t len = 1 + pick(w, pick(w, 3) == 0 ? sizeof data : 200);
 
-    if (!held(f->backend) || f->backend->state == TCP_SYN_SENT || f->backend_ended)
+    if (!backend_stands(w, f) || f->backend_ended || f->backend_broke)
         return;
     stream_fill(w, f, false, f->down_sent, data, len);
     f->down_sent += len;
-    fake_deliver(f->backend, data, len);
+    if (w->secure)
+        rig_tls_send(&f->server, data, len);
+    else
+        fake_deliver(f->backend, data, len);
+}
+
+/* Returns what has come once the handshake is done. */
+static size_t tls_take(struct rig_tls *t, uint8_t *out, size_t max)
+{
+    rig_tls_pump(t);
+    if (!SSL_is_init_finished(t->ssl)) {
+        SSL_do_handshake(t->ssl);
+        ERR_clear_error();
+        rig_tls_pump(t);
+    }
+    return SSL_is_init_finished(t->ssl) ? rig_tls_read(t, out, max) : 0;
 }
 
 static void client_take(struct world *w, struct flow *f, size_t max)
@@ -127,12 +153,7 @@ static void client_take(struct world *w, struct flow *f, size_t max)
     size_t n;
 
     if (f->is_tls) {
-        rig_tls_pump(&f->tls);
-        if (!SSL_is_init_finished(f->tls.ssl) && SSL_do_handshake(f->tls.ssl) != 1) {
-            rig_tls_pump(&f->tls);
-            return;
-        }
-        n = rig_tls_read(&f->tls, data, max);
+        n = tls_take(&f->tls, data, max);
     } else {
         n = fake_take(f->client, data, max);
     }
@@ -148,7 +169,7 @@ static void backend_take(struct world *w, struct flow *f, size_t max)
 
     if (f->backend == NULL)
         return;
-    n = fake_take(f->backend, data, max);
+    n = w->secure ? tls_take(&f->server, data, max) : fake_take(f->backend, data, max);
     stream_check(w, f, true, f->up_got, data, n);
     f->up_got += n;
     expect(w, f->up_got <= f->up_sent);
@@ -171,6 +192,22 @@ static void client_end(struct world *w, struct flow *f)
         f->client_ended = true;
 }
 
+/* The server ends its stream: in order, or with TLS also without close_notify. */
+static void backend_end(struct world *w, struct flow *f)
+{
+    if (w->secure && pick(w, 4) > 0) {
+        rig_tls_close_notify(&f->server);
+        f->backend_ended = true;
+        if (pick(w, 2) == 0)
+            return; /* the FIN comes never */
+    } else if (w->secure) {
+        f->backend_broke = true;
+    }
+    fake_deliver_fin(f->backend);
+    if (!f->backend_broke)
+        f->backend_ended = true;
+}
+
 static void backend_event(struct world *w, struct flow *f)
 {
     if (!held(f->backend))
@@ -180,9 +217,13 @@ static void backend_event(struct world *w, struct flow *f)
             fake_error(f->backend, SOCK_REFUSED);
         else
             fake_connected(f->backend);
-    } else if (pick(w, 6) == 0 && !f->backend_ended) {
-        fake_deliver_fin(f->backend);
-        f->backend_ended = true;
+    } else if (!backend_stands(w, f)) {
+        if (pick(w, 20) == 0)
+            fake_error(f->backend, SOCK_RESET); /* in its handshake */
+        else if (pick(w, 20) == 0)
+            fake_deliver_fin(f->backend);
+    } else if (pick(w, 6) == 0 && !f->backend_ended && !f->backend_broke) {
+        backend_end(w, f);
     } else if (pick(w, 40) == 0) {
         fake_error(f->backend, SOCK_RESET);
         f->backend_broke = true;
@@ -205,6 +246,18 @@ static void change_room(struct world *w, struct flow *f)
         fake_room_set(k, pick(w, 3) == 0 ? pick(w, 3) : 100 + pick(w, 70000));
 }
 
+static void backend_is(struct world *w, struct flow *f, struct sock *k)
+{
+    if (f->backend == k)
+        return;
+    f->backend = k;
+    if (!w->secure)
+        return;
+    if (f->server.ssl != NULL)
+        rig_tls_free(&f->server);
+    rig_tls_serve(&f->server, k, pick(w, 6) == 0 ? RIG_SERVER_EXPIRED : RIG_SERVER_GOOD);
+}
+
 /* A session's server socket is known by the session that both sockets carry. */
 static void find_backends(struct world *w)
 {
@@ -216,7 +269,7 @@ static void find_backends(struct world *w)
         for (unsigned i = 0; i < w->count; i++) {
             if (w->flows[i].client->end == FAKE_HELD && w->flows[i].client->user == k->user &&
                 k->user != NULL)
-                w->flows[i].backend = k;
+                backend_is(w, &w->flows[i], k);
         }
     }
 }
@@ -290,7 +343,8 @@ static void drain_flows(struct world *w)
 static void check_flow(struct world *w, struct flow *f)
 {
     bool client_saw_end = f->is_tls ? f->tls.closed : f->client->fin_sent;
-    bool backend_saw_end = f->backend != NULL && f->backend->fin_sent;
+    bool backend_saw_end =
+        f->backend != NULL && (w->secure ? f->server.closed : f->backend->fin_sent);
 
     if (f->client->end == FAKE_ABORTED && f->client->tx.len == 0 && !f->is_tls)
         client_saw_end = client_saw_end && f->client->error == SOCK_OK;
@@ -317,6 +371,9 @@ static void run_seed(unsigned seed)
 
     w = (struct world){.seed = seed, .random = UINT64_C(0x9e3779b97f4a7c15) * (seed + 1)};
     w.r = rig_create(rules);
+    w.secure = seed % 2 == 0;
+    if (w.secure)
+        rig_backend_tls(w.r, "web", "server.example");
     for (unsigned i = 0; i < STEPS; i++)
         step(&w);
     rig_settle(w.r);
@@ -333,6 +390,8 @@ static void run_seed(unsigned seed)
     for (unsigned i = 0; i < w.count; i++) {
         if (w.flows[i].is_tls)
             rig_tls_free(&w.flows[i].tls);
+        if (w.flows[i].server.ssl != NULL)
+            rig_tls_free(&w.flows[i].server);
     }
     rig_destroy(w.r);
 }
