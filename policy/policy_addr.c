@@ -139,7 +139,10 @@ void policy_addr_origin(struct policy_reader *r, const struct policy_type *type,
 {
     struct policy_origin *origin = out;
 
-    if (isalpha((unsigned char)n->text[0]) && strpbrk(n->text, ".:") == NULL)
+    if (strcmp(n->text, "any") == 0 &&
+        policy_table_find(&r->names[POLICY_SECTION_SETS], n->text) == NULL)
+        policy_reader_error(r, n, "leave the key out to match any address");
+    else if (isalpha((unsigned char)n->text[0]) && strpbrk(n->text, ".:") == NULL)
         policy_name_reference(r, type, n, &origin->set);
     else
         policy_addr_network(r, type, n, &origin->prefix);

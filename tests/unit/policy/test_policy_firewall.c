@@ -227,8 +227,7 @@ static const struct policy_case firewall_cases[] = {
       "12:44: error: firewall.rules[0].source[2]: IPv6 is not supported yet",
       "12:61: error: firewall.rules[0].source[3]: expected an address, a prefix such as "
       "198.51.100.0/24, or the name of a set, found \"1\"",
-      "12:78: error: firewall.rules[0].destination: expected an address, a prefix such as "
-      "198.51.100.0/24, or the name of a set, found \"any\""}},
+      "12:78: error: firewall.rules[0].destination: leave the key out to match any address"}},
     {"no origin",
      RULE("action: drop, source: [], destination: "),
      {"12:18: error: firewall.rules[0].source: expected a prefix such as 198.51.100.0/24, the name "
