@@ -448,6 +448,31 @@ static void server_that_dies_in_its_handshake_is_a_failed_one(void **state)
     rig_destroy(r);
 }
 
+/* Between the bytes that queued it and its turn. */
+static void server_that_dies_before_its_turn_is_a_failed_one(void **state)
+{
+    const struct proxy_config settings = {.max_sessions = RIG_SESSIONS, .handshake_budget = 1};
+    struct rig *r = rig_create_with(&settings, RIG_SPLICE("listener: plain", "web"));
+    struct sock *backends[3];
+
+    (void)state;
+    rig_backend_tls(r, "web", "server.example");
+    for (unsigned i = 0; i < 3; i++) {
+        rig_client(r, RIG_PLAIN_ADDRESS, CLIENT);
+        backends[i] = r->stack->last_connect;
+    }
+    for (unsigned i = 0; i < 3; i++)
+        fake_connected(backends[i]);
+    rig_round(r); /* one of the three has its turn */
+    for (unsigned i = 0; i < 3; i++)
+        fake_error(backends[i], SOCK_RESET);
+    rig_settle(r);
+    assert_int_equal(rig_counter(r, backend_handshake_failed), 3);
+    assert_int_equal(r->stack->connects, 6);
+    assert_int_equal(proxy_session_count(r->proxy), 3);
+    rig_destroy(r);
+}
+
 static void servers_handshake_has_a_deadline(void **state)
 {
     struct rig *r = plain_rig("legacy");
@@ -567,6 +592,7 @@ int main(void)
         cmocka_unit_test(failed_handshake_goes_to_the_next_server),
         cmocka_unit_test(server_without_tls_is_a_failed_one),
         cmocka_unit_test(server_that_dies_in_its_handshake_is_a_failed_one),
+        cmocka_unit_test(server_that_dies_before_its_turn_is_a_failed_one),
         cmocka_unit_test(servers_handshake_has_a_deadline),
         cmocka_unit_test(client_reset_gives_the_handshake_up),
         cmocka_unit_test(server_gets_the_clients_address),
