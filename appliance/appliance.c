@@ -17,6 +17,7 @@
 #include "appliance/drain.h"
 #include "appliance/expiry.h"
 #include "appliance/findings.h"
+#include "appliance/firewall_rules.h"
 #include "appliance/load.h"
 #include "appliance/loop.h"
 #include "appliance/memory.h"
@@ -43,6 +44,7 @@ struct appliance {
     struct snapshots snapshots;
     struct secrets secrets;
     struct memory_plan memory;
+    struct firewall_rules firewall;
     bool env;
     struct ports ports;
     struct workers workers;
@@ -95,7 +97,9 @@ static int start_env(struct appliance *a, struct error *e)
     const char *pci[STACK_MAX_IFACES];
     struct io_env_config config = {
         .hugepages = hugepages[policy->hugepages],
-        .memory = a->memory.data_bytes + ports_memory(policy, a->cpus.count, &a->memory),
+        .memory = a->memory.data_bytes + ports_memory(policy, a->cpus.count, &a->memory) +
+                  2 * firewall_ruleset_memory(policy->firewall.rule_count),
+        .reserve = FIREWALL_RULES_RESERVE,
         .pci = pci,
         .pci_count = ports_pci(policy, pci),
         .main_cpu = cpus_main(&a->available, &a->cpus),
@@ -107,6 +111,19 @@ static int start_env(struct appliance *a, struct error *e)
     return 0;
 }
 
+/* What workers are built with, and share. */
+static int prepare_workers(struct appliance *a, struct error *e)
+{
+    struct snapshot *first = a->snapshots.current;
+
+    a->snapshots.servers.workers = a->cpus.count;
+    if (snapshot_classes(first, NULL, clock_now(), e) < 0 ||
+        servers_attach(&a->snapshots.servers, first, e) < 0)
+        return -1;
+    return firewall_rules_open(&a->firewall, first, ports_numa_node(&a->ports), a->secrets.limits,
+                               e);
+}
+
 static int start_workers(struct appliance *a, struct error *e)
 {
     const struct worker_config config = {
@@ -116,12 +133,10 @@ static int start_workers(struct appliance *a, struct error *e)
         .memory = &a->memory,
         .secrets = &a->secrets,
         .session_log = a->session_log,
+        .ruleset = a->firewall.current,
+        .limits = a->firewall.limits,
     };
 
-    a->snapshots.servers.workers = a->cpus.count;
-    if (snapshot_classes(a->snapshots.current, NULL, clock_now(), e) < 0 ||
-        servers_attach(&a->snapshots.servers, a->snapshots.current, e) < 0)
-        return -1;
     return workers_start(&a->workers, &a->cpus, &config, e);
 }
 
@@ -158,6 +173,13 @@ static void log_listeners(const struct policy *policy)
 static int appliance_reload(void *owner, struct policy_report *report, struct error *e)
 {
     struct appliance *a = owner;
+    const struct reload_parts parts = {
+        .workers = &a->workers,
+        .snapshots = &a->snapshots,
+        .firewall = &a->firewall,
+        .log = a->session_log,
+        .available = &a->available,
+    };
     int result;
 
     if (a->drain.active) {
@@ -165,7 +187,7 @@ static int appliance_reload(void *owner, struct policy_report *report, struct er
         return error_set(e, "not while draining");
     }
     notify_reloading();
-    result = reload(a->path, &a->workers, &a->available, &a->snapshots, a->session_log, report, e);
+    result = reload(a->path, &parts, report, e);
     a->reloaded = (struct command_reload){.when = time(NULL), .ok = result == 0, .error = *e};
     if (result == 0) {
         a->commands.loaded = a->reloaded.when;
@@ -182,6 +204,7 @@ static int start_operations(struct appliance *a, struct error *e)
         .workers = &a->workers,
         .ports = &a->ports,
         .snapshots = &a->snapshots,
+        .firewall = &a->firewall,
         .load = &a->load,
         .draining = &a->drain.active,
         .reloaded = &a->reloaded,
@@ -243,7 +266,8 @@ static int appliance_start(struct appliance *a, struct error *e)
         privileges_drop(e) < 0)
         return -1;
     log_workers(a);
-    if (session_log_start(a->session_log, e) < 0 || start_workers(a, e) < 0)
+    if (prepare_workers(a, e) < 0 || session_log_start(a->session_log, e) < 0 ||
+        start_workers(a, e) < 0)
         return -1;
     log_listeners(policy);
     return 0;
@@ -258,6 +282,7 @@ static void appliance_stop(struct appliance *a)
         session_log_destroy(a->session_log);
     ports_close(&a->ports);
     workers_free(&a->workers);
+    firewall_rules_close(&a->firewall);
     if (a->env)
         io_env_fini();
     secrets_wipe(&a->secrets);

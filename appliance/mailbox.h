@@ -14,11 +14,13 @@
 #include "base/error.h"
 #include "proxy/proxy_record.h"
 
+struct firewall_ruleset;
 struct worker_snapshot;
 
 enum mailbox_kind {
     MAILBOX_START,    /* build the worker; the mailbox begins with it */
     MAILBOX_APPLY,    /* make `snapshot` current; after a failure it is the main thread's again */
+    MAILBOX_FIREWALL, /* make `ruleset` (or none: NULL) the firewall's, which takes a reference */
     MAILBOX_DRAIN,    /* accept no more, cut what is left at `deadline` */
     MAILBOX_SESSIONS, /* fill `sessions` with those after its id */
     MAILBOX_SESSION,  /* fill `sessions` with the one of its id, if it lives */
@@ -34,6 +36,7 @@ struct mailbox_sessions {
 struct mailbox_message {
     enum mailbox_kind kind;
     struct worker_snapshot *snapshot;
+    struct firewall_ruleset *ruleset;
     clock_ns deadline;
     struct mailbox_sessions *sessions;
 };

@@ -18,50 +18,74 @@ static int prepare_log(struct session_log *log, const struct policy *policy,
 }
 
 /* A snapshot that may take the place of the current one in this process, or NULL with findings. */
-static struct snapshot *reload_load(const char *path, const struct cpus *available,
-                                    struct snapshots *snapshots, struct session_log *log,
+static struct snapshot *reload_load(const char *path, const struct reload_parts *parts,
                                     struct policy_report *report)
 {
-    struct snapshot *next = snapshot_load(path, available, time(NULL), report);
+    struct snapshot *next = snapshot_load(path, parts->available, time(NULL), report);
 
     if (next == NULL)
         return NULL;
-    snapshots_add(snapshots, next);
-    if (policy_reloadable(snapshots->current->policy, next->policy, report) == 0 &&
-        prepare_log(log, next->policy, report) == 0)
+    snapshots_add(parts->snapshots, next);
+    if (policy_reloadable(parts->snapshots->current->policy, next->policy, report) == 0 &&
+        prepare_log(parts->log, next->policy, report) == 0)
         return next;
     snapshot_unref(next);
     return NULL;
 }
 
-static int reload_apply(struct snapshot *next, struct workers *workers, struct snapshots *snapshots,
-                        struct error *e)
+/* The firewall goes first, as it is the part that goes back at no cost. */
+static int put_in_force(const struct reload_parts *parts, struct snapshot *next,
+                        struct firewall_ruleset *rules, struct error *e)
 {
+    struct firewall_ruleset *former = parts->firewall->current;
+    struct error back = {0};
+
+    if (former != NULL)
+        firewall_ruleset_ref(former);
+    if (firewall_rules_put(parts->firewall, parts->workers, rules, e) < 0) {
+        firewall_ruleset_unref(former);
+        return -1;
+    }
+    if (rollout(parts->workers, next, parts->snapshots->current, e) == 0) {
+        firewall_ruleset_unref(former);
+        return 0;
+    }
+    if (firewall_rules_put(parts->firewall, parts->workers, former, &back) < 0)
+        log_error("reload", "cannot go back to the former firewall: %s", back.text);
+    return -1;
+}
+
+static int reload_apply(const struct reload_parts *parts, struct snapshot *next, struct error *e)
+{
+    struct snapshots *snapshots = parts->snapshots;
+    struct firewall_ruleset *rules;
+
     if (snapshot_classes(next, snapshots->current, clock_now(), e) < 0 ||
         servers_attach(&snapshots->servers, next, e) < 0 ||
-        rollout(workers, next, snapshots->current, e) < 0) {
+        firewall_rules_compile(parts->firewall, next->policy, next->classes, &rules, e) < 0 ||
+        put_in_force(parts, next, rules, e) < 0) {
         snapshot_unref(next);
         log_error("reload", "failed: %s; the former configuration stays in force", e->text);
         return -1;
     }
     snapshots_replace(snapshots, next);
     servers_settle(&snapshots->servers, next);
+    sets_prune(&parts->firewall->sets, next->policy);
     log_info("reload", "%s is in force", next->policy->path);
     return 0;
 }
 
-int reload(const char *path, struct workers *workers, const struct cpus *available,
-           struct snapshots *snapshots, struct session_log *log, struct policy_report *report,
+int reload(const char *path, const struct reload_parts *parts, struct policy_report *report,
            struct error *e)
 {
-    struct snapshot *next = reload_load(path, available, snapshots, log, report);
+    struct snapshot *next = reload_load(path, parts, report);
 
     findings_log(report);
-    if (next != NULL && reload_apply(next, workers, snapshots, e) == 0) {
-        session_log_commit(log);
+    if (next != NULL && reload_apply(parts, next, e) == 0) {
+        session_log_commit(parts->log);
         return 0;
     }
-    session_log_discard(log);
+    session_log_discard(parts->log);
     if (next != NULL)
         return -1;
     log_error("reload", "refused with %u error%s; the former configuration stays in force",

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "appliance/figures.h"
+#include "appliance/firewall_rules.h"
 #include "base/log.h"
 #include "stack/socket.h"
 
@@ -133,6 +134,27 @@ void report_servers(FILE *out, const struct snapshot *s, clock_ns now)
     }
 }
 
+static void report_rule(FILE *out, const struct workers *workers, unsigned rule)
+{
+    struct firewall_hits hits;
+
+    firewall_rules_hits(workers, rule, &hits);
+    fprintf(out, " packets %llu bytes %llu\n", (unsigned long long)hits.packets,
+            (unsigned long long)hits.bytes);
+}
+
+void report_firewall(FILE *out, const struct workers *workers, const struct policy *policy)
+{
+    const struct policy_firewall *f = &policy->firewall;
+
+    for (unsigned i = 0; i < f->rule_count; i++) {
+        fprintf(out, "firewall rule %s", f->rules[i].name);
+        report_rule(out, workers, i);
+    }
+    fputs("firewall default", out);
+    report_rule(out, workers, f->rule_count);
+}
+
 /* Whole lines, as many as fit into one undivided write to a pipe. */
 static void write_lines(const char *text, size_t len)
 {
@@ -164,6 +186,7 @@ void report_print(const struct workers *workers, const struct ports *ports,
     fprintf(out, "counters: %u worker%s\n", workers->count, workers->count == 1 ? "" : "s");
     for (unsigned i = 0; i < workers->count; i++)
         report_worker(out, &workers->worker[i], ports, current->classes);
+    report_firewall(out, workers, current->policy);
     report_servers(out, current, clock_now());
     fprintf(out, "counters: end\n");
     fclose(out);

@@ -14,6 +14,7 @@
 
 struct secrets {
     uint8_t stack[16];
+    uint8_t limits[16]; /* the firewall's table of sources */
     uint8_t ticket[TLS_TICKET_SECRET_LEN];
     uint8_t rss_key[40];
 };

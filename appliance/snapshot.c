@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "appliance/certificates.h"
+#include "appliance/firewall_rules.h"
 #include "appliance/memory.h"
 #include "appliance/ports.h"
 
@@ -117,6 +118,7 @@ struct snapshot *snapshot_load(const char *path, const struct cpus *available, t
     s->certificates = certificates_load(s->policy, now, report);
     trust_load(&s->trust, s->policy, report);
     load_ticket_secret(s, report);
+    firewall_rules_check(s->policy, report);
     policy_report_sort(report, 0);
     if (report->errors > 0) {
         snapshot_free(s);

@@ -136,6 +136,9 @@ static void worker_message(struct worker *w)
     case MAILBOX_APPLY:
         result = worker_apply(w, m->snapshot, &e);
         break;
+    case MAILBOX_FIREWALL:
+        result = firewall_apply(w->firewall, m->ruleset, &e);
+        break;
     case MAILBOX_DRAIN:
         proxy_drain(w->proxy, m->deadline);
         break;

@@ -45,6 +45,8 @@ struct worker_config {
     const struct memory_plan *memory;
     const struct secrets *secrets;
     struct session_log *session_log;
+    struct firewall_ruleset *ruleset; /* the first one, as the snapshot; NULL: none */
+    struct firewall_limits *limits;   /* of all workers */
 };
 
 /* The way out through one port: what its scheduler sends to. */

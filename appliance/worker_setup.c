@@ -35,14 +35,35 @@ static int setup_data_pool(struct worker *w, struct error *e)
     return 0;
 }
 
+/* For the firewall's default; it is built before the stack, and asks when packets come. */
+static bool is_own_connection(void *ctx, const struct ip_endpoint *remote,
+                              const struct ip_endpoint *local)
+{
+    const struct worker *w = ctx;
+
+    return stack_has_connection(w->stack, remote, local);
+}
+
 static int setup_firewall(struct worker *w, struct error *e)
 {
     struct ip_addr own[STACK_MAX_IFACES * STACK_IFACE_ADDRS];
-    struct firewall_config config = {.own = own, .name = w->name};
+    const char *interfaces[STACK_MAX_IFACES];
+    struct firewall_config config = {
+        .own = own,
+        .interfaces = interfaces,
+        .interface_count = w->config.ports->count,
+        .ruleset = w->config.ruleset,
+        .limits = w->config.limits,
+        .known = is_own_connection,
+        .known_ctx = w,
+        .name = w->name,
+    };
     unsigned count = 0;
 
     for (unsigned i = 0; i < w->config.ports->count; i++) {
         const struct port *p = &w->config.ports->port[i];
+
+        interfaces[i] = p->name;
 
         for (unsigned a = 0; a < p->addr_count; a++)
             own[count++] = p->addrs[a].addr;
@@ -151,6 +172,29 @@ static void session_ended(void *ctx, const struct proxy_record *record)
     session_log_ended(session_log_lane(w->config.session_log, w->config.index), record);
 }
 
+static bool connection_opened(void *ctx, const struct packet_label *label,
+                              const struct ip_addr *source, uint64_t *handle)
+{
+    const struct worker *w = ctx;
+
+    return firewall_connection_opened(w->firewall, label, source, handle);
+}
+
+static void connection_closed(void *ctx, uint64_t handle)
+{
+    const struct worker *w = ctx;
+
+    firewall_connection_closed(w->firewall, handle);
+}
+
+static bool handshake_allowed(void *ctx, const struct packet_label *label,
+                              const struct ip_addr *source, clock_ns now)
+{
+    const struct worker *w = ctx;
+
+    return firewall_handshake_allowed(w->firewall, label, source, now);
+}
+
 static int setup_proxy(struct worker *w, struct error *e)
 {
     struct proxy_config config = {
@@ -159,7 +203,11 @@ static int setup_proxy(struct worker *w, struct error *e)
         .name = w->name,
         .worker = w->config.index,
         .workers = w->config.worker_count,
-        .hooks = {.ctx = w, .ended = session_ended},
+        .hooks = {.ctx = w,
+                  .opened = connection_opened,
+                  .closed = connection_closed,
+                  .handshake = handshake_allowed,
+                  .ended = session_ended},
     };
 
     w->proxy = proxy_create(&config, e);

@@ -100,6 +100,14 @@ struct firewall_ruleset_config {
 
 struct firewall_ruleset;
 
+/* Could it be compiled? All that firewall_ruleset_create() refuses but for want of memory. Needs no
+ * DPDK. Returns 0, or -1 with the cause. */
+int firewall_ruleset_check(const struct firewall_ruleset_config *config, struct error *e);
+
+/* Bytes of DPDK's memory that so many rules take, as a rule. Reloads hold two rulesets at a time.
+ */
+uint64_t firewall_ruleset_memory(unsigned rule_count);
+
 /* Compiles. Takes up to seconds for ten thousand rules: not on a worker's thread. */
 struct firewall_ruleset *firewall_ruleset_create(const struct firewall_ruleset_config *config,
                                                  struct error *e);

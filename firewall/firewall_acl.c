@@ -155,6 +155,17 @@ static int compile(struct build *b, struct error *e)
     return 0;
 }
 
+int firewall_acl_check(const struct firewall_acl_config *config, struct error *e)
+{
+    for (unsigned f = 0; f < FIREWALL_FAMILIES; f++) {
+        struct build b = {.config = config, .family = (enum firewall_family)f};
+
+        if (add_rules(&b, e) < 0)
+            return -1;
+    }
+    return 0;
+}
+
 static int build_family(struct firewall_acl *a, const struct firewall_acl_config *config,
                         enum firewall_family family, struct error *e)
 {

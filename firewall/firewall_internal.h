@@ -132,6 +132,10 @@ struct firewall_acl_config {
     int numa_node;
 };
 
+/* Counts the rules of the ACL library that they come to. Returns 0, or -1 with the cause when those
+ * are too many. */
+int firewall_acl_check(const struct firewall_acl_config *config, struct error *e);
+
 struct firewall_acl *firewall_acl_create(const struct firewall_acl_config *config, struct error *e);
 void firewall_acl_destroy(struct firewall_acl *a);
 

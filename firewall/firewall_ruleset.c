@@ -19,6 +19,14 @@ static uint64_t name_id(const char *name)
     return siphash(name, strlen(name), &key);
 }
 
+#define MEMORY_PER_RULE 4096 /* measured: a third of it to two thirds */
+#define MEMORY_OF_ONE   (1 << 20)
+
+uint64_t firewall_ruleset_memory(unsigned rule_count)
+{
+    return rule_count > 0 ? MEMORY_OF_ONE + (uint64_t)rule_count * MEMORY_PER_RULE : 0;
+}
+
 /* ---- checks ---- */
 
 static int check_origins(const struct firewall_rule *r, const struct firewall_origin *list,
@@ -54,6 +62,22 @@ static int check(const struct firewall_ruleset_config *c, struct error *e)
         return error_set(e, "the firewall has %u rules that limit; at most %d can be", limits,
                          FIREWALL_LABELS / 2 - 1);
     return 0;
+}
+
+int firewall_ruleset_check(const struct firewall_ruleset_config *config, struct error *e)
+{
+    uint32_t *all = calloc(config->rule_count + 1, sizeof *all);
+    const struct firewall_acl_config acl = {
+        .rules = config->rules, .chosen = all, .chosen_count = config->rule_count, .categories = 1};
+    int result;
+
+    if (all == NULL)
+        return error_set(e, "out of memory for the firewall's rules");
+    for (uint32_t i = 0; i < config->rule_count; i++)
+        all[i] = i;
+    result = check(config, e) < 0 ? -1 : firewall_acl_check(&acl, e);
+    free(all);
+    return result;
 }
 
 /* ---- programs ---- */
@@ -163,26 +187,37 @@ static int compile_observers(struct firewall_program *p, const struct firewall_r
     return 0;
 }
 
+/* Which rules decide and which only look; `chosen` has room for twice the rules. */
+static unsigned split(const struct firewall_ruleset_config *c, uint32_t *chosen,
+                      unsigned *observer_count)
+{
+    uint32_t *observers = chosen + c->rule_count;
+    unsigned deciders = 0;
+
+    *observer_count = 0;
+    for (uint32_t i = 0; i < c->rule_count; i++) {
+        if (observes(&c->rules[i]))
+            observers[(*observer_count)++] = i;
+        else
+            chosen[deciders++] = i;
+    }
+    return deciders;
+}
+
 static int compile(struct firewall_program *p, const struct firewall_ruleset_config *c,
                    uint32_t *chosen, struct error *e)
 {
-    uint32_t *observers = chosen + c->rule_count;
     struct firewall_acl_config config = {
         .rules = c->rules, .chosen = chosen, .categories = 1, .numa_node = c->numa_node};
-    unsigned observer_count = 0;
+    unsigned observer_count;
 
-    for (uint32_t i = 0; i < c->rule_count; i++) {
-        if (observes(&c->rules[i]))
-            observers[observer_count++] = i;
-        else
-            chosen[config.chosen_count++] = i;
-    }
+    config.chosen_count = split(c, chosen, &observer_count);
     if (config.chosen_count > 0) {
         p->deciders = firewall_acl_create(&config, e);
         if (p->deciders == NULL)
             return -1;
     }
-    return compile_observers(p, c, observers, observer_count, e);
+    return compile_observers(p, c, chosen + c->rule_count, observer_count, e);
 }
 
 static struct firewall_program *program_create(const struct firewall_ruleset_config *c,
@@ -249,7 +284,7 @@ struct firewall_ruleset *firewall_ruleset_create(const struct firewall_ruleset_c
 {
     struct firewall_program *program;
 
-    if (check(config, e) < 0)
+    if (firewall_ruleset_check(config, e) < 0)
         return NULL;
     program = program_create(config, e);
     if (program == NULL)

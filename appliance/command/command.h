@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <time.h>
 
+#include "appliance/firewall_rules.h"
 #include "appliance/load.h"
 #include "appliance/ports.h"
 #include "appliance/session_log/session_log.h"
@@ -31,6 +32,7 @@ struct command_context {
     struct workers *workers;
     const struct ports *ports;
     const struct snapshots *snapshots;
+    struct firewall_rules *firewall;
     const struct load *load;
     const struct session_log *session_log;
     const bool *draining;

@@ -22,6 +22,8 @@ enum io_hugepages { IO_HUGEPAGES_AUTO, IO_HUGEPAGES_REQUIRE, IO_HUGEPAGES_OFF };
 struct io_env_config {
     enum io_hugepages hugepages;
     uint64_t memory;        /* bytes that all pools together will need */
+    uint64_t reserve;       /* bytes that may be wanted later; without hugepages address space only,
+                               with them nothing, as DPDK's memory can grow then */
     const char *const *pci; /* PCI addresses that ports will use; none: the bus is not scanned */
     unsigned pci_count;
     unsigned main_cpu; /* CPU of the calling thread, which never handles packets */

@@ -138,7 +138,7 @@ static int io_env_memory_args(struct io_env_args *a, const struct io_env_config 
                    : 0;
     if (io_env_arg(a, e, "--no-huge") != 0 || io_env_arg(a, e, "--no-shconf") != 0)
         return -1;
-    return io_env_arg(a, e, "-m%" PRIu64, (io_env_need(config) >> 20) + 1);
+    return io_env_arg(a, e, "-m%" PRIu64, ((io_env_need(config) + config->reserve) >> 20) + 1);
 }
 
 /* EAL answers an address that it cannot read with its usage text. */
