@@ -151,6 +151,39 @@ static void checks_come_at_the_interval_and_do_not_bunch(void **state)
     checked_destroy(&c);
 }
 
+static unsigned checks_made(const struct checked *c, unsigned octet)
+{
+    const struct sock *k;
+    unsigned n = 0;
+
+    TAILQ_FOREACH (k, &c->r->stack->socks, link)
+        n += !k->listener && k->remote.addr.b[15] == octet;
+    return n;
+}
+
+static void checks_that_began_together_part_at_once(void **state)
+{
+    struct checked c;
+    clock_ns second[14] = {0}, end;
+
+    (void)state;
+    checked_rig(&c);
+    end = c.r->now + INTERVAL + CLOCK_SEC / 10;
+    while (c.r->now < end) {
+        run(&c, 5 * CLOCK_MS, 0, ACCEPTS);
+        for (unsigned i = 11; i <= 13; i++) {
+            if (second[i] == 0 && checks_made(&c, i) == 2)
+                second[i] = c.r->now;
+        }
+    }
+    for (unsigned i = 11; i <= 13; i++) {
+        clock_ns a = second[i], b = second[i < 13 ? i + 1 : 11];
+
+        assert_true(a != 0 && (a > b ? a - b : b - a) > INTERVAL / 50);
+    }
+    checked_destroy(&c);
+}
+
 static void fall_failures_in_a_row_take_a_server_out(void **state)
 {
     struct checked c;
@@ -393,6 +426,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(servers_are_checked_at_once_and_begin_as_usable),
         cmocka_unit_test(checks_come_at_the_interval_and_do_not_bunch),
+        cmocka_unit_test(checks_that_began_together_part_at_once),
         cmocka_unit_test(fall_failures_in_a_row_take_a_server_out),
         cmocka_unit_test(rise_checks_in_a_row_bring_it_back),
         cmocka_unit_test(silence_is_a_failure_after_the_timeout),
