@@ -1,5 +1,6 @@
 /* A request of the control socket: whatever the bytes, it is a command whose arguments can be
  * checked, or there is a reason why it is not, that fits into a reply. */
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
