@@ -12,6 +12,7 @@
 
 #include "appliance/classes.h"
 #include "appliance/figures.h"
+#include "appliance/firewall_rules.h"
 #include "appliance/metrics/metrics_text.h"
 #include "appliance/rule_hits.h"
 #include "appliance/servers.h"
@@ -281,6 +282,29 @@ static void collect_rules(const struct command_context *c, FILE *out)
     rule_hits_free(&hits);
 }
 
+static void collect_firewall_rule(FILE *out, const char *name, const char *rule, uint64_t value)
+{
+    struct metrics_labels labels = {0};
+
+    metrics_text_label(&labels, "rule", rule);
+    metrics_text_count(out, name, &labels, value);
+}
+
+static void collect_firewall(const struct command_context *c, FILE *out, const char *base,
+                             const char *help, bool bytes)
+{
+    const struct policy_firewall *f = &c->snapshots->current->policy->firewall;
+    char name[METRICS_NAME_MAX];
+    struct firewall_hits hits;
+
+    family(out, base, METRICS_COUNTER, help, name);
+    for (unsigned i = 0; f->rule_count > 0 && i <= f->rule_count; i++) {
+        firewall_rules_hits(c->workers, i, &hits);
+        collect_firewall_rule(out, name, i < f->rule_count ? f->rules[i].name : "default",
+                              bytes ? hits.bytes : hits.packets);
+    }
+}
+
 static void collect_class_counter(const struct command_context *c, FILE *out, const char *name,
                                   const char *class, unsigned number, size_t counter)
 {
@@ -334,6 +358,9 @@ void metrics_collect(const struct command_context *c, FILE *out)
     collect_ports(c, out);
     collect_servers(c, out);
     collect_rules(c, out);
+    collect_firewall(c, out, "firewall_rule_packets",
+                     "packets that the rule of the firewall has matched", false);
+    collect_firewall(c, out, "firewall_rule_bytes", "bytes of those packets", true);
     collect_classes(c, out);
     collect_certificates(c, out);
 }

@@ -40,7 +40,9 @@ static const struct command {
      "named sets of prefixes of the firewall",
      "  list            all sets and their sizes; with NAME, the prefixes of one\n"
      "  add, delete     prefixes or addresses; without any, one a line from standard input\n"
-     "A change lasts until the next reload or restart, which take the sets of the file.\n",
+     "A change is in force at once and outlives reloads, as long as there is a set of that name; "
+     "a\n"
+     "restart takes the sets of the file.\n",
      0, 1 << 20, ctl_set},
     {"classes", "", "egress classes and what each has sent", "", 0, 1, ctl_show_classes},
     {"reload", "", "reload the configuration and wait for the outcome",

@@ -28,6 +28,16 @@ static const struct control_argument sessions_arguments[] = {
     {"client", CONTROL_STRING, false},
     {0},
 };
+static const struct control_argument set_arguments[] = {
+    {"set", CONTROL_STRING, true},
+    {"after", CONTROL_NATURAL, false},
+    {0},
+};
+static const struct control_argument set_change_arguments[] = {
+    {"set", CONTROL_STRING, true},
+    {"prefixes", CONTROL_STRINGS, true},
+    {0},
+};
 
 static const struct command {
     const char *name;
@@ -40,11 +50,16 @@ static const struct command {
     {"counters", command_counters, no_arguments},
     {"drain-server", command_drain_server, server_arguments},
     {"enable-server", command_enable_server, server_arguments},
+    {"firewall", command_firewall, no_arguments},
     {"log-level", command_log_level, log_level_arguments},
     {"policy", command_policy, no_arguments},
     {"reload", command_reload, no_arguments},
     {"session", command_session, session_arguments},
     {"sessions", command_sessions, sessions_arguments},
+    {"set-add", command_set_add, set_change_arguments},
+    {"set-delete", command_set_delete, set_change_arguments},
+    {"set-list", command_set_list, set_arguments},
+    {"sets", command_sets, no_arguments},
     {"status", command_status, no_arguments},
     {"version", command_version, no_arguments},
 };

@@ -178,6 +178,40 @@ def classes(lab):
 
 
 @scenario()
+def firewall_and_sets(lab):
+    """Rules of the firewall with what they counted; sets that are changed are in force at once."""
+    lab.nginx()
+    lab.page("index.html", "hello")
+    lab.start(with_control(lab, sets={"blocked": {"prefixes": ["203.0.113.0/24"]}}, firewall={
+        "rules": [{"name": "no-blocked", "action": "drop", "source": "blocked"}]}))
+    http_get(lab.tls())
+    rules = {r["rule"]: r for r in lab.sluice.ask("firewall")["rules"]}
+    expect_equal((rules["no-blocked"]["packets"], rules["no-blocked"]["action"]), (0, "drop"),
+                 "the rule before")
+    expect_in("changed", str(lab.sluice.ask("set", "add", "blocked", "192.0.2.100")), "set add")
+    try:
+        lab.connect(timeout=1).close()
+        reached = True
+    except OSError:
+        reached = False
+    expect(not reached, "a blocked client was let in")
+    rules = {r["rule"]: r for r in lab.sluice.ask("firewall")["rules"]}
+    expect(rules["no-blocked"]["packets"] > 0 and rules["no-blocked"]["bytes"] > 0, f"{rules}")
+    expect_equal(lab.sluice.ask("set", "list", "blocked"), ["192.0.2.100/32", "203.0.113.0/24"],
+                 "the set")
+    lab.sluice.ctl("set", "delete", "blocked", "192.0.2.100")
+    expect_in(b"hello", http_get(lab.tls()), "an answer after the set was changed back")
+    many = "# many\n" + "".join(f"10.{i >> 8}.{i & 255}.0/24\n" for i in range(12000))
+    expect_in("12000 prefixes added", lab.sluice.ctl("set", "add", "blocked", input=many).stdout,
+              "set add from standard input")
+    expect_equal(len(lab.sluice.ask("set", "list", "blocked")), 12001, "prefixes")
+    expect_equal(lab.sluice.ask("set", "list")["sets"][0]["count"], 12001, "size")
+    for wrong in (("add", "blokced", "10.0.0.1"), ("add", "blocked", "10.0.0.0/33"),
+                  ("list", "none")):
+        expect_equal(lab.sluice.ctl("set", *wrong, check=False).returncode, 1, f"set {wrong}")
+
+
+@scenario()
 def reload(lab):
     """reload tells the outcome: findings and status 1 for a refused file, which changes nothing."""
     config = with_control(lab)
