@@ -10,6 +10,7 @@ import struct
 import threading
 import time
 
+from lab.peers import Nginx
 from lab.process import LabError, wait_until
 from lab.scenario import (HEAVY, ONE_AND_TWO_WORKERS, expect, expect_equal, expect_in,
                           expect_within, scenario)
@@ -366,6 +367,30 @@ def states(lab):
     mark = lab.sluice.process.log_mark()
     lab.sluice.counters()
     return "\n".join(re.findall(r"^.*server web .*$", lab.sluice.process.log(mark), re.MULTILINE))
+
+
+@scenario()
+def address_behind_the_proxy(lab):
+    """nginx takes the client's address and port from headers of both versions, checks and all."""
+    lab.page("index.html", "x")
+    nginx = Nginx(lab.backend, lab.path("nginx-proxied"), lab.www)
+    nginx.serve(f"{SERVERS[0]} proxy_protocol", "$proxy_protocol_addr:$proxy_protocol_port")
+    nginx.start()
+    wait_until(nginx.ready, "nginx to listen")
+    for version in ("v1", "v2"):
+        config = pool_config(lab, SERVERS[:1],
+                             **{"proxy-protocol": version, "health-check": CHECKS})
+        if lab.sluice is None:
+            lab.start(config)
+        else:
+            lab.rewrite(config)
+            lab.sluice.reload(r"is in force")
+        with lab.connect(80) as spliced, lab.tls() as terminated:
+            for connection in (spliced, terminated):
+                address, port = connection.getsockname()
+                expect_equal(served_by(http_get(connection)), f"{address}:{port}", "client")
+        wait_until(lambda: f"server web {SERVERS[0]} up" in states(lab), "a check to succeed")
+    expect("broken header" not in nginx.process.log(), f"nginx: {nginx.process.log()}")
 
 
 # ---- the PROXY protocol's TLVs, read by a server that is not ours ----
