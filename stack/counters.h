@@ -16,6 +16,10 @@
     X(tx_bytes, "bytes given to the egress hook, Ethernet headers included")                  \
     X(tx_no_mbuf, "packets not sent because no mbuf could be had")                            \
     X(tx_no_route, "packets not sent because no route leads to the destination")              \
+    X(punted, "frames handed on to the kernel")                                               \
+    X(injected, "frames of the kernel sent")                                                  \
+    X(rejects, "packets that the firewall rejects and whose sender was told so")              \
+    X(rejects_limited, "packets rejected in silence: beyond the limit of answers")            \
     X(arp_requests_received, "ARP requests received for an address of ours")                  \
     X(arp_requests_sent, "ARP requests sent")                                                 \
     X(arp_replies_received, "ARP replies received that answered a request of ours")           \

@@ -58,6 +58,7 @@ struct packet {
     struct rte_mbuf *m;   /* data begins at the Ethernet header */
     enum drop_cause drop; /* DROP_NONE while the packet is good; a hook sets it to drop */
     bool reject;          /* dropped by the firewall: the sender is told, by RST or ICMP */
+    bool fragment;        /* of IP: PACKET_OTHER, without ports, whatever the protocol */
     enum packet_kind kind;
     struct packet_label label; /* zero before the firewall */
     uint8_t iface;             /* index of the interface it came in on */

@@ -44,6 +44,8 @@ struct stack_iface_config {
     unsigned addr_count;
     stack_punt *punt; /* NULL: such frames are dropped and counted */
     void *punt_ctx;
+    bool follower; /* another stack has the interface, too, and gets ARP and IPv6 neighbour
+                      discovery as well: answers, announcements and punting of these are its */
 };
 
 struct stack_route {

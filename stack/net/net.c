@@ -46,7 +46,12 @@ void net_destroy(struct net *n)
 void net_handler_set(struct net *n, uint8_t ip_protocol, net_handler *handler,
                      net_error_handler *error, void *ctx)
 {
-    n->protocol[ip_protocol] = (struct net_protocol){handler, error, ctx};
+    n->protocol[ip_protocol] = (struct net_protocol){handler, error, NULL, ctx};
+}
+
+void net_reject_set(struct net *n, uint8_t ip_protocol, net_handler *handler)
+{
+    n->protocol[ip_protocol].reject = handler;
 }
 
 static void input_one(struct net *n, struct packet *p, clock_ns now)
@@ -75,7 +80,11 @@ void net_input(struct net *n, struct packet *packets, unsigned count, clock_ns n
         assert(p->iface < n->iface_count);
         if (p->drop == DROP_NONE)
             input_one(n, p, now);
-        if (p->drop != DROP_NONE)
+        else if (p->reject)
+            net_reject(n, p, now);
+        if (net_punt_cause(p->drop))
+            net_punt(n, p);
+        if (p->drop != DROP_NONE && p->m != NULL)
             COUNTER_INC(drops[p->drop]);
         rte_pktmbuf_free(p->m);
         p->m = NULL;
@@ -93,6 +102,10 @@ void net_send(struct net *n, const struct net_path *path, const struct ip_addr *
 void net_inject(struct net *n, unsigned iface, struct rte_mbuf *frame)
 {
     assert(iface < n->iface_count);
+    /* As it came from a device: what that noted of it is nothing to the next one. */
+    frame->ol_flags &= RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL;
+    frame->tx_offload = 0;
+    COUNTER_INC(n->counters->injected);
     net_iface_transmit(n, &n->iface[iface], frame, (struct net_place){EGRESS_DATA, 0});
 }
 

@@ -3,7 +3,8 @@
  * in and out (RFC 791, RFC 1122), ICMP (RFC 792). Transport protocols register a handler; net
  * never calls them by name.
  *
- * Not here yet: fragments (dropped and counted), IPv6.
+ * Not here yet: fragments, IPv6. What the layer has no use for is dropped and counted, or goes to
+ * the interface's punt hook.
  */
 #ifndef STACK_NET_NET_H
 #define STACK_NET_NET_H
@@ -65,6 +66,14 @@ int net_route_add(struct net *n, const struct stack_route *route, struct error *
 
 void net_handler_set(struct net *n, uint8_t ip_protocol, net_handler *handler,
                      net_error_handler *error, void *ctx);
+
+/* The transport answers what the firewall rejects by itself; the packet stays the caller's. Without
+ * such a handler the sender is told by ICMP. */
+void net_reject_set(struct net *n, uint8_t ip_protocol, net_handler *handler);
+
+/* Does what no transport serves go to somebody else (stack_iface_config.punt)? Then it is not for
+ * the transport to refuse it. */
+bool net_punts(const struct net *n, uint8_t iface);
 
 /*
  * Takes a burst of parsed packets of one interface, after the ingress hook: answers ARP and ICMP

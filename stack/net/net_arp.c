@@ -108,7 +108,7 @@ static void conflict(struct net *n, const struct net_iface *iface, const struct 
     uint32_t suppressed;
 
     COUNTER_INC(n->counters->arp_conflicts);
-    if (!log_limit_pass(&n->conflict_log, now, &suppressed))
+    if (iface->follower || !log_limit_pass(&n->conflict_log, now, &suppressed))
         return;
     log_warn("arp",
              "%s: our address %s is also used by %02x:%02x:%02x:%02x:%02x:%02x "
@@ -135,7 +135,8 @@ static void request_input(struct net *n, struct net_iface *iface, const struct w
     COUNTER_INC(n->counters->arp_requests_received);
     if (net_ipv4_on_link(iface, arp->sender_ip))
         net_neighbour_asked_us(n, iface, &sender, arp->sender_mac, now);
-    arp_reply(n, iface, arp);
+    if (!iface->follower)
+        arp_reply(n, iface, arp);
 }
 
 /* Makes no entry, so that the sender's address needs no check: entries are for neighbours only. */
@@ -167,8 +168,10 @@ void net_arp_input(struct net *n, struct packet *p, clock_ns now)
         return;
     }
     for_us = net_ipv4_is_own(iface, arp.target_ip);
-    if (arp.operation == WIRE_ARP_REQUEST && for_us)
+    if (arp.operation == WIRE_ARP_REQUEST && for_us) {
         request_input(n, iface, &arp, now);
-    else
-        news_input(n, iface, &arp, arp.operation == WIRE_ARP_REPLY && for_us, now);
+        return;
+    }
+    news_input(n, iface, &arp, arp.operation == WIRE_ARP_REPLY && for_us, now);
+    net_punt(n, p); /* others' addresses may be the kernel's, and answers be for both of us */
 }

@@ -16,7 +16,7 @@
 /* An error quotes as much as fits into 576 bytes in all (RFC 1812, 4.3.2.3). */
 #define ERROR_QUOTE_MAX (576 - WIRE_IPV4_LEN - WIRE_ICMP_LEN)
 
-static bool limit_pass(net_limit *due, clock_ns now, unsigned per_second, unsigned burst)
+bool net_limit_pass(net_limit *due, clock_ns now, unsigned per_second, unsigned burst)
 {
     clock_ns interval = CLOCK_SEC / per_second;
     clock_ns start = RTE_MAX(*due, now);
@@ -93,7 +93,7 @@ static void echo_input(struct net *n, struct packet *p, clock_ns now)
         return;
     }
     if (WIRE_IPV4_LEN + len > path.mtu ||
-        !limit_pass(&n->echo_limit, now, ECHO_PER_SECOND, ECHO_BURST)) {
+        !net_limit_pass(&n->echo_limit, now, ECHO_PER_SECOND, ECHO_BURST)) {
         p->drop = drop_icmp_limited;
         return;
     }
@@ -168,10 +168,13 @@ void net_icmp_input(struct net *n, struct packet *p, clock_ns now)
 
 /* ---- errors sent ---- */
 
-/* Never about an ICMP error, which could loop (RFC 1122, 3.2.2). Broadcasts and fragments, about
- * which there must be none either, do not come this far. */
+/* Never about an ICMP error, which could loop (RFC 1122, 3.2.2), nor about fragments: only the
+ * first would be allowed. Broadcasts, about which there must be none either, do not come this far.
+ */
 static bool error_allowed(const struct packet *p)
 {
+    if (p->fragment)
+        return false;
     return p->kind != PACKET_ICMP || p->icmp.type == WIRE_ICMP_ECHO_REQUEST;
 }
 
@@ -182,7 +185,7 @@ void net_icmp_error(struct net *n, const struct packet *p, uint8_t type, uint8_t
     struct rte_mbuf *m;
     uint8_t *message;
 
-    if (!error_allowed(p) || !limit_pass(&n->error_limit, now, ERROR_PER_SECOND, ERROR_BURST))
+    if (!error_allowed(p) || !net_limit_pass(&n->error_limit, now, ERROR_PER_SECOND, ERROR_BURST))
         return;
     if (net_path_find(n, &p->src, &path) < 0) {
         COUNTER_INC(n->counters->tx_no_route);

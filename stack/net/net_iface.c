@@ -55,6 +55,10 @@ int net_iface_add(struct net *n, const struct stack_iface_config *config, clock_
         .offloads = config->offloads,
         .tx_pool = config->tx_pool,
         .egress = config->egress,
+        .punt = config->punt,
+        .punt_ctx = config->punt_ctx,
+        .follower = config->follower,
+        .announce_at = CLOCK_NEVER,
     };
     snprintf(iface->name, sizeof iface->name, "%s", config->name);
     memcpy(iface->mac, config->mac, sizeof iface->mac);
@@ -65,7 +69,8 @@ int net_iface_add(struct net *n, const struct stack_iface_config *config, clock_
         }
     }
     n->iface_count++;
-    net_arp_announce(n, iface, now);
+    if (!iface->follower)
+        net_arp_announce(n, iface, now);
     return iface->index;
 }
 

@@ -35,6 +35,9 @@ struct net_iface {
     uint32_t offloads; /* STACK_TX_* */
     struct rte_mempool *tx_pool;
     struct stack_egress egress;
+    stack_punt *punt; /* NULL: none */
+    void *punt_ctx;
+    bool follower;
     unsigned ipv4_count;
     struct net_ipv4_addr ipv4[STACK_IFACE_ADDRS];
     unsigned announcements; /* still to be sent; the next at announce_at */
@@ -175,6 +178,9 @@ bool net_ipv4_on_link(const struct net_iface *iface, uint32_t addr);
  * own or broadcast address. Fills *out. */
 bool net_ipv4_addr_from_prefix(const struct ip_prefix *prefix, struct net_ipv4_addr *out);
 
+/* What the header alone cannot tell: how the addresses relate to our own. */
+enum drop_cause net_ipv4_addresses_check(const struct net_iface *iface, uint32_t src, uint32_t dst);
+
 void net_ipv4_input(struct net *n, struct packet *p, clock_ns now);
 void net_ipv4_output(struct net *n, const struct net_path *path, const struct ip_addr *src,
                      const struct ip_addr *dst, uint8_t protocol, enum egress_band band,
@@ -188,11 +194,26 @@ typedef clock_ns net_limit;
 
 void net_icmp_input(struct net *n, struct packet *p, clock_ns now);
 
+/* Is one more event within the limit now? */
+bool net_limit_pass(net_limit *due, clock_ns now, unsigned per_second, unsigned burst);
+
+/* ---- what the stack has no use for: net_punt.c ---- */
+
+/* Gives the frame to the interface's punt hook, if it has one that wants it; p->m is NULL then. */
+void net_punt(struct net *n, struct packet *p);
+
+/* Is it for something else than malformed or forbidden that such packets are dropped? */
+bool net_punt_cause(enum drop_cause cause);
+
+/* Tells the sender of a packet that the firewall rejects it. */
+void net_reject(struct net *n, struct packet *p, clock_ns now);
+
 /* ---- the whole: net.c ---- */
 
 struct net_protocol {
     net_handler *handler;
     net_error_handler *error;
+    net_handler *reject;
     void *ctx;
 };
 
@@ -203,7 +224,7 @@ struct net {
     struct net_routes routes;
     struct net_neighbours neighbours;
     struct net_protocol protocol[256];
-    net_limit echo_limit, error_limit;
+    net_limit echo_limit, error_limit, reject_limit;
     struct log_limit conflict_log;
 };
 

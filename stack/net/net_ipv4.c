@@ -63,9 +63,7 @@ bool net_ipv4_addr_from_prefix(const struct ip_prefix *prefix, struct net_ipv4_a
     return net_ipv4_is_host(out->addr) && !ipv4_is_reserved(out, out->addr);
 }
 
-/* What the header alone cannot tell: how the addresses relate to our own. */
-static enum drop_cause ipv4_addresses_check(const struct net_iface *iface, uint32_t src,
-                                            uint32_t dst)
+enum drop_cause net_ipv4_addresses_check(const struct net_iface *iface, uint32_t src, uint32_t dst)
 {
     bool own = false;
 
@@ -87,16 +85,19 @@ void net_ipv4_input(struct net *n, struct packet *p, clock_ns now)
 {
     const struct net_protocol *protocol = &n->protocol[p->ip_protocol];
 
-    p->drop = ipv4_addresses_check(&n->iface[p->iface], ip_to_v4(&p->src), ip_to_v4(&p->dst));
+    p->drop = net_ipv4_addresses_check(&n->iface[p->iface], ip_to_v4(&p->src), ip_to_v4(&p->dst));
     if (p->drop != DROP_NONE)
         return;
-    if (p->kind == PACKET_ICMP) {
+    if (p->fragment) {
+        p->drop = drop_ip_fragment;
+    } else if (p->kind == PACKET_ICMP) {
         net_icmp_input(n, p, now);
     } else if (protocol->handler != NULL) {
         protocol->handler(protocol->ctx, p, now);
     } else {
-        net_icmp_error(n, p, WIRE_ICMP_UNREACHABLE, WIRE_ICMP_CODE_PROTOCOL, now);
         p->drop = drop_ip_protocol;
+        if (!net_punts(n, p->iface))
+            net_icmp_error(n, p, WIRE_ICMP_UNREACHABLE, WIRE_ICMP_CODE_PROTOCOL, now);
     }
 }
 

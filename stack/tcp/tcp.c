@@ -67,6 +67,7 @@ struct tcp *tcp_create(const struct stack_config *config, struct net *net,
         return NULL;
     }
     net_handler_set(net, WIRE_IP_PROTO_TCP, tcp_input, tcp_input_error, t);
+    net_reject_set(net, WIRE_IP_PROTO_TCP, tcp_input_rejected);
     return t;
 }
 

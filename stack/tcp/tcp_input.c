@@ -430,7 +430,18 @@ void tcp_input(void *ctx, struct packet *p, clock_ns now)
     }
     if (p->drop != DROP_NONE)
         return;
-    p->drop = drop_tcp_no_port;
+    p->drop = l != NULL ? drop_tcp_no_connection : drop_tcp_no_port;
+    if (l == NULL && net_punts(t->net, p->iface))
+        return;
+    if ((p->tcp.flags & TCP_RST) == 0)
+        tcp_reply_reset(t, p);
+}
+
+void tcp_input_rejected(void *ctx, struct packet *p, clock_ns now)
+{
+    struct tcp *t = ctx;
+
+    t->now = now;
     if ((p->tcp.flags & TCP_RST) == 0)
         tcp_reply_reset(t, p);
 }

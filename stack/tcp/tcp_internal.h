@@ -342,6 +342,7 @@ void tcp_listener_close(struct tcp_listener *l);
 /* ---- tcp_input.c ---- */
 
 void tcp_input(void *ctx, struct packet *p, clock_ns now);
+void tcp_input_rejected(void *ctx, struct packet *p, clock_ns now); /* by the firewall */
 bool tcp_input_error(void *ctx, const struct net_error *error, clock_ns now);
 
 /* What a SYN says: options, first window. */

@@ -273,7 +273,7 @@ struct tcp_conn *tcp_listener_cookie(struct tcp_listener *l, struct packet *p)
     if (verdict != TCP_COOKIE_GOOD) {
         tcp_count(t, tcp_cookies_failed);
         if (verdict == TCP_COOKIE_AHEAD)
-            p->drop = drop_tcp_no_port;
+            p->drop = drop_tcp_no_connection;
         return NULL;
     }
     if (!admissible(l, p, &path))

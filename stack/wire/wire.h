@@ -24,6 +24,7 @@ struct rte_mbuf;
 #define WIRE_IP_PROTO_UDP  17
 #define WIRE_TYPE_IPV4     0x0800
 #define WIRE_TYPE_ARP      0x0806
+#define WIRE_TYPE_IPV6     0x86dd
 
 /*
  * Parses the frame p->m into *p (everything but m and iface is set here) and returns p->drop:
@@ -91,15 +92,16 @@ bool wire_arp_parse(const uint8_t *data, size_t len, struct wire_arp *out);
 void wire_arp_emit(const struct wire_arp *a, uint8_t *out);
 
 /* ICMP (RFC 792): messages that the stack handles. */
-#define WIRE_ICMP_LEN           8
-#define WIRE_ICMP_ECHO_REPLY    0
-#define WIRE_ICMP_UNREACHABLE   3
-#define WIRE_ICMP_ECHO_REQUEST  8
-#define WIRE_ICMP_TIME          11
+#define WIRE_ICMP_LEN             8
+#define WIRE_ICMP_ECHO_REPLY      0
+#define WIRE_ICMP_UNREACHABLE     3
+#define WIRE_ICMP_ECHO_REQUEST    8
+#define WIRE_ICMP_TIME            11
 
-#define WIRE_ICMP_CODE_PROTOCOL 2 /* of unreachable */
-#define WIRE_ICMP_CODE_PORT     3
-#define WIRE_ICMP_CODE_MTU      4
+#define WIRE_ICMP_CODE_PROTOCOL   2 /* of unreachable */
+#define WIRE_ICMP_CODE_PORT       3
+#define WIRE_ICMP_CODE_MTU        4
+#define WIRE_ICMP_CODE_PROHIBITED 13
 
 /* Writes the 8 bytes of an ICMP header, checksum zero; `rest` are its bytes 4 to 7. */
 void wire_icmp_emit(uint8_t *out, uint8_t type, uint8_t code, uint32_t rest);

@@ -98,8 +98,9 @@ enum drop_cause wire_ipv4_input(struct packet *p, const struct wire_frame *f)
     p->l3_length = (uint16_t)total;
     p->l4_offset = p->payload_offset = (uint16_t)(p->l3_offset + header);
     p->payload_length = total - header;
-    if ((wire_load16(h + 6) & IPV4_FRAGMENT) != 0)
-        return drop_ip_fragment;
+    p->fragment = (wire_load16(h + 6) & IPV4_FRAGMENT) != 0;
+    if (p->fragment)
+        return DROP_NONE; /* the firewall sees it; then net drops it */
     return ipv4_payload_input(p, f);
 }
 

@@ -65,8 +65,8 @@ BAD_PACKETS = {
                         packet(syn(options=b"\x03\x00\x00\x00"))],
     "drop_tcp_flags": [packet(syn(flags=SYN | FIN)), packet(syn(flags=SYN | RST)),
                        packet(syn(flags=0)), packet(syn(flags=FIN | SYN | ACK | RST))],
-    "drop_tcp_no_port": [packet(tcp(GHOST, OUTSIDE, 40000, 81, SYN)),
-                         packet(syn(flags=ACK, acknowledgement=7))],
+    "drop_tcp_no_port": [packet(tcp(GHOST, OUTSIDE, 40000, 81, SYN))],
+    "drop_tcp_no_connection": [packet(syn(flags=ACK, acknowledgement=7))],
 }
 
 

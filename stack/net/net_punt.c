@@ -1,0 +1,114 @@
+/*
+ * What ends here without having been served: frames for somebody else's stack (the kernel's, behind
+ * a TAP), and packets that the firewall rejects.
+ *
+ * The other stack gets whatever is well-formed, was not forbidden by the firewall and is not ours:
+ * of ports, addresses and protocols that we do not serve, broadcasts and multicast, other Ethernet
+ * types. What belongs to us by its port never goes there, even when we drop it: the other stack
+ * knows nothing of our connections and would reset them.
+ *
+ * Neighbours' news (ARP, IPv6 neighbour discovery) goes to every stack that shares the interface:
+ * one of them, the leader, hands it on.
+ */
+#include <netinet/icmp6.h>
+#include <netinet/in.h>
+
+#include "stack/net/net_internal.h"
+
+#define REJECTS_PER_SECOND 1000
+#define REJECTS_BURST      200
+
+bool net_punt_cause(enum drop_cause cause)
+{
+    switch (cause) {
+    case drop_ethernet_type:
+    case drop_ip_fragment:
+    case drop_ip_destination:
+    case drop_ip_protocol:
+    case drop_icmp_type:
+    case drop_icmp_unmatched:
+    case drop_tcp_no_port:
+        return true;
+    default:
+        return false;
+    }
+}
+
+bool net_punts(const struct net *n, uint8_t iface)
+{
+    return n->iface[iface].punt != NULL;
+}
+
+/* IPv6 neighbour and router discovery (RFC 4861): ICMPv6 right behind the IPv6 header. */
+static bool is_neighbour_discovery(const struct rte_mbuf *m)
+{
+    uint8_t copy[WIRE_ETHER_LEN + 40 + 1];
+    const uint8_t *frame = rte_pktmbuf_read(m, 0, sizeof copy, copy);
+    uint8_t type;
+
+    if (frame == NULL || frame[12] != WIRE_TYPE_IPV6 >> 8 || frame[13] != (WIRE_TYPE_IPV6 & 0xff) ||
+        frame[WIRE_ETHER_LEN + 6] != IPPROTO_ICMPV6)
+        return false;
+    type = frame[WIRE_ETHER_LEN + 40];
+    return type >= ND_ROUTER_SOLICIT && type <= ND_REDIRECT;
+}
+
+/* To this station, or to several. */
+static bool is_addressed(const struct net_iface *iface, const struct rte_mbuf *m)
+{
+    uint8_t copy[6];
+    const uint8_t *mac = rte_pktmbuf_read(m, 0, sizeof copy, copy);
+
+    return (mac[0] & 1) != 0 || memcmp(mac, iface->mac, 6) == 0;
+}
+
+void net_punt(struct net *n, struct packet *p)
+{
+    const struct net_iface *iface = &n->iface[p->iface];
+
+    if (iface->punt == NULL || !is_addressed(iface, p->m) ||
+        (iface->follower && (p->kind == PACKET_ARP || is_neighbour_discovery(p->m))))
+        return;
+    COUNTER_INC(n->counters->punted);
+    iface->punt(iface->punt_ctx, p->m);
+    p->m = NULL;
+}
+
+/* RFC 1122, 3.2.2: no answer to what was not sent to one host by another. An address that is not
+ * ours may be that of the stack behind us. */
+static bool reject_allowed(const struct net_iface *iface, const struct packet *p)
+{
+    uint8_t copy[6];
+    const uint8_t *mac = rte_pktmbuf_read(p->m, 0, sizeof copy, copy);
+    uint32_t src, dst;
+
+    if (p->kind == PACKET_ARP || !ip_is_v4(&p->src) || memcmp(mac, iface->mac, 6) != 0)
+        return false;
+    src = ip_to_v4(&p->src);
+    dst = ip_to_v4(&p->dst);
+    switch (net_ipv4_addresses_check(iface, src, dst)) {
+    case DROP_NONE:
+        return true;
+    case drop_ip_destination:
+        return iface->punt != NULL && net_ipv4_on_link(iface, dst);
+    default:
+        return false;
+    }
+}
+
+void net_reject(struct net *n, struct packet *p, clock_ns now)
+{
+    const struct net_protocol *protocol = &n->protocol[p->ip_protocol];
+
+    if (!reject_allowed(&n->iface[p->iface], p))
+        return;
+    if (!net_limit_pass(&n->reject_limit, now, REJECTS_PER_SECOND, REJECTS_BURST)) {
+        COUNTER_INC(n->counters->rejects_limited);
+        return;
+    }
+    COUNTER_INC(n->counters->rejects);
+    if (p->kind == PACKET_TCP && protocol->reject != NULL)
+        protocol->reject(protocol->ctx, p, now);
+    else
+        net_icmp_error(n, p, WIRE_ICMP_UNREACHABLE, WIRE_ICMP_CODE_PROHIBITED, now);
+}
