@@ -84,7 +84,11 @@ struct proxy_snapshot {
 
 /*
  * What the proxy asks and tells others, on its worker's thread; each may be NULL. opened() is
- * called for each client connection: false refuses it (RST); *handle is given back to closed().
+ * called for each client connection: false refuses it (RST); *handle is given back to closed(),
+ * once for each that was opened. handshake() is asked before a client's TLS handshake costs
+ * anything: false refuses it (RST). `source` is the connection's peer for opened(), and the client
+ * as a PROXY header of a trusted peer has it for handshake(). ended() gets each opened session's
+ * record once.
  */
 struct proxy_hooks {
     void *ctx;

@@ -3,7 +3,9 @@
 import hashlib
 import os
 import re
+import socket
 import ssl
+import threading
 
 from lab.peers import write_random
 from lab.scenario import (ONE_AND_TWO_WORKERS, expect, expect_equal, expect_in, scenario)
@@ -136,29 +138,40 @@ def server_without_tls(lab):
     lab.settled()
 
 
+def close_each(listener):
+    """Closes every connection as soon as its first byte has come, until the listener is closed."""
+    try:
+        while True:
+            accepted, _ = listener.accept()
+            accepted.recv(1)
+            accepted.close()
+    except OSError:
+        pass
+
+
 @scenario()
 def server_dies_in_handshake(lab):
-    """One server closes within its handshake, one stays silent: the third serves."""
+    """One server closes within its handshake, one stays silent: the third serves each client,
+    whichever of them had its turn."""
     closing, silent, good = (f"{address}:{PORT}" for address in BACKENDS[:3])
     start(lab, servers=(good,))
     config = config_with(lab, [closing, silent, good])
     config["timeouts"]["handshake"] = "1s"
-    closer = lab.listen(BACKENDS[0], PORT)
-    sleeper = lab.listen(BACKENDS[1], PORT)
+    closer, sleeper = lab.listen(BACKENDS[0], PORT), lab.listen(BACKENDS[1], PORT)
+    thread = threading.Thread(target=close_each, args=(closer,), daemon=True)
+    thread.start()
     lab.rewrite(config)
     lab.sluice.reload(RELOADED)
-    raw = lab.connect()
-    connection = lab.tls_context().wrap_socket(raw, server_hostname="shop.example")
-    accepted, _ = closer.accept()
-    accepted.recv(1)
-    accepted.close()
-    with connection, closer, sleeper:
-        expect_in(b"behind TLS", http_get(connection, "/index.html"), "answer")
-    lab.sluice.process.wait_for(re.escape(closing) + ": TLS handshake: ")
-    lab.sluice.process.wait_for(re.escape(silent) + ": TLS handshake: not finished in time")
-    counters = lab.settled()
-    expect_equal(counters["backend_handshake_failed"], 2, "backend_handshake_failed")
-    expect_equal(counters["backend_timeout_handshake"], 1, "backend_timeout_handshake")
+    with sleeper, closer:
+        for _ in range(3):
+            expect_in("behind TLS", lab.curl("/index.html").stdout, "answer")
+        lab.sluice.process.wait_for(re.escape(closing) + ": TLS handshake: ")
+        lab.sluice.process.wait_for(re.escape(silent) + ": TLS handshake: not finished in time")
+        counters = lab.settled()
+        closer.shutdown(socket.SHUT_RDWR)
+    thread.join(10)
+    expect(counters["backend_handshake_failed"] >= 2, "too few handshakes failed")
+    expect(counters["backend_timeout_handshake"] >= 1, "no handshake ran out of time")
 
 
 @scenario()
