@@ -26,10 +26,11 @@
 #define FUZZ_REPAIR       0x10 /* make IPv4's and ICMP's checksums right first */
 #define FUZZ_TAKE         0x20 /* the transport keeps the packet */
 #define FUZZ_ANSWER       0x40 /* the transport answers it */
+#define FUZZ_RULES        0x80 /* the firewall has rules */
 
 static const uint8_t mac[6] = {2, 0, 0, 0, 0, 0x10};
 static struct ip_prefix our_prefix;
-static struct firewall *filter;
+static struct firewall *filter, *bare;
 
 struct run {
     struct net *net;
@@ -41,33 +42,82 @@ struct run {
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+/* A rule of each kind, over a set and every field; what they do is checked by unit tests. */
+static struct firewall_ruleset *make_rules(void)
+{
+    static const struct ip_prefix member = {.addr = {.b = {[10] = 0xff, 0xff, 198, 51}},
+                                            .len = 112};
+    static const struct firewall_origin in_set = {.set = 0};
+    static const struct firewall_ports low = {0, 1023};
+    static const uint8_t echo = 8;
+    const struct firewall_rule rules[] = {
+        {.name = "count", .action = FIREWALL_COUNT, .sources = &in_set, .source_count = 1},
+        {.name = "low", .action = FIREWALL_COUNT, .source_ports = &low, .source_port_count = 1},
+        {.name = "echo",
+         .action = FIREWALL_REJECT,
+         .icmp_types = &echo,
+         .icmp_type_count = 1,
+         .destinations = &in_set,
+         .destination_count = 1},
+        {.name = "psh",
+         .action = FIREWALL_DROP,
+         .tcp_flags_set = TCP_PSH,
+         .tcp_flags_clear = TCP_URG},
+        {.name = "limit",
+         .action = FIREWALL_LIMIT,
+         .interfaces = 1,
+         .ports = &low,
+         .port_count = 1,
+         .limit = {.connections_per_second = 2, .connection_burst = 2, .prefix4 = 24}},
+    };
+    struct firewall_set *set = firewall_set_create("member", &member, 1, NULL);
+    const struct firewall_ruleset_config config = {.rules = rules,
+                                                   .rule_count = sizeof rules / sizeof rules[0],
+                                                   .sets = &set,
+                                                   .set_count = 1,
+                                                   .numa_node = -1};
+    struct firewall_ruleset *made = firewall_ruleset_create(&config, NULL);
+
+    assert(made != NULL);
+    firewall_set_unref(set);
+    return made;
+}
+
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
+    static const uint8_t key[16];
+    struct firewall_config config = {.own = &our_prefix.addr, .own_count = 1};
+
     (void)argc;
     (void)argv;
     test_eal_init();
     assert(ip_prefix_parse("192.0.2.10/24", &our_prefix) == 0);
-    filter =
-        firewall_create(&(struct firewall_config){.own = &our_prefix.addr, .own_count = 1}, NULL);
-    assert(filter != NULL);
+    bare = firewall_create(&config, NULL);
+    config.ruleset = make_rules();
+    config.limits = firewall_limits_create(256, key, NULL);
+    assert(config.limits != NULL);
+    filter = firewall_create(&config, NULL);
+    assert(filter != NULL && bare != NULL);
     return 0;
 }
 
 /* Frames that go out must be whole and right: read them all, then let them go. */
-static void egress(void *ctx, struct rte_mbuf *m, enum egress_band band)
+static void egress(void *ctx, struct rte_mbuf *m, enum egress_band band, uint8_t egress_class)
 {
     struct packet p = {.m = m};
 
     (void)ctx;
     (void)band;
+    (void)egress_class;
     rte_mbuf_sanity_check(m, 1);
     assert(wire_parse(&p) == DROP_NONE);
     rte_pktmbuf_free(m);
 }
 
-static uint32_t room(void *ctx)
+static uint32_t room(void *ctx, uint8_t egress_class)
 {
     (void)ctx;
+    (void)egress_class;
     return 1;
 }
 
@@ -176,7 +226,7 @@ static void run_frame(struct run *r, const uint8_t control[2], const uint8_t *by
     r->now += control[1] * 100 * CLOCK_MS;
     wire_parse(&p);
     check_packet(&p);
-    firewall_ingress(filter, &p, 1, r->now);
+    firewall_ingress((control[0] & FUZZ_RULES) != 0 ? filter : bare, &p, 1, r->now);
     net_input(r->net, &p, 1, r->now);
     net_timers(r->net, r->now);
     assert(net_deadline(r->net) > r->now);
@@ -189,7 +239,7 @@ static void run_begin(struct run *r)
         .name = "fuzz",
         .mtu = 1500,
         .tx_pool = test_mbuf_pool(),
-        .egress = {NULL, egress, room},
+        .egress = {.enqueue = egress, .room = room},
         .addrs = {our_prefix},
         .addr_count = 1,
     };

@@ -221,6 +221,7 @@ static void expect_refusal(const struct firewall_ruleset_config *config, const c
 static void test_refused(void **state)
 {
     enum { MANY = 300 };
+    static const struct firewall_ports two_ports[] = {{1, 1}, {3, 3}};
     static struct firewall_origin origins[MANY];
     static struct firewall_rule many[MANY];
     const struct firewall_rule product = {.name = "product",
@@ -247,7 +248,7 @@ static void test_refused(void **state)
     for (unsigned i = 0; i < MANY; i++) {
         many[i] = many[0];
         many[i].action = FIREWALL_DROP;
-        many[i].ports = (struct firewall_ports[]){{1, 1}, {3, 3}};
+        many[i].ports = two_ports;
         many[i].port_count = 2;
     }
     expect_refusal(&(struct firewall_ruleset_config){.rules = many, .rule_count = MANY},
