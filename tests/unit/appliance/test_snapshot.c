@@ -156,6 +156,47 @@ static void test_references_decide_who_lives(void **state)
     assert_null(all.living);
 }
 
+static uint64_t hits_of_rule_1(const struct worker_snapshots *owner)
+{
+    struct rule_hits hits = {0};
+    uint64_t n;
+
+    worker_snapshot_rule_hits(owner, &hits);
+    n = rule_hits_of(&hits, "rule 1");
+    rule_hits_free(&hits);
+    return n;
+}
+
+/* Over a reload two snapshots count; what the one that goes has counted stays. */
+static void test_hits_outlive_their_snapshot(void **state)
+{
+    static const uint8_t secret[TLS_TICKET_SECRET_LEN] = {1};
+    struct tls_worker *tls = tls_worker_create(NULL);
+    struct worker_snapshots owner = {.retired = NULL};
+    struct worker_snapshot *former, *next;
+    struct policy_report report;
+    struct snapshot *s;
+
+    (void)state;
+    s = load("1", "shop.crt", "shop.key", FIXTURE_NOW, &report);
+    former = worker_snapshot_create(s, tls, secret, &owner, NULL);
+    former->proxy.rule_hits[0] = 5;
+    next = worker_snapshot_create(s, tls, secret, &owner, NULL);
+    next->proxy.rule_hits[0] = 2;
+    assert_int_equal(hits_of_rule_1(&owner), 7);
+    former->proxy.released(&former->proxy);
+    assert_int_equal(hits_of_rule_1(&owner), 7);
+    assert_int_equal(worker_snapshot_collect(&owner), 1);
+    assert_int_equal(hits_of_rule_1(&owner), 7);
+    next->proxy.released(&next->proxy);
+    assert_int_equal(worker_snapshot_collect(&owner), 1);
+    assert_int_equal(worker_snapshot_collect(&owner), 0);
+    assert_int_equal(hits_of_rule_1(&owner), 7);
+    rule_hits_free(&owner.hits);
+    release(s);
+    tls_worker_destroy(tls);
+}
+
 static void test_worker_snapshot_is_released_whole(void **state)
 {
     static const uint8_t secret[TLS_TICKET_SECRET_LEN] = {1};
@@ -330,6 +371,7 @@ int main(void)
         cmocka_unit_test(test_near_expiry_is_a_warning),
         cmocka_unit_test(test_references_decide_who_lives),
         cmocka_unit_test(test_worker_snapshot_is_released_whole),
+        cmocka_unit_test(test_hits_outlive_their_snapshot),
         cmocka_unit_test(test_tls_options),
         cmocka_unit_test(test_tls_refusals_have_their_place),
     };
