@@ -82,6 +82,20 @@ def first_match(lab):
 
 
 @scenario()
+def rejects(lab):
+    """Who is rejected is told: by RST for TCP, and beyond a limit where that says so."""
+    start(lab, [{"name": "no", "source": OTHER, "action": "reject"},
+                {"name": "one", "port": 443, "action": "limit",
+                 "limit": {"connections": 1, "over": "reject"}}])
+    expect_equal(get(lab, OTHER), 7, "curl from the rejected address")
+    with lab.tls():
+        expect_equal(get(lab), 7, "curl beyond the limit")
+    counters = lab.sluice.counters()
+    expect_equal(counters["firewall_rejected"], 1, "firewall_rejected")
+    expect_equal(counters["firewall_limited_connections"], 1, "firewall_limited_connections")
+
+
+@scenario()
 def log_is_limited(lab):
     """A flood that is logged writes ten lines a second, and says how many it held back."""
     start(lab, [{"name": "noise", "source": "198.51.100.0/24", "action": "drop", "log": True}])
