@@ -107,8 +107,16 @@ static const void *of_io(const struct worker *w, unsigned port, union figures_po
     return &scratch->io;
 }
 
+static const void *of_punt(const struct worker *w, unsigned port,
+                           union figures_port_scratch *scratch)
+{
+    (void)scratch;
+    return &w->port[port].punt.counters;
+}
+
 const struct figures_port_table figures_port_tables[] = {
     {&scheduler_counter_table, of_scheduler},
     {&io_counter_table, of_io},
+    {&punt_counter_table, of_punt},
     {NULL, NULL},
 };

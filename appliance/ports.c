@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <rte_ether.h>
+
 #include "base/log.h"
 
 static const enum io_device device_kinds[] = {
@@ -35,6 +37,25 @@ static struct io_port_config port_config(const struct policy_interface *f, unsig
     };
 }
 
+/* The kernel's frames wait in the interface's scheduler and device, beside the stack's own. */
+#define TAP_BUFFERS 4096
+
+/* `mac`: of the interface, once that is open. */
+static struct io_port_config tap_config(const struct policy_interface *f, unsigned workers,
+                                        uint16_t mtu, const uint8_t *mac)
+{
+    return (struct io_port_config){
+        .name = f->name,
+        .kind = IO_DEVICE_TAP,
+        .device = f->punt_tap,
+        .workers = workers,
+        .mtu = mtu < RTE_ETHER_MTU ? mtu : RTE_ETHER_MTU,
+        .buffers = TAP_BUFFERS,
+        .mac = mac,
+        .undivided = true,
+    };
+}
+
 uint64_t ports_memory(const struct policy *policy, unsigned workers,
                       const struct memory_plan *memory)
 {
@@ -44,8 +65,27 @@ uint64_t ports_memory(const struct policy *policy, unsigned workers,
         const struct io_port_config config = port_config(&policy->interfaces[i], workers, memory);
 
         bytes += io_port_memory(&config);
+        if (policy->interfaces[i].punt_tap != NULL) {
+            const struct io_port_config tap =
+                tap_config(&policy->interfaces[i], workers, RTE_ETHER_MTU, NULL);
+
+            bytes += io_port_memory(&tap);
+        }
     }
     return bytes;
+}
+
+static int tap_open(struct port *p, const struct policy_interface *f,
+                    const struct io_port_config *of, struct error *e)
+{
+    struct io_port_config config = tap_config(f, of->workers, p->facts.mtu, p->facts.mac);
+
+    p->tap = NULL;
+    if (f->punt_tap == NULL)
+        return 0;
+    memcpy(config.rss_key, of->rss_key, sizeof config.rss_key);
+    p->tap = io_port_open(&config, e);
+    return p->tap != NULL ? 0 : -1;
 }
 
 static int port_open(struct port *p, const struct policy_interface *f,
@@ -64,6 +104,11 @@ static int port_open(struct port *p, const struct policy_interface *f,
         return -1;
     }
     io_port_facts(p->io, &p->facts);
+    if (tap_open(p, f, config, e) < 0) {
+        io_port_close(p->io);
+        free(p->name);
+        return -1;
+    }
     p->link_up = io_port_link_up(p->io);
     if (!p->link_up)
         log_warn("port", "%s: the link is down", p->name);
@@ -92,12 +137,16 @@ int ports_open(struct ports *ports, const struct policy *policy, unsigned worker
 
 void ports_close(struct ports *ports)
 {
-    for (unsigned i = 0; i < ports->count; i++)
+    for (unsigned i = 0; i < ports->count; i++) {
         io_port_stop(ports->port[i].io);
+        if (ports->port[i].tap != NULL)
+            io_port_stop(ports->port[i].tap);
+    }
     while (ports->count > 0) {
         struct port *p = &ports->port[--ports->count];
 
         io_port_close(p->io);
+        io_port_close(p->tap);
         free(p->name);
     }
 }

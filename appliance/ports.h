@@ -18,6 +18,7 @@ struct port {
     char *name; /* the policy's */
     struct io_port *io;
     struct io_port_facts facts;
+    struct io_port *tap; /* to the kernel, for what is punted; NULL: none */
     bool link_up;
     struct ip_prefix addrs[STACK_IFACE_ADDRS];
     unsigned addr_count;

@@ -33,7 +33,7 @@ static unsigned worker_receive(struct worker *w, clock_ns now)
 
         if (n > 0)
             stack_input(w->stack, i, burst, n, now);
-        total += n;
+        total += n + punt_receive(&w->port[i].punt, w->stack, i, now);
     }
     return total;
 }
@@ -48,6 +48,7 @@ static uint32_t worker_transmit(struct worker *w, clock_ns now)
         struct scheduler *s = w->port[i].scheduler;
         uint32_t waiting = scheduler_waiting(s);
 
+        punt_flush(&w->port[i].punt);
         if (waiting > 0)
             sent += waiting - scheduler_flush(s, now);
     }

@@ -15,6 +15,7 @@
 #include "appliance/mailbox.h"
 #include "appliance/memory.h"
 #include "appliance/ports.h"
+#include "appliance/punt.h"
 #include "appliance/secrets.h"
 #include "appliance/session_log/session_log.h"
 #include "appliance/worker_idle.h"
@@ -54,6 +55,7 @@ struct worker_port {
     struct io_port *io;
     unsigned worker;
     struct scheduler *scheduler;
+    struct punt punt;
 };
 
 /* Aligned so that two workers' counters never share a cache line. */

@@ -133,7 +133,14 @@ static int setup_iface(struct worker *w, unsigned index, struct error *e)
         .tx_pool = io_port_tx_pool(p->io, w->config.index),
         .egress = scheduler_egress(w->port[index].scheduler),
         .addr_count = p->addr_count,
+        .follower = w->config.index > 0,
     };
+
+    w->port[index].punt = (struct punt){.tap = p->tap, .worker = w->config.index};
+    if (p->tap != NULL) {
+        config.punt = punt_frame;
+        config.punt_ctx = &w->port[index].punt;
+    }
 
     memcpy(config.mac, p->facts.mac, sizeof config.mac);
     memcpy(config.addrs, p->addrs, sizeof config.addrs);

@@ -56,6 +56,8 @@ struct io_port_config {
     uint16_t mtu;        /* 0: the device's own */
     uint32_t buffers;    /* mbufs a worker that its stack may hold (stack_config.max_buffers) */
     uint8_t rss_key[40]; /* the same for all ports */
+    const uint8_t *mac;  /* IO_DEVICE_TAP: the address of the kernel's end; NULL: one of its own */
+    bool undivided;      /* what a queue receives stays with the worker that owns it */
 };
 
 struct io_port;

@@ -181,6 +181,7 @@ static int io_device_set_mtu(struct io_device_state *d, const struct io_netdev *
         return 0;
     if (io_netdev_set_mtu(n->name, wanted, e) != 0)
         return -1;
+    d->mtu_was = n->mtu;
     d->mtu = wanted;
     return 0;
 }
@@ -384,6 +385,8 @@ static void io_device_restore(const struct io_device_state *d)
 
     if (d->gro_was_on)
         io_netdev_gro_on(d->netdev);
+    if (d->mtu_was > 0)
+        io_netdev_set_mtu(d->netdev, d->mtu_was, NULL);
     if (d->channels_were > 0 && io_netdev_read(d->netdev, &n, NULL) == 0)
         io_netdev_set_channels(&n, d->channels_were, NULL);
 }

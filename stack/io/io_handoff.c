@@ -143,7 +143,7 @@ unsigned io_handoff_spread(struct io_port *p, unsigned from, struct rte_mbuf **f
     unsigned kept = 0;
 
     for (unsigned i = 0; i < count; i++) {
-        unsigned to = io_steer(&p->rss, frames[i], from, p->hw_rss);
+        unsigned to = p->undivided ? from : io_steer(&p->rss, frames[i], from, p->hw_rss);
 
         if (to == from) {
             out[kept++] = frames[i];

@@ -189,6 +189,7 @@ struct io_device_state {
     bool veth;
     bool gro_was_on;        /* to be put back */
     unsigned channels_were; /* likewise; 0: unchanged */
+    unsigned mtu_was;       /* likewise; 0: unchanged */
     struct io_sockets sockets_before, sockets;
 };
 
@@ -233,6 +234,7 @@ struct io_lane {
 } __rte_cache_aligned;
 
 struct io_port {
+    bool undivided;
     unsigned workers, queues;
     bool hw_rss;     /* the device spreads TCP flows over the workers by itself */
     bool tx_prepare; /* transmit offloads are on: the driver wants to see frames beforehand */

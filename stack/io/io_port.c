@@ -226,14 +226,15 @@ static int io_port_start(struct io_port *p, struct error *e)
 }
 
 /* A TAP's two ends have the same address by default; a bridge would take our frames for its own. */
-static int io_port_tap_mac(const struct io_port *p, struct error *e)
+static int io_port_tap_mac(const struct io_port *p, const uint8_t *wanted, struct error *e)
 {
     uint8_t mac[RTE_ETHER_ADDR_LEN];
 
     if (p->device.driver != IO_DRIVER_TAP)
         return 0;
-    memcpy(mac, p->facts.mac, sizeof mac);
-    mac[5] ^= 1;
+    memcpy(mac, wanted != NULL ? wanted : p->facts.mac, sizeof mac);
+    if (wanted == NULL)
+        mac[5] ^= 1;
     return io_netdev_set_mac(p->device.netdev, mac, e);
 }
 
@@ -293,7 +294,7 @@ static int io_port_build(struct io_port *p, const struct io_port_config *config,
         return -1;
     result = io_port_start(p, e);
     io_device_find_sockets(&p->device);
-    if (result != 0 || io_port_read_facts(p, e) != 0 || io_port_tap_mac(p, e) != 0)
+    if (result != 0 || io_port_read_facts(p, e) != 0 || io_port_tap_mac(p, config->mac, e) != 0)
         return -1;
     return io_handoff_create(p, e);
 }
@@ -312,6 +313,7 @@ static struct io_port *io_port_attempt(const struct io_port_config *config, stru
         return NULL;
     }
     p->workers = config->workers;
+    p->undivided = config->undivided;
     memcpy(p->rss_key, config->rss_key, sizeof p->rss_key);
     io_rss_init(&p->rss, p->rss_key, p->workers);
     io_log_capture_begin(&said);

@@ -1,0 +1,141 @@
+"""What Sluice does not serve goes to the kernel behind a TAP, and the kernel's answers go out."""
+
+import socket
+import struct
+import threading
+
+from lab import packets
+from lab.process import run, wait_until
+from lab.scenario import ONE_AND_TWO_WORKERS, expect, expect_equal, expect_in, scenario
+from lab.topology import CLIENT, OUTSIDE
+
+TAP = "sluice0"
+KERNEL = "192.0.2.50"  # an address of the kernel's alone, on the same port
+
+
+def start(lab, firewall=None):
+    lab.page("index.html", "through the proxy\n")
+    lab.nginx()
+    config = lab.config()
+    config["interfaces"]["outside"]["punt"] = {"tap": TAP}
+    if firewall:
+        config["firewall"] = firewall
+    lab.start(config)
+    # The kernel has an address of its own there, and the daemon's as well.
+    lab.proxy.run("ip", "address", "add", f"{KERNEL}/24", "dev", TAP)
+    lab.proxy.run("ip", "address", "add", f"{OUTSIDE}/32", "dev", TAP)
+    lab.proxy.link(TAP, "up")
+
+
+def echo_server(lab, kind, address, port):
+    """Answers every datagram, or every connection's bytes, with the same bytes."""
+    with lab.proxy.enter():
+        server = socket.socket(socket.AF_INET, kind)
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        server.bind((address, port))
+    server.settimeout(30)
+
+    def serve():
+        try:
+            while kind == socket.SOCK_DGRAM:
+                data, peer = server.recvfrom(65536)
+                server.sendto(data, peer)
+            server.listen()
+            while True:
+                connection, _ = server.accept()
+                with connection:
+                    while data := connection.recv(65536):
+                        connection.sendall(data)
+        except OSError:
+            return
+
+    if kind == socket.SOCK_STREAM:
+        server.listen()
+    threading.Thread(target=serve, daemon=True).start()
+    return server
+
+
+def tcp_echo(lab, address, port, size):
+    data = bytes(i * 7 % 251 for i in range(size))
+    seen = b""
+    with lab.client.enter():
+        connection = socket.create_connection((address, port), 10)
+    with connection:
+        sender = threading.Thread(target=lambda: (connection.sendall(data),
+                                                  connection.shutdown(socket.SHUT_WR)))
+        sender.start()
+        while part := connection.recv(65536):
+            seen += part
+        sender.join()
+    expect(seen == data, f"{len(seen)} of {size} bytes came back from {address}, or not the same")
+
+
+def udp_echo(lab, address, port, size):
+    with lab.client.enter():
+        client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    with client:
+        client.settimeout(10)
+        client.sendto(b"u" * size, (address, port))
+        expect_equal(len(client.recv(65536)), size, f"datagram echoed by {address}")
+
+
+@scenario(workers=ONE_AND_TWO_WORKERS)
+def kernel_services(lab):
+    """TCP, UDP (fragments, too) and ping on the kernel's address and on ours, beside TLS."""
+    start(lab)
+    for address in (KERNEL, OUTSIDE):
+        echo_server(lab, socket.SOCK_STREAM, address, 22)
+        echo_server(lab, socket.SOCK_DGRAM, address, 5000)
+    for address in (KERNEL, OUTSIDE):
+        for _ in range(4):  # flows of either worker
+            tcp_echo(lab, address, 22, 300_000)
+        udp_echo(lab, address, 5000, 1000)
+        udp_echo(lab, address, 5000, 5000)
+        lab.client.run("ping", "-c", "2", "-i", "0.2", "-W", "5", address)
+        expect_in("through the proxy", lab.curl("/index.html").stdout, "page")
+    lab.proxy.run("ping", "-c", "2", "-i", "0.2", "-W", "5", "-I", TAP, CLIENT)
+    counters = lab.sluice.counters()
+    expect(counters["punted"] > 100 and counters["injected"] > 100, f"punted: {counters['punted']}")
+    expect_equal(counters["tcp_resets_sent"], 0, "resets sent")
+    with lab.client.enter():  # no listener anywhere: now the kernel refuses
+        try:
+            socket.create_connection((OUTSIDE, 2222), 10).close()
+            expect(False, "port 2222 is open")
+        except ConnectionRefusedError:
+            pass
+
+
+@scenario(workers=ONE_AND_TWO_WORKERS)
+def one_copy(lab):
+    """The kernel sees multicast and other protocols once, and the client one ARP answer."""
+    start(lab)
+    with lab.proxy.enter():
+        seen = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+        seen.bind((TAP, 0))
+    seen.settimeout(10)
+    wire = packets.Wire(lab.client, "eth0")
+    vrrp = packets.ipv4(CLIENT, "224.0.0.18", b"\x21\x01\x64\x01" + b"\0" * 16, 112, ttl=255)
+    lldp = packets.ethernet("01:80:c2:00:00:0e", wire.mac, 0x88CC, b"\x02\x07\x04" + b"\x11" * 50)
+    wire.send(packets.ethernet("01:00:5e:00:00:12", wire.mac, packets.ETH_IPV4, vrrp))
+    wire.send(lldp)
+    frames = [packets.ethernet("01:00:5e:00:00:12", wire.mac, packets.ETH_IPV4, vrrp), lldp]
+    got = []
+    while len(got) < 2:
+        frame = seen.recv(2048)
+        if any(frame.startswith(f) for f in frames):
+            got.append(frame)
+    expect(got[0] != got[1], "one frame came twice")
+    wire.socket.settimeout(1.0)
+    wire.send(packets.ethernet("ff:ff:ff:ff:ff:ff", wire.mac, packets.ETH_ARP, packets.arp(
+        1, wire.mac, CLIENT, "00:00:00:00:00:00", OUTSIDE)))
+    answers = 0
+    try:
+        while True:
+            frame = wire.socket.recv(2048)
+            if frame[12:14] == b"\x08\x06" and frame[20:22] == b"\0\x02":
+                answers += frame[28:32] == socket.inet_aton(OUTSIDE)
+    except socket.timeout:
+        pass
+    wire.close()
+    seen.close()
+    expect_equal(answers, 1, "answers to one ARP request")

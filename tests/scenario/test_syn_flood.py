@@ -1,0 +1,81 @@
+"""A flood of SYNs from random sources: clients go on connecting, downloads go on, nothing stays."""
+
+import ssl
+import threading
+
+from lab.network import join
+from lab.peers import digest, write_random
+from lab.process import wait_until
+from lab.scenario import ALONE, RELEASE, expect, expect_equal, scenario
+from lab.topology import CLIENT, OUTSIDE
+
+CONNECTIONS = 60
+
+
+def attacker(lab):
+    """A host behind the client, which routes for it, and loses what is answered to nobody."""
+    flood = lab.namespace("flood")
+    join(lab.client, "flood", flood, "eth0")
+    lab.client.add_address("flood", "198.51.100.1/24")
+    flood.add_address("eth0", "198.51.100.2/24")
+    flood.run("ip", "route", "add", "default", "via", "198.51.100.1")
+    for setting in ("ip_forward=1", "conf.all.rp_filter=0", "conf.flood.rp_filter=0",
+                    "conf.eth0.rp_filter=0"):
+        lab.client.run("sysctl", "-qw", f"net.ipv4.{setting}")
+    lab.client.run("ip", "route", "add", "blackhole", "default")
+    return flood
+
+
+def connect_all(lab):
+    """New TLS connections, each with a request; returns how many succeeded."""
+    good = 0
+    context = lab.tls_context()
+    for _ in range(CONNECTIONS):
+        try:
+            with lab.tls(context=context, timeout=10) as connection:
+                connection.sendall(b"GET /small HTTP/1.1\r\nHost: shop.example\r\n"
+                                   b"Connection: close\r\n\r\n")
+                answer = b""
+                while part := connection.recv(65536):
+                    answer += part
+                good += answer.endswith(b"small page\n")
+        except (OSError, ssl.SSLError):
+            pass
+    return good
+
+
+@scenario(builds=(RELEASE,), load=ALONE, timeout=180)
+def clients_go_on(lab):
+    lab.page("small", "small page\n")
+    write_random(lab.path("www", "large"), 8 << 20)
+    lab.nginx()
+    config = lab.config(routes=[{"to": "default", "via": CLIENT}])
+    config["listeners"]["https"]["backlog"] = 512
+    flood = attacker(lab)
+    lab.start(config)
+    before = lab.level("connections_used", "buffers_used", "neighbours")
+
+    download = threading.Thread(target=lab.curl, args=(
+        "/large", "--limit-rate", "1M", "-o", lab.path("copy")), kwargs={"timeout": 60})
+    download.start()
+    wait_until(lambda: lab.sluice.counters()["sessions"] == 1, "the download to begin")
+    hping = flood.start("hping3", "-q", "-S", "-p", "443", "--rand-source", "--flood", OUTSIDE)
+    wait_until(lambda: lab.sluice.counters()["tcp_cookies_sent"] > 1000, "the flood to arrive", 30)
+    sent = lab.sluice.counters()["tcp_cookies_sent"]
+    good = connect_all(lab)
+    counters = lab.sluice.counters()
+    hping.stop()
+    expect(counters["tcp_cookies_sent"] > sent, "the flood ended too early")
+    expect(good >= CONNECTIONS * 0.95, f"{good} of {CONNECTIONS} connections succeeded: {counters.drops()}")
+    expect(counters["tcp_cookies_accepted"] > 0, "no client came by a cookie")
+    download.join()
+    expect_equal(digest(lab.path("copy")), digest(lab.path("www", "large")), "the download")
+    lab.settled()
+    wait_until(lambda: lab.level("connections_syn_received")["connections_syn_received"] == 0,
+               "half-open connections to expire", 90, 0.5)
+    lab.sluice.process.wait_for("SYN cookies are sent")
+    lab.sluice.process.wait_for("no SYN cookies any more")
+    after = lab.level("buffers_used", "neighbours")
+    expect_equal(after, {name: before[name] for name in after} | {"neighbours": after["neighbours"]},
+                 "what is held")
+    expect(after["neighbours"] <= before["neighbours"] + 2, f"neighbours: {after['neighbours']}")
