@@ -194,13 +194,23 @@ void proxy_backend_connect(struct session *s)
     try_servers(s, first_server(s));
 }
 
-void proxy_backend_failed(struct session *s, const char *why)
+static void next_after_failure(struct session *s, const char *why)
 {
-    proxy_ejection_failed(s, why);
     server_failed(s, why);
     proxy_backend_release(s);
     proxy_side_close(&s->backend);
     try_servers(s, next_server(s));
+}
+
+void proxy_backend_failed(struct session *s, const char *why)
+{
+    proxy_ejection_failed(s, why);
+    next_after_failure(s, why);
+}
+
+void proxy_backend_declined(struct session *s, const char *why)
+{
+    next_after_failure(s, why);
 }
 
 /* ---- the connection's life ---- */

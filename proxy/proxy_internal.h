@@ -280,11 +280,13 @@ void proxy_handshake_run(struct proxy *p);
 void proxy_handshake_lost(struct session *s);    /* says that the client's socket died in it */
 uint32_t proxy_handshake_steps(clock_ns budget); /* that it buys in a round */
 
-/* proxy_backend.c. Both may end. */
+/* proxy_backend.c. These may end. */
 void proxy_backend_connect(struct session *s);
 /* The chosen server cannot be used, nothing of the client's was passed on yet: the next one. `why`
  * goes to the log. */
 void proxy_backend_failed(struct session *s, const char *why);
+/* The same where it need not be the server's fault: it is not ejected for it. */
+void proxy_backend_declined(struct session *s, const char *why);
 /* The rest never ends the session. Bytes can be passed on; some were. */
 void proxy_backend_stands(struct session *s);
 void proxy_backend_sent(struct session *s, uint32_t bytes);

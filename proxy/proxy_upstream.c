@@ -3,36 +3,24 @@
  * header first, then TLS. Until then nothing of the client's was sent, so a server that fails in
  * its handshake is given up for the next one, as if it had not answered at all.
  *
+ * Where the configuration names no server, the name that is asked for and verified is the client's.
+ * A server that has no certificate for it is not at fault: were it ejected for that, a client could
+ * have one server after the other left out by asking for a name that nobody has.
+ *
  * The handshake shares queue, budget and bound with those of the clients (proxy_handshake.c).
  */
 #include "proxy/proxy_internal.h"
 
 #include <stdio.h>
-#include <string.h>
 
 #include "proxy/proxy_header.h"
-
-/* The common name in a subject as RFC 4514 writes it; "" where it has none, or one with escapes. */
-static void common_name(const char *subject, char *out, size_t size)
-{
-    const char *cn = strncmp(subject, "CN=", 3) == 0 ? subject : strstr(subject, ",CN=");
-    size_t len;
-
-    out[0] = '\0';
-    if (cn == NULL)
-        return;
-    cn = strchr(cn, '=') + 1;
-    len = strcspn(cn, ",+\\");
-    if (cn[len] != '\\' && len < size)
-        snprintf(out, size, "%.*s", (int)len, cn);
-}
 
 static size_t build_header(const struct session *s, uint8_t out[PROXY_HEADER_BUILD_MAX])
 {
     struct proxy_header_facts facts = {.authority = proxy_session_name(s)};
     struct proxy_header_tls tls;
     struct tls_conn_info info;
-    char cn[sizeof info.peer];
+    char cn[PROXY_HEADER_TEXT_MAX + 1];
 
     proxy_session_client(s, &facts.source);
     proxy_session_destination(s, &facts.destination);
@@ -40,12 +28,13 @@ static size_t build_header(const struct session *s, uint8_t out[PROXY_HEADER_BUI
         return proxy_header_build_v1(&facts, out);
     if (s->client.tls != NULL) {
         tls_conn_info(s->client.tls, &info);
-        common_name(info.peer, cn, sizeof cn);
+        tls_conn_common_name(s->client.tls, cn, sizeof cn);
         tls = (struct proxy_header_tls){.version = info.version,
                                         .cipher = info.cipher,
                                         .common_name = cn,
                                         .certificate = info.peer[0] != '\0',
-                                        .verified = info.peer_verified};
+                                        .verified = info.peer_verified,
+                                        .resumed = info.resumed};
         facts.tls = &tls;
         facts.alpn = info.alpn;
     }
@@ -64,7 +53,13 @@ static bool send_header(struct session *s)
     return sock_write(s->backend.sock, header, (uint32_t)len) == len;
 }
 
-static void handshake_failed(struct session *s, const char *why)
+static bool client_names_the_server(const struct session *s)
+{
+    return s->rule->backend->tls->server_name == NULL && proxy_session_name(s)[0] != '\0';
+}
+
+/* `server_at_fault`: it is held against the server. */
+static void handshake_failed(struct session *s, const char *why, bool server_at_fault)
 {
     char text[PROXY_ERROR_MAX];
 
@@ -74,7 +69,10 @@ static void handshake_failed(struct session *s, const char *why)
     s->state = SESSION_CONNECTING;
     proxy_timeout_arm(s);
     s->backend.flags |= SIDE_FINISHED; /* an alert that says why is still sent */
-    proxy_backend_failed(s, text);
+    if (server_at_fault)
+        proxy_backend_failed(s, text);
+    else
+        proxy_backend_declined(s, text);
 }
 
 /* The name to ask for and to verify, where the configuration gives none. */
@@ -104,7 +102,7 @@ static void handshake_begin(struct session *s)
     s->backend.tls = tls_conn_create_client(client, expected_name(s, text), &proxy_side_transport,
                                             s->backend.sock);
     if (s->backend.tls == NULL) {
-        handshake_failed(s, "no memory");
+        handshake_failed(s, "no memory", false);
         return;
     }
     s->state = SESSION_SERVER_HANDSHAKE;
@@ -116,7 +114,7 @@ static void handshake_begin(struct session *s)
 void proxy_upstream_connected(struct session *s)
 {
     if (!send_header(s))
-        proxy_backend_failed(s, "no packet buffers for the PROXY header");
+        proxy_backend_declined(s, "no packet buffers for the PROXY header");
     else if (s->rule->backend->tls != NULL)
         handshake_begin(s);
     else
@@ -128,7 +126,7 @@ void proxy_upstream_handshake(struct session *s, enum tls_result result)
     if (result == TLS_DONE)
         proxy_relay_begin(s);
     else
-        handshake_failed(s, tls_conn_error(s->backend.tls));
+        handshake_failed(s, tls_conn_error(s->backend.tls), !client_names_the_server(s));
 }
 
 void proxy_upstream_event(struct session *s, uint32_t what)
@@ -138,11 +136,12 @@ void proxy_upstream_event(struct session *s, uint32_t what)
     if ((what & EVENT_ERROR) == 0)
         proxy_handshake_queue(s);
     else
-        handshake_failed(s, sock_error_text(error));
+        handshake_failed(s, sock_error_text(error),
+                         error != SOCK_RESET || !client_names_the_server(s));
 }
 
 void proxy_upstream_timeout(struct session *s)
 {
     COUNTER_INC(s->proxy->counters.backend_timeout_handshake);
-    handshake_failed(s, "not finished in time");
+    handshake_failed(s, "not finished in time", true);
 }

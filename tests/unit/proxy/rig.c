@@ -448,7 +448,9 @@ void rig_tls_open(struct rig_tls *t, struct sock *k, const char *sni)
 
 void rig_backend_tls(struct rig *r, const char *backend, const char *server_name)
 {
-    static const struct policy_backend_tls enabled = {.verify = true};
+    static const struct policy_backend_tls unnamed = {.verify = true},
+                                           named = {.verify = true,
+                                                    .server_name = "server.example"};
     const struct tls_client_config config = {.verify = true,
                                              .ca = authority,
                                              .server_name = server_name,
@@ -457,7 +459,7 @@ void rig_backend_tls(struct rig *r, const char *backend, const char *server_name
     struct policy_backend *b = rig_backend(r, backend);
     struct error e = {0};
 
-    b->tls = &enabled;
+    b->tls = server_name != NULL ? &named : &unnamed;
     r->config.clients[b->index] = tls_client_create(worker, &config, &e);
     assert_non_null(r->config.clients[b->index]);
 }

@@ -411,6 +411,39 @@ static void failed_handshake_goes_to_the_next_server(void **state)
     finish(r, &bad, &good);
 }
 
+/* Sessions whose servers all show certificates for another name. */
+static unsigned ejections_by_wrong_names(const char *server_name, const char *asked)
+{
+    struct rig *r = rig_create(RIG_TERMINATE("listener: https"));
+    struct rig_tls client, server;
+    unsigned ejected;
+
+    rig_backend(r, "web")->ejection =
+        (struct policy_ejection){.enabled = true, .failures = 1, .time = 30 * CLOCK_SEC};
+    rig_backend_tls(r, "web", server_name);
+    rig_tls_open(&client, rig_client(r, RIG_HTTPS_ADDRESS, CLIENT), asked);
+    rig_tls_handshake(r, &client);
+    for (unsigned i = 1; i <= 3; i++) {
+        assert_int_equal(r->stack->connects, i);
+        fake_connected(r->stack->last_connect);
+        rig_tls_serve(&server, r->stack->last_connect, RIG_SERVER_OTHER_NAME);
+        rig_tls_accept(r, &server);
+        rig_tls_free(&server);
+    }
+    assert_int_equal(rig_counter(r, backend_handshake_failed), 3);
+    assert_int_equal(rig_counter(r, backend_unavailable), 1);
+    ejected = (unsigned)rig_counter(r, servers_ejected);
+    finish(r, &client, NULL);
+    return ejected;
+}
+
+static void names_that_clients_choose_eject_no_server(void **state)
+{
+    (void)state;
+    assert_int_equal(ejections_by_wrong_names("server.example", "shop.example"), 2);
+    assert_int_equal(ejections_by_wrong_names(NULL, "nobody.shop.example"), 0);
+}
+
 static void server_without_tls_is_a_failed_one(void **state)
 {
     struct rig *r = plain_rig("legacy");
@@ -590,6 +623,7 @@ int main(void)
         cmocka_unit_test(key_updates_of_the_server_are_answered),
         cmocka_unit_test(certificates_are_verified),
         cmocka_unit_test(failed_handshake_goes_to_the_next_server),
+        cmocka_unit_test(names_that_clients_choose_eject_no_server),
         cmocka_unit_test(server_without_tls_is_a_failed_one),
         cmocka_unit_test(server_that_dies_in_its_handshake_is_a_failed_one),
         cmocka_unit_test(server_that_dies_before_its_turn_is_a_failed_one),
