@@ -49,7 +49,8 @@ struct proxy_header_tls {
     const char *version, *cipher; /* "TLSv1.3", "TLS_AES_128_GCM_SHA256" */
     const char *common_name;      /* of the client's certificate; NULL or "": unknown */
     bool certificate;             /* the client showed one, */
-    bool verified;                /* and it was verified */
+    bool verified;                /* and it was verified; */
+    bool resumed;                 /* in a former handshake of the session */
 };
 
 struct proxy_header_facts {
@@ -58,6 +59,9 @@ struct proxy_header_facts {
     const char *alpn;                       /* protocol agreed on with it; NULL or "": none */
     const struct proxy_header_tls *tls;     /* NULL: TLS does not end here */
 };
+
+/* The longest text of a TLV that is written. */
+#define PROXY_HEADER_TEXT_MAX 255
 
 /* Room for every header that is built. */
 #define PROXY_HEADER_BUILD_MAX 1536

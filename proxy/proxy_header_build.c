@@ -7,10 +7,9 @@
 #include "proxy/proxy_header.h"
 #include "proxy/proxy_header_internal.h"
 
-#define TEXT_MAX 255
-
 /* ALPN, authority, version, cipher and common name, the SSL TLV around three of them. */
-static_assert(PP2_HEADER + PP2_SIZE_INET6 + 5 * (3 + TEXT_MAX) + 3 + 5 <= PROXY_HEADER_BUILD_MAX,
+static_assert(PP2_HEADER + PP2_SIZE_INET6 + 5 * (3 + PROXY_HEADER_TEXT_MAX) + 3 + 5 <=
+                  PROXY_HEADER_BUILD_MAX,
               "every header that is built fits into its buffer");
 
 struct writer {
@@ -60,7 +59,7 @@ static void put_tlv(struct writer *w, uint8_t type, const char *text)
 {
     size_t len = text != NULL ? strlen(text) : 0;
 
-    if (len == 0 || len > TEXT_MAX)
+    if (len == 0 || len > PROXY_HEADER_TEXT_MAX)
         return;
     put8(w, type);
     put16(w, len);
@@ -87,7 +86,8 @@ static void put_tls(struct writer *w, const struct proxy_header_tls *tls)
 
     put8(w, PP2_TYPE_SSL);
     length = reserve_length(w);
-    put8(w, PP2_CLIENT_SSL | (tls->certificate ? PP2_CLIENT_CERT_CONN : 0));
+    put8(w, PP2_CLIENT_SSL | (tls->certificate ? PP2_CLIENT_CERT_SESS : 0) |
+                (tls->certificate && !tls->resumed ? PP2_CLIENT_CERT_CONN : 0));
     put16(w, 0);
     put16(w, tls->certificate && tls->verified ? 0 : 1); /* 32 bits: zero is "verified" */
     put_tlv(w, PP2_SUBTYPE_SSL_VERSION, tls->version);

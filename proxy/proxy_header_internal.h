@@ -28,6 +28,7 @@
 #define PP2_SUBTYPE_SSL_CIPHER    0x23
 
 #define PP2_CLIENT_SSL            0x01
-#define PP2_CLIENT_CERT_CONN      0x02
+#define PP2_CLIENT_CERT_CONN      0x02 /* in the connection's own handshake */
+#define PP2_CLIENT_CERT_SESS      0x04 /* in it, or in one that it resumes */
 
 #endif

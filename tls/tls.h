@@ -281,6 +281,10 @@ struct tls_conn_info {
 
 void tls_conn_info(const struct tls_conn *c, struct tls_conn_info *out);
 
+/* The common name of the peer's certificate in UTF-8, of several the last, for those who decide by
+ * it. Whole or not at all: "" where there is none, or it does not fit, or has a NUL in it. */
+void tls_conn_common_name(const struct tls_conn *c, char *out, size_t size);
+
 /*
  * Writes an unencrypted fatal alert record for a client that is refused before a tls_conn exists
  * (RFC 8446, 6.2). Returns its length.

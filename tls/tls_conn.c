@@ -407,3 +407,12 @@ void tls_conn_info(const struct tls_conn *c, struct tls_conn_info *out)
     out->ocsp_stapled = c->ocsp_stapled;
     describe_peer(c, out);
 }
+
+void tls_conn_common_name(const struct tls_conn *c, char *out, size_t size)
+{
+    const X509 *peer = SSL_get0_peer_certificate(c->ssl);
+
+    out[0] = '\0';
+    if (peer != NULL)
+        tls_x509_common_name(peer, out, size);
+}

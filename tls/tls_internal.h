@@ -153,6 +153,7 @@ int tls_cert_check(STACK_OF(X509) * chain, EVP_PKEY *key, enum tls_cert_use use,
 /* In RFC 4514's form, cut to fit. Return out. */
 const char *tls_x509_subject(const X509 *x, char out[TLS_X509_NAME_MAX]);
 const char *tls_x509_issuer(const X509 *x, char out[TLS_X509_NAME_MAX]);
+void tls_x509_common_name(const X509 *x, char *out, size_t size); /* see tls_conn_common_name() */
 
 /* An ASN.1 time as time_t, or -1. */
 time_t tls_x509_time(const ASN1_TIME *t);

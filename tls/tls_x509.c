@@ -37,6 +37,31 @@ const char *tls_x509_issuer(const X509 *x, char out[TLS_X509_NAME_MAX])
     return name_text(X509_get_issuer_name(x), out);
 }
 
+/* From the entry itself: in a text of the whole name another entry may look like it. */
+static const ASN1_STRING *last_common_name(const X509_NAME *name)
+{
+    int at = -1, next;
+
+    while ((next = X509_NAME_get_index_by_NID(name, NID_commonName, at)) >= 0)
+        at = next;
+    return at < 0 ? NULL : X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, at));
+}
+
+void tls_x509_common_name(const X509 *x, char *out, size_t size)
+{
+    const ASN1_STRING *name = last_common_name(X509_get_subject_name(x));
+    uint8_t *utf8 = NULL;
+    int len = name != NULL ? ASN1_STRING_to_UTF8(&utf8, name) : -1;
+
+    out[0] = '\0';
+    if (len > 0 && (size_t)len < size && memchr(utf8, '\0', (size_t)len) == NULL) {
+        memcpy(out, utf8, (size_t)len);
+        out[len] = '\0';
+    }
+    OPENSSL_free(utf8);
+    ERR_clear_error();
+}
+
 time_t tls_x509_time(const ASN1_TIME *t)
 {
     struct tm tm;

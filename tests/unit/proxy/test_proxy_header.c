@@ -443,9 +443,11 @@ static void facts_become_tlvs(void **state)
     tls.common_name = "billing";
     len = proxy_header_build_v2(&facts, out);
     expect_ok(out, len);
-    expect_tls(out + 28, len - 28, 0x03, 0, "billing");
+    expect_tls(out + 28, len - 28, 0x07, 0, "billing");
+    tls.resumed = true;
+    expect_tls(out + 28, proxy_header_build_v2(&facts, out) - 28, 0x05, 0, "billing");
     tls.verified = false;
-    expect_tls(out + 28, proxy_header_build_v2(&facts, out) - 28, 0x03, 1, "billing");
+    expect_tls(out + 28, proxy_header_build_v2(&facts, out) - 28, 0x05, 1, "billing");
     facts.tls = NULL;
     facts.alpn = "";
     facts.authority = NULL;
@@ -455,7 +457,7 @@ static void facts_become_tlvs(void **state)
 static void longest_facts_fit_and_longer_ones_are_left_out(void **state)
 {
     char text[257], too_long[257];
-    struct proxy_header_tls tls = {text, text, text, true, true};
+    struct proxy_header_tls tls = {text, text, text, true, true, false};
     struct proxy_header_facts facts = {random_endpoint(false), random_endpoint(false), text, text,
                                        &tls};
     uint8_t out[PROXY_HEADER_BUILD_MAX];

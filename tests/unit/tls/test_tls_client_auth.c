@@ -106,6 +106,38 @@ static bool connect_to(struct tls_server *s, struct tls_client *c, const char *p
     return info.resumed;
 }
 
+/* What a server is told of the client: the common name itself, whatever else the subject says. */
+static void expect_common_name(const struct fixture_spec *spec, const char *expected)
+{
+    struct tls_cert_file *cert = fixture_client_cert("named", spec, &root);
+    struct tls_server *s = server_with(TLS_CLIENT_REQUIRED, root_ca);
+    struct tls_client *c = client_with(cert, TLS_VERSION_1_3);
+    struct fixture_link l;
+    char got[32];
+
+    fixture_link_open(&l, s, 0, c, NULL);
+    assert_true(fixture_link_handshake(&l));
+    tls_conn_common_name(l.server, got, sizeof got);
+    assert_string_equal(got, expected);
+    fixture_link_close(&l);
+    tls_client_destroy(c);
+    tls_server_destroy(s);
+    tls_cert_file_unref(cert);
+}
+
+static void test_common_name(void **state)
+{
+    (void)state;
+    expect_common_name(&(struct fixture_spec){.common_name = "bob"}, "bob");
+    expect_common_name(&(struct fixture_spec){.common_name = "J\303\274rgen, O+U"},
+                       "J\303\274rgen, O+U");
+    expect_common_name(&(struct fixture_spec){.organization = "x,CN=admin"}, "");
+    expect_common_name(&(struct fixture_spec){.organization = "x,CN=admin", .common_name = "eve"},
+                       "eve");
+    expect_common_name(
+        &(struct fixture_spec){.common_name = "admin, or rather one who is not and says so"}, "");
+}
+
 static void test_admitted(void **state)
 {
     struct tls_server *required = server_with(TLS_CLIENT_REQUIRED, root_ca);
@@ -324,15 +356,11 @@ static void test_client_certificates(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_admitted),
-        cmocka_unit_test(test_lacking),
-        cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_authorities_sent),
-        cmocka_unit_test(test_resumed_identity),
-        cmocka_unit_test(test_not_carried_over),
-        cmocka_unit_test(test_expired_since),
-        cmocka_unit_test(test_config),
-        cmocka_unit_test(test_client_certificates),
+        cmocka_unit_test(test_admitted),         cmocka_unit_test(test_common_name),
+        cmocka_unit_test(test_lacking),          cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_authorities_sent), cmocka_unit_test(test_resumed_identity),
+        cmocka_unit_test(test_not_carried_over), cmocka_unit_test(test_expired_since),
+        cmocka_unit_test(test_config),           cmocka_unit_test(test_client_certificates),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -45,14 +45,15 @@ static void add_extension(X509 *x, int nid, const char *value)
     X509_EXTENSION_free(ext);
 }
 
-static void set_subject(X509 *x, const char *common_name)
+static void set_subject(X509 *x, const struct fixture_spec *spec)
 {
+    const char *organization = spec->organization != NULL ? spec->organization : "Test";
     X509_NAME *name = X509_get_subject_name(x);
 
-    X509_NAME_add_entry_by_txt(name, "O", MBSTRING_ASC, (const uint8_t *)"Test", -1, -1, 0);
-    if (common_name != NULL)
-        X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const uint8_t *)common_name, -1, -1,
-                                   0);
+    X509_NAME_add_entry_by_txt(name, "O", MBSTRING_UTF8, (const uint8_t *)organization, -1, -1, 0);
+    if (spec->common_name != NULL)
+        X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, (const uint8_t *)spec->common_name,
+                                   -1, -1, 0);
 }
 
 struct fixture_cert fixture_cert_make(const struct fixture_spec *spec,
@@ -71,7 +72,7 @@ struct fixture_cert fixture_cert_make(const struct fixture_spec *spec,
                   FIXTURE_NOW + (time_t)FIXTURE_DAY * (dated ? spec->from_day : -1));
     ASN1_TIME_set(X509_getm_notAfter(c.x509),
                   FIXTURE_NOW + (time_t)FIXTURE_DAY * (dated ? spec->to_day : 90));
-    set_subject(c.x509, spec->common_name);
+    set_subject(c.x509, spec);
     X509_set_issuer_name(c.x509, X509_get_subject_name(issuer != NULL ? issuer->x509 : c.x509));
     X509_set_pubkey(c.x509, c.key);
     if (spec->alt_names != NULL)

@@ -34,7 +34,8 @@ enum fixture_key {
 
 struct fixture_spec {
     const char *common_name;
-    const char *alt_names; /* as in openssl.cnf: "DNS:a.example,DNS:*.b.example"; may be NULL */
+    const char *organization; /* NULL: "Test" */
+    const char *alt_names;    /* as in openssl.cnf: "DNS:a.example,DNS:*.b.example"; may be NULL */
     enum fixture_key key;
     int from_day, to_day; /* from FIXTURE_NOW; both 0: yesterday to 90 days on */
     bool ca;
