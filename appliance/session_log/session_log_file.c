@@ -3,6 +3,9 @@
  * answer (ENXIO) and not a wait, and a full pipe one, too (EAGAIN). Standard error is not ours to
  * make non-blocking; there, room is asked for first, and a line is written in pieces that a pipe
  * with room takes at once (PIPE_BUF).
+ *
+ * A file that was moved away or removed, as logrotate(8) does, is noticed by its inode: the path is
+ * opened anew, without a reload, which might bring a configuration that is being edited.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -10,13 +13,19 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "appliance/session_log/session_log_internal.h"
 
+static bool is_stderr(const char *path)
+{
+    return strcmp(path, "stderr") == 0;
+}
+
 static int open_path(const char *path)
 {
-    if (strcmp(path, "stderr") == 0)
+    if (is_stderr(path))
         return fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
     return open(path, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0640);
 }
@@ -46,11 +55,29 @@ void session_log_file_close(struct session_log_file *f)
     *f = (struct session_log_file){.fd = -1};
 }
 
-void session_log_file_retry(struct session_log_file *f)
+/* Is what was opened still what the path names? */
+static bool is_in_place(const struct session_log_file *f)
 {
-    if (f->path == NULL || f->fd >= 0)
+    struct stat opened, named;
+
+    if (is_stderr(f->path) || fstat(f->fd, &opened) < 0)
+        return true;
+    return stat(f->path, &named) == 0 && named.st_dev == opened.st_dev &&
+           named.st_ino == opened.st_ino;
+}
+
+void session_log_file_look(struct session_log_file *f)
+{
+    int fd;
+
+    if (f->path == NULL || (f->fd >= 0 && is_in_place(f)))
         return;
-    f->fd = open_path(f->path);
+    fd = open_path(f->path);
+    if (fd < 0) /* better the file that was moved than none */
+        return;
+    if (f->fd >= 0)
+        close(f->fd);
+    f->fd = fd;
     f->torn = false;
 }
 

@@ -48,8 +48,8 @@ struct session_log {
 int session_log_file_open(struct session_log_file *f, const struct policy_session_log *config,
                           struct error *e);
 void session_log_file_close(struct session_log_file *f);
-/* Opens a FIFO that had no reader, or what could not be opened anew. */
-void session_log_file_retry(struct session_log_file *f);
+/* Opens what is not open yet (a FIFO that had no reader), and anew what was moved away. */
+void session_log_file_look(struct session_log_file *f);
 
 enum session_log_write {
     SESSION_LOG_WRITTEN,

@@ -12,13 +12,13 @@
 
 #define PATIENCE_MS 100
 #define LAST_TIME   (2 * CLOCK_SEC)  /* for what is left at the end */
-#define RETRY_EVERY (1 * CLOCK_SEC)  /* to open what is not open */
+#define LOOK_EVERY  (1 * CLOCK_SEC)  /* at the file: is it open, is it in its place? */
 #define TELL_EVERY  (10 * CLOCK_SEC) /* of lines that were lost */
 
 struct writer {
     struct session_log *log;
     struct session_log_file file;
-    clock_ns retry_at, tell_at;
+    clock_ns look_at, tell_at;
     uint64_t told;   /* lines lost that the log has told of */
     int last_error;  /* errno of the last failure since then; 0: none */
     clock_ns end_at; /* CLOCK_NEVER while there is no end in sight */
@@ -66,9 +66,9 @@ static bool look_up(struct writer *w)
     clock_ns now = clock_now();
 
     take_file(w);
-    if (now >= w->retry_at) {
-        session_log_file_retry(&w->file);
-        w->retry_at = now + RETRY_EVERY;
+    if (now >= w->look_at) {
+        session_log_file_look(&w->file);
+        w->look_at = now + LOOK_EVERY;
     }
     if (w->end_at == CLOCK_NEVER && atomic_load_explicit(&w->log->stop, memory_order_acquire))
         w->end_at = now + LAST_TIME;

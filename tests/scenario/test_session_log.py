@@ -97,6 +97,21 @@ def text_facts(lab):
 
 
 @scenario()
+def rotated(lab):
+    """A file that is moved away, as logrotate does, is followed by a new one without a reload."""
+    lab.nginx()
+    lab.page("index.html", "hello")
+    lab.start(with_log(lab))
+    http_get(lab.tls())
+    lines(lab, 1)
+    os.rename(lab.path("sessions.log"), lab.path("sessions.log.1"))
+    wait_until(lambda: os.path.exists(lab.path("sessions.log")), "the file in its place again")
+    http_get(lab.tls())
+    lines(lab, 1)
+    lines(lab, 1, "sessions.log.1")
+
+
+@scenario()
 def reopened(lab):
     """A reload begins the file anew after it was rotated, and may change file and form."""
     lab.nginx()
