@@ -1,11 +1,9 @@
 """What Sluice does not serve goes to the kernel behind a TAP, and the kernel's answers go out."""
 
 import socket
-import struct
 import threading
 
 from lab import packets
-from lab.process import run, wait_until
 from lab.scenario import ONE_AND_TWO_WORKERS, expect, expect_equal, expect_in, scenario
 from lab.topology import CLIENT, OUTSIDE
 
