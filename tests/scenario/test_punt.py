@@ -103,6 +103,42 @@ def kernel_services(lab):
             pass
 
 
+@scenario()
+def behind_the_firewall(lab):
+    """What the rules drop or reject never reaches the kernel; what they accept does."""
+    start(lab, firewall={"rules": [
+        {"name": "no-telnet", "protocol": "tcp", "port": 23, "action": "drop"},
+        {"name": "no-dns", "protocol": "udp", "port": 5353, "action": "reject"},
+    ]})
+    with lab.proxy.enter():
+        seen = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+        seen.bind((TAP, 0))
+    seen.settimeout(10)
+    with lab.client.enter(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+        try:
+            socket.create_connection((KERNEL, 23), 2).close()
+            expect(False, "a port that is dropped took a connection")
+        except TimeoutError:
+            pass
+        udp.settimeout(10)
+        udp.connect((KERNEL, 5353))
+        udp.send(b"rejected")
+        try:
+            udp.recv(100)
+            expect(False, "a port that is rejected answered")
+        except OSError as error:
+            expect(not isinstance(error, TimeoutError), "the rejection was not told")
+        udp.connect((KERNEL, 5354))
+        udp.send(b"accepted")
+    frames = []
+    while not frames or b"accepted" not in frames[-1]:
+        frames.append(seen.recv(2048))
+    seen.close()
+    expect(not any(b"rejected" in frame for frame in frames), "the kernel saw a rejected datagram")
+    to_telnet = [frame for frame in frames if frame[23] == 6 and frame[36:38] == b"\0\x17"]
+    expect_equal(to_telnet, [], "segments to the dropped port that the kernel saw")
+
+
 @scenario(workers=ONE_AND_TWO_WORKERS)
 def one_copy(lab):
     """The kernel sees multicast and other protocols once, and the client one ARP answer."""
