@@ -31,7 +31,7 @@ void firewall_key_fill(struct firewall_key *k, const struct packet *p, enum fire
     k->protocol = p->ip_protocol;
     k->iface = rte_cpu_to_be_16((uint16_t)(1u << p->iface));
     k->tcp_flags = p->kind == PACKET_TCP ? p->tcp.flags : 0;
-    k->icmp_type = p->kind == PACKET_ICMP ? p->icmp.type : 0;
+    k->icmp_type = p->kind == PACKET_ICMP || p->fragment ? p->icmp.type : 0;
     k->sport = rte_cpu_to_be_16(p->sport);
     k->dport = rte_cpu_to_be_16(p->dport);
     k->src_sets = k->dst_sets = 0;

@@ -58,7 +58,7 @@ struct packet {
     struct rte_mbuf *m;   /* data begins at the Ethernet header */
     enum drop_cause drop; /* DROP_NONE while the packet is good; a hook sets it to drop */
     bool reject;          /* dropped by the firewall: the sender is told, by RST or ICMP */
-    bool fragment;        /* of IP: PACKET_OTHER, without ports, whatever the protocol */
+    bool fragment;        /* of IP: PACKET_OTHER, whatever the protocol */
     enum packet_kind kind;
     struct packet_label label; /* zero before the firewall */
     uint8_t iface;             /* index of the interface it came in on */
@@ -71,10 +71,10 @@ struct packet {
     uint16_t l3_length;      /* IP total length: bytes from l3_offset on; what follows is padding */
     uint32_t payload_length; /* bytes of TCP payload, or of ICMP body */
     struct ip_addr src, dst;
-    uint16_t sport, dport; /* of TCP and UDP; else 0 */
+    uint16_t sport, dport; /* of TCP and UDP, and of UDP's first fragments; else 0 */
     union {
         struct packet_tcp tcp;
-        struct {
+        struct { /* of first fragments: type and code only */
             uint8_t type, code;
             uint32_t rest; /* bytes 4 to 7 of the header */
         } icmp;

@@ -53,6 +53,13 @@ static bool is_neighbour_discovery(const struct rte_mbuf *m)
     return type >= ND_ROUTER_SOLICIT && type <= ND_REDIRECT;
 }
 
+/* Whose a segment is its ports tell, which are in the first fragment only. A TCP that finds its
+ * path's MTU (RFC 1191) sends no fragments; filters are eluded with them (RFC 1858). */
+static bool is_tcp_fragment(const struct packet *p)
+{
+    return p->fragment && p->ip_protocol == IPPROTO_TCP;
+}
+
 /* To this station, or to several. */
 static bool is_addressed(const struct net_iface *iface, const struct rte_mbuf *m)
 {
@@ -66,7 +73,7 @@ void net_punt(struct net *n, struct packet *p)
 {
     const struct net_iface *iface = &n->iface[p->iface];
 
-    if (iface->punt == NULL || !is_addressed(iface, p->m) ||
+    if (iface->punt == NULL || !is_addressed(iface, p->m) || is_tcp_fragment(p) ||
         (iface->follower && (p->kind == PACKET_ARP || is_neighbour_discovery(p->m))))
         return;
     COUNTER_INC(n->counters->punted);

@@ -9,6 +9,7 @@
 
 #define IPV4_DF       0x4000
 #define IPV4_FRAGMENT 0x3fff /* more fragments, or an offset */
+#define IPV4_OFFSET   0x1fff
 #define IPV4_TTL      64
 #define UDP_LEN       8
 
@@ -49,6 +50,30 @@ static void udp_ports(struct packet *p, const struct wire_frame *f)
         return;
     p->sport = wire_load16(f->head + p->l4_offset);
     p->dport = wire_load16(f->head + p->l4_offset + 2);
+}
+
+/*
+ * Fragments are nobody's here; the firewall decides about them all the same, as they may go on to
+ * somebody else's stack. It has to see in the first one what it would see in the whole packet, or
+ * who fragments would pass every rule about ports and types (RFC 1858, 3).
+ */
+static enum drop_cause ipv4_fragment_input(struct packet *p, const struct wire_frame *f,
+                                           unsigned offset)
+{
+    const uint8_t *h = f->head + p->l4_offset;
+
+    if (offset != 0 ||
+        (p->ip_protocol != WIRE_IP_PROTO_UDP && p->ip_protocol != WIRE_IP_PROTO_ICMP))
+        return DROP_NONE;
+    if (p->payload_length < UDP_LEN) /* and ICMP's */
+        return drop_truncated;
+    if (p->ip_protocol == WIRE_IP_PROTO_UDP) {
+        udp_ports(p, f);
+    } else {
+        p->icmp.type = h[0];
+        p->icmp.code = h[1];
+    }
+    return DROP_NONE;
 }
 
 static enum drop_cause ipv4_payload_input(struct packet *p, const struct wire_frame *f)
@@ -100,7 +125,7 @@ enum drop_cause wire_ipv4_input(struct packet *p, const struct wire_frame *f)
     p->payload_length = total - header;
     p->fragment = (wire_load16(h + 6) & IPV4_FRAGMENT) != 0;
     if (p->fragment)
-        return DROP_NONE; /* the firewall sees it; then net drops it */
+        return ipv4_fragment_input(p, f, wire_load16(h + 6) & IPV4_OFFSET);
     return ipv4_payload_input(p, f);
 }
 

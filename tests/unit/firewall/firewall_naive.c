@@ -5,6 +5,8 @@
 
 #include <netinet/in.h>
 
+#include <rte_common.h>
+
 static uint64_t state;
 
 void naive_seed(uint64_t seed)
@@ -71,13 +73,21 @@ static unsigned draw_origins(struct firewall_origin *out)
     return count;
 }
 
+/* Among few, or among the last few. */
+static uint16_t draw_port(unsigned limit)
+{
+    return (uint16_t)(naive_below(6) == 0 ? UINT16_MAX - naive_below(4) : naive_below(limit));
+}
+
 static unsigned draw_ports(struct firewall_ports *out)
 {
     unsigned count = naive_below(4) != 0 ? 0 : naive_below(NAIVE_LIST_MAX + 1);
 
     for (unsigned i = 0; i < count; i++) {
-        out[i].first = (uint16_t)naive_below(20);
-        out[i].last = (uint16_t)(out[i].first + naive_below(5));
+        out[i].first = draw_port(20);
+        out[i].last = (uint16_t)RTE_MIN(out[i].first + naive_below(5), (unsigned)UINT16_MAX);
+        if (naive_below(8) == 0)
+            out[i].last = UINT16_MAX;
     }
     return count;
 }
@@ -134,8 +144,8 @@ struct packet naive_packet_draw(void)
     p.iface = (uint8_t)naive_below(NAIVE_IFACES);
     p.l3_length = (uint16_t)(20 + naive_below(1480));
     if (p.ip_protocol == IPPROTO_TCP || p.ip_protocol == IPPROTO_UDP) {
-        p.sport = (uint16_t)naive_below(25);
-        p.dport = (uint16_t)naive_below(25);
+        p.sport = draw_port(25);
+        p.dport = draw_port(25);
     }
     if (p.ip_protocol == IPPROTO_TCP) {
         p.kind = PACKET_TCP;
@@ -144,6 +154,9 @@ struct packet naive_packet_draw(void)
     } else if (p.ip_protocol == (v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP)) {
         p.kind = PACKET_ICMP;
         p.icmp.type = icmp_types[naive_below(sizeof icmp_types)];
+        p.fragment = naive_below(8) == 0;
+        if (p.fragment) /* the first one, as the parser tells it */
+            p.kind = PACKET_OTHER;
     }
     return p;
 }
@@ -173,6 +186,11 @@ static bool port_matches(const struct firewall_ports *list, unsigned count, cons
     return count == 0;
 }
 
+static bool has_icmp_type(const struct packet *p)
+{
+    return p->ip_protocol == (ip_is_v4(&p->src) ? IPPROTO_ICMP : IPPROTO_ICMPV6);
+}
+
 bool naive_matches(const struct firewall_rule *r, const struct naive_set *sets,
                    const struct packet *p)
 {
@@ -181,7 +199,7 @@ bool naive_matches(const struct firewall_rule *r, const struct naive_set *sets,
     if (r->protocol_count > 0 && memchr(r->protocols, p->ip_protocol, r->protocol_count) == NULL)
         return false;
     if (r->icmp_type_count > 0 &&
-        (p->kind != PACKET_ICMP || memchr(r->icmp_types, p->icmp.type, r->icmp_type_count) == NULL))
+        (!has_icmp_type(p) || memchr(r->icmp_types, p->icmp.type, r->icmp_type_count) == NULL))
         return false;
     if ((r->tcp_flags_set | r->tcp_flags_clear) != 0 &&
         (p->kind != PACKET_TCP || (p->tcp.flags & r->tcp_flags_set) != r->tcp_flags_set ||

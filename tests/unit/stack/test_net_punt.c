@@ -135,13 +135,30 @@ static void test_unserved(void **state)
     test_frame_put16(f.b + 20, 0x2000);
     test_frame_checksums(&f);
     expect_punted(&f, PUNTING, true);
-    f = frame_to(mac, 6, OURS);
+    f = frame_to(mac, 17, OURS);
     test_frame_put16(f.b + 20, 0x0010);
     test_frame_checksums(&f);
     expect_punted(&f, PUNTING, true);
     test_frame_ether(&f, multicast, fix_peer, 0x88cc); /* LLDP */
     test_frame_append(&f, "some information", 16);
     expect_punted(&f, PUNTING, true);
+}
+
+/* Not all of them say whose they are, and the kernel would put them together. */
+static void test_tcp_fragments(void **state)
+{
+    static const uint16_t fields[] = {0x2000, 0x2001, 0x0010};
+    const char *const to[] = {OURS, KERNEL};
+
+    (void)state;
+    for (unsigned i = 0; i < 6; i++) {
+        struct test_frame f = frame_to(fix_mac[FIX_INSIDE], 6, to[i % 2]);
+
+        test_frame_put16(f.b + 20, fields[i / 2]);
+        test_frame_checksums(&f);
+        expect_punted(&f, PUNTING, false);
+    }
+    assert_int_equal(x->counters.drop_ip_fragment, 3);
 }
 
 static void test_ipv6(void **state)
@@ -358,6 +375,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_unserved),
+        TEST(test_tcp_fragments),
         TEST(test_ipv6),
         TEST(test_kept),
         TEST(test_arp),

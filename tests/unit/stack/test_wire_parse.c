@@ -334,7 +334,7 @@ static void test_ip_length(void **state)
     assert_int_equal(drop_of(&f), drop_truncated);
 }
 
-/* Good, but for addresses and protocol only: what its ports are may be in another packet. */
+/* Good, but no transport's. */
 static void test_fragments(void **state)
 {
     static const uint16_t fields[] = {0x2000 /* more */, 0x0001 /* an offset */, 0x4000 /* DF */};
@@ -354,6 +354,50 @@ static void test_fragments(void **state)
         assert_int_equal(p.dport != 0, i == 2);
         rte_pktmbuf_free(p.m);
     }
+}
+
+static struct packet parse_fragment(uint8_t protocol, uint16_t field, size_t len)
+{
+    static const uint8_t datagram[] = {0x30, 0x39, 0x00, 0x35, 0x00, 0x20,
+                                       0,    0,    'd',  'a',  't',  'a'};
+    struct packet p = {.iface = 0};
+    struct test_frame f;
+
+    test_frame_ether(&f, us, peer, 0x0800);
+    test_frame_ipv4(&f, protocol, "192.0.2.10", "198.51.100.7");
+    test_frame_append(&f, datagram, len);
+    test_frame_put16(f.b + 20, field);
+    test_frame_finish(&f);
+    p.m = test_mbuf_exact(f.b, f.len);
+    wire_parse(&p);
+    assert_true(p.fragment);
+    assert_int_equal(p.kind, PACKET_OTHER);
+    rte_pktmbuf_free(p.m);
+    return p;
+}
+
+/* What filters decide by is in the first fragment, and there whole (RFC 1858). */
+static void test_first_fragments(void **state)
+{
+    struct packet p = parse_fragment(17, 0x2000, 12);
+
+    (void)state;
+    assert_int_equal(p.drop, DROP_NONE);
+    assert_int_equal(p.sport, 0x3039);
+    assert_int_equal(p.dport, 0x35);
+    p = parse_fragment(1, 0x2000, 12);
+    assert_int_equal(p.drop, DROP_NONE);
+    assert_int_equal(p.icmp.type, 0x30);
+    assert_int_equal(p.icmp.code, 0x39);
+    assert_int_equal(parse_fragment(17, 0x2000, 7).drop, drop_truncated);
+    assert_int_equal(parse_fragment(1, 0x2000, 7).drop, drop_truncated);
+    assert_int_equal(parse_fragment(47, 0x2000, 7).drop, DROP_NONE);
+    p = parse_fragment(17, 0x0001, 7);
+    assert_int_equal(p.drop, DROP_NONE);
+    assert_int_equal(p.dport, 0);
+    p = parse_fragment(1, 0x2001, 12);
+    assert_int_equal(p.drop, DROP_NONE);
+    assert_int_equal(p.icmp.type, 0);
 }
 
 static void test_ip_options(void **state)
@@ -539,17 +583,29 @@ static void test_split_everywhere(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_tcp_segment),        cmocka_unit_test(test_syn_options),
-        cmocka_unit_test(test_icmp_echo),          cmocka_unit_test(test_arp),
-        cmocka_unit_test(test_other_protocol),     cmocka_unit_test(test_udp_ports),
-        cmocka_unit_test(test_padding_is_ignored), cmocka_unit_test(test_harmless_ip_options),
-        cmocka_unit_test(test_ethernet),           cmocka_unit_test(test_vlan),
-        cmocka_unit_test(test_ip_header),          cmocka_unit_test(test_ip_length),
-        cmocka_unit_test(test_fragments),          cmocka_unit_test(test_ip_options),
-        cmocka_unit_test(test_tcp_data_offset),    cmocka_unit_test(test_icmp_too_short),
-        cmocka_unit_test(test_arp_fields),         cmocka_unit_test(test_marks),
-        cmocka_unit_test(test_icmp_ignores_marks), cmocka_unit_test(test_cut_at_every_length),
-        cmocka_unit_test(test_every_bit_flipped),  cmocka_unit_test(test_split_everywhere),
+        cmocka_unit_test(test_tcp_segment),
+        cmocka_unit_test(test_syn_options),
+        cmocka_unit_test(test_icmp_echo),
+        cmocka_unit_test(test_arp),
+        cmocka_unit_test(test_other_protocol),
+        cmocka_unit_test(test_udp_ports),
+        cmocka_unit_test(test_padding_is_ignored),
+        cmocka_unit_test(test_harmless_ip_options),
+        cmocka_unit_test(test_ethernet),
+        cmocka_unit_test(test_vlan),
+        cmocka_unit_test(test_ip_header),
+        cmocka_unit_test(test_ip_length),
+        cmocka_unit_test(test_fragments),
+        cmocka_unit_test(test_first_fragments),
+        cmocka_unit_test(test_ip_options),
+        cmocka_unit_test(test_tcp_data_offset),
+        cmocka_unit_test(test_icmp_too_short),
+        cmocka_unit_test(test_arp_fields),
+        cmocka_unit_test(test_marks),
+        cmocka_unit_test(test_icmp_ignores_marks),
+        cmocka_unit_test(test_cut_at_every_length),
+        cmocka_unit_test(test_every_bit_flipped),
+        cmocka_unit_test(test_split_everywhere),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
