@@ -146,13 +146,14 @@ static void check_segment(struct run *r, const struct packet *p, const uint8_t *
     }
 }
 
-static void enqueue(void *ctx, struct rte_mbuf *m, enum egress_band band)
+static void enqueue(void *ctx, struct rte_mbuf *m, enum egress_band band, uint8_t egress_class)
 {
     uint8_t copy[2048];
     struct run *r = ctx;
     struct packet p = {.m = m};
     const uint8_t *frame = rte_pktmbuf_read(m, 0, m->pkt_len, copy);
 
+    (void)egress_class;
     rte_mbuf_sanity_check(m, 1);
     assert(m->pkt_len <= sizeof copy && wire_parse(&p) == DROP_NONE);
     if (p.kind == PACKET_ARP && test_frame_get16(frame + 20) == WIRE_ARP_REQUEST)
@@ -167,8 +168,9 @@ static void enqueue(void *ctx, struct rte_mbuf *m, enum egress_band band)
     rte_pktmbuf_free(m);
 }
 
-static uint32_t room(void *ctx)
+static uint32_t room(void *ctx, uint8_t egress_class)
 {
+    (void)egress_class;
     return ((struct run *)ctx)->room;
 }
 
@@ -607,7 +609,8 @@ static void run_begin(struct run *r, uint8_t kind)
     struct sock_options o = {.receive_buffer = (kind & 2) != 0 ? 4000 : 0,
                              .send_buffer = (kind & 4) != 0 ? 4000 : 0,
                              .keepalive = (kind & 8) != 0 ? 5 * CLOCK_SEC : 0,
-                             .nagle = (kind & 16) != 0};
+                             .nagle = (kind & 16) != 0,
+                             .cookies = (kind & 32) != 0 ? SOCK_COOKIES_ALWAYS : SOCK_COOKIES_AUTO};
     struct stack_config sc = {.max_connections = CONNECTIONS_MAX,
                               .max_buffers = BUFFERS_MAX,
                               .data_pool = test_mbuf_pool()};
