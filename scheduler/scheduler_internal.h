@@ -67,6 +67,12 @@ clock_ns scheduler_shaper_rest_time(const struct scheduler_shaper *s, scheduler_
 void scheduler_shaper_join(struct scheduler_shaper *s, unsigned egress_class);
 void scheduler_shaper_leave(struct scheduler_shaper *s, unsigned egress_class);
 
+/* Virtual time wraps. */
+static inline bool scheduler_virtual_before(uint64_t a, uint64_t b)
+{
+    return (int64_t)(a - b) < 0;
+}
+
 /* A class took `bytes` of the rest, or gives them back. */
 void scheduler_shaper_charge(struct scheduler_shaper *s, unsigned egress_class, uint32_t bytes);
 void scheduler_shaper_refund(struct scheduler_shaper *s, unsigned egress_class, uint32_t bytes);

@@ -188,7 +188,7 @@ scheduler_tokens scheduler_bucket_draw(struct scheduler_bucket *b, scheduler_tok
 
 static clock_ns time_to_bring(scheduler_tokens tokens, double rate, clock_ns now)
 {
-    double time = (double)tokens / rate + 1;
+    double time = rate > 0 ? (double)tokens / rate + 1 : (double)CLOCK_SEC;
 
     return time < (double)CLOCK_SEC ? now + (clock_ns)time : now + CLOCK_SEC;
 }
@@ -207,18 +207,24 @@ clock_ns scheduler_shaper_rest_time(const struct scheduler_shaper *s, scheduler_
                                     clock_ns now)
 {
     scheduler_tokens lacks = level - atomic_load_explicit(&s->rest.level, memory_order_relaxed);
+    clock_ns spilling = CLOCK_NEVER;
     double rate = s->rest.rate;
 
     if (s->rest.depth == 0 || lacks < 0)
         return now;
-    /* What full buckets spill comes on top. */
+    /* What full buckets spill comes on top: look again when the next one may be full, as nobody
+     * tells that those it is for take no more. */
     for (unsigned i = 0; i < s->class_count; i++) {
         const struct scheduler_bucket *b = &s->classes[i].guarantee;
 
+        if (b->rate <= 0)
+            continue;
         if (atomic_load_explicit(&b->level, memory_order_relaxed) >= b->depth)
             rate += b->rate;
+        else
+            spilling = RTE_MIN(spilling, scheduler_bucket_time(b, b->depth, now));
     }
-    return time_to_bring(lacks, rate, now);
+    return RTE_MIN(time_to_bring(lacks, rate, now), RTE_MAX(spilling, now + SHAPER_REFILL));
 }
 
 /* Bytes of a class in virtual time. */
@@ -234,9 +240,9 @@ void scheduler_shaper_join(struct scheduler_shaper *s, unsigned egress_class)
     struct scheduler_shaper_class *k = &s->classes[egress_class];
     uint64_t now = atomic_load_explicit(&s->virtual_time[k->priority], memory_order_relaxed);
     uint64_t own = atomic_load_explicit(&k->virtual_time, memory_order_relaxed);
-    uint64_t lead = virtual_bytes(k, SHAPER_LEAD), least = now > lead ? now - lead : 0;
+    uint64_t least = now - virtual_bytes(k, SHAPER_LEAD);
 
-    while (own < least &&
+    while (scheduler_virtual_before(own, least) &&
            !atomic_compare_exchange_weak_explicit(&k->virtual_time, &own, least,
                                                   memory_order_relaxed, memory_order_relaxed))
         ;
@@ -276,7 +282,7 @@ static bool class_competes(const struct scheduler_shaper_class *k, bool holds, b
 uint64_t scheduler_shaper_entitled(struct scheduler_shaper *s, uint64_t holding, uint64_t lacking)
 {
     unsigned priority = SCHEDULER_PRIORITIES;
-    uint64_t least = UINT64_MAX, entitled = 0;
+    uint64_t least = 0, entitled = 0;
 
     if (s->rest.depth == 0 ||
         atomic_load_explicit(&s->rest.level, memory_order_relaxed) > s->rest.depth / 2)
@@ -287,14 +293,16 @@ uint64_t scheduler_shaper_entitled(struct scheduler_shaper *s, uint64_t holding,
 
         if (k->priority > priority || !class_competes(k, holding >> i & 1, lacking >> i & 1))
             continue;
-        least = k->priority < priority ? own : RTE_MIN(own, least);
+        if (k->priority < priority || scheduler_virtual_before(own, least))
+            least = own;
         priority = k->priority;
     }
     for (unsigned i = 0; i < s->class_count; i++) {
         const struct scheduler_shaper_class *k = &s->classes[i];
         uint64_t own = atomic_load_explicit(&k->virtual_time, memory_order_relaxed);
 
-        if (k->priority == priority && own <= least + virtual_bytes(k, SHAPER_LEAD))
+        if (k->priority == priority &&
+            !scheduler_virtual_before(least + virtual_bytes(k, SHAPER_LEAD), own))
             entitled |= UINT64_C(1) << i;
     }
     return entitled;

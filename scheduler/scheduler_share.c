@@ -247,7 +247,7 @@ static void share_ask(struct share *f)
 static int first_entitled(struct share *f)
 {
     unsigned best_priority = SCHEDULER_PRIORITIES;
-    uint64_t best_time = UINT64_MAX;
+    uint64_t best_time = 0;
     int best = -1;
 
     share_ask(f);
@@ -257,7 +257,8 @@ static int first_entitled(struct share *f)
         const struct scheduler_shaper_class *c = &f->shaper->classes[k];
         uint64_t time = atomic_load_explicit(&c->virtual_time, memory_order_relaxed);
 
-        if (c->priority > best_priority || (c->priority == best_priority && time >= best_time) ||
+        if (c->priority > best_priority ||
+            (c->priority == best_priority && !scheduler_virtual_before(time, best_time)) ||
             !ceiling_allows(f, k))
             continue;
         best = (int)k;

@@ -149,14 +149,20 @@ static bool turn_serve(const struct tcp *t, struct tcp_turn *q)
     return true;
 }
 
+/* Classes that the hook does not know share the room of another one, so each is the first in its
+ * turn. */
 bool tcp_turn_flush(struct tcp *t)
 {
-    struct tcp_turn *q, *next;
+    struct tcp_turn *q, *first = TAILQ_FIRST(&t->turns), *next;
     bool mbufs = true;
 
-    for (q = TAILQ_FIRST(&t->turns); q != NULL; q = next) {
+    for (q = first; q != NULL; q = next) {
         next = TAILQ_NEXT(q, link);
         mbufs &= turn_serve(t, q);
+    }
+    if (first != NULL && !TAILQ_EMPTY(&first->waiting)) {
+        TAILQ_REMOVE(&t->turns, first, link);
+        TAILQ_INSERT_TAIL(&t->turns, first, link);
     }
     return mbufs;
 }

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "scheduler/scheduler_internal.h"
 #include "tests/unit/scheduler/share_world.h"
 
 #define MBIT        UINT64_C(1000000)
@@ -353,6 +354,55 @@ static void test_queues_are_short(void **state)
 }
 
 /* A class that sends nothing costs the others nothing; one that begins again has its share soon. */
+/* Nothing is left over of the interface's rate but what those it is guaranteed to do not take.
+ * Nobody tells the worker in which others wait when they stop to take it. */
+static void test_all_guaranteed(void **state)
+{
+    struct share_world *w = world(
+        (struct scheduler_shaper_config){
+            .rate = 100 * MBIT,
+            .class_count = 2,
+            .classes = {{.priority = 4, .weight = 100},
+                        {.rate = 100 * MBIT, .priority = 4, .weight = 100}}},
+        2);
+
+    (void)state;
+    share_source(w, 0, (struct share_source){SHARE_GREEDY, 0x1, true});
+    share_source(w, 1, (struct share_source){SHARE_GREEDY, 0x2, false});
+    share_run(w, 100 * CLOCK_MS);
+    share_source(w, 1, (struct share_source){0});
+    share_reset(w);
+    share_run(w, 200 * CLOCK_MS);
+    assert_in_range(share_sent(w, 0) * 8, 19 * MBIT, 21 * MBIT);
+    share_destroy(w);
+}
+
+/* Virtual time wraps after some weeks at 100 Gbit/s. */
+static void test_virtual_time_wraps(void **state)
+{
+    struct share_world *w =
+        world((struct scheduler_shaper_config){.rate = 100 * MBIT,
+                                               .class_count = 2,
+                                               .classes = {{.priority = 4, .weight = 1},
+                                                           {.priority = 4, .weight = 1}}},
+              2);
+    struct scheduler_shaper *shaper = share_scheduler(w, 0)->shaper;
+
+    (void)state;
+    for (unsigned i = 0; i < 2; i++)
+        atomic_store(&shaper->classes[i].virtual_time, UINT64_MAX - 1024 * 1000000);
+    atomic_store(&shaper->virtual_time[4], UINT64_MAX - 1024 * 1000000);
+    share_source(w, 0, (struct share_source){SHARE_GREEDY, 0x1, false});
+    share_source(w, 1, (struct share_source){SHARE_GREEDY, 0x2, false});
+    share_run(w, 100 * CLOCK_MS);
+    share_reset(w);
+    share_run(w, 400 * CLOCK_MS);
+    assert_true(atomic_load(&shaper->classes[0].virtual_time) < UINT64_MAX / 2);
+    assert_in_range(share_sent(w, 0) * 8, 19 * MBIT, 21 * MBIT);
+    assert_in_range(share_sent(w, 1) * 8, 19 * MBIT, 21 * MBIT);
+    share_destroy(w);
+}
+
 static void test_idle_and_back(void **state)
 {
     struct share_world *w = world(
@@ -463,6 +513,8 @@ int main(void)
         cmocka_unit_test(test_control_is_ahead_and_accounted),
         cmocka_unit_test(test_control_overdraws_little),
         cmocka_unit_test(test_queues_are_short),
+        cmocka_unit_test(test_all_guaranteed),
+        cmocka_unit_test(test_virtual_time_wraps),
         cmocka_unit_test(test_idle_and_back),
         cmocka_unit_test(test_apply),
         cmocka_unit_test(test_device_takes_part),

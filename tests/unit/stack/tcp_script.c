@@ -29,6 +29,7 @@ struct script {
     clock_ns now, start;
     uint32_t room[EGRESS_CLASSES];
     uint32_t frame_max;
+    bool one_queue;
     struct packet_label label;
     bool hold, keep, exact, leave_events;
 
@@ -144,6 +145,11 @@ static void segment_capture(struct script *s, const uint8_t *frame, uint32_t len
         c->ts_recent = g->tcp.ts_value;
 }
 
+static uint32_t *room_of(struct script *s, uint8_t egress_class)
+{
+    return &s->room[s->one_queue ? 0 : egress_class];
+}
+
 static void egress_enqueue(void *ctx, struct rte_mbuf *m, enum egress_band band,
                            uint8_t egress_class)
 {
@@ -161,8 +167,8 @@ static void egress_enqueue(void *ctx, struct rte_mbuf *m, enum egress_band band,
     } else {
         assert_true((m->ol_flags & TX_OFFLOADS) != 0 || test_frame_sums_right(copy, len));
         segment_capture(s, copy, len, m, band, egress_class);
-        if (band == EGRESS_DATA && s->room[egress_class] != SCRIPT_UNLIMITED)
-            s->room[egress_class] -= s->room[egress_class] > 0;
+        if (band == EGRESS_DATA && *room_of(s, egress_class) != SCRIPT_UNLIMITED)
+            *room_of(s, egress_class) -= *room_of(s, egress_class) > 0;
     }
     free(copy);
     if (s->keep)
@@ -173,7 +179,7 @@ static void egress_enqueue(void *ctx, struct rte_mbuf *m, enum egress_band band,
 
 static uint32_t egress_room(void *ctx, uint8_t egress_class)
 {
-    return ((struct script *)ctx)->room[egress_class];
+    return *room_of(ctx, egress_class);
 }
 
 static uint32_t egress_frame_max(void *ctx, uint8_t egress_class)
@@ -341,6 +347,7 @@ struct script *script_create(const struct script_config *config)
     memcpy(ic.mac, stack_mac, sizeof stack_mac);
     assert_int_equal(ip_prefix_parse("10.0.0.1/24", &ic.addrs[0]), 0);
     s->now = s->start = k->start != 0 ? k->start : SCRIPT_START;
+    s->one_queue = k->one_queue;
     s->label = k->label;
     s->frame_max = k->frame_max != 0 ? k->frame_max : UINT32_MAX;
     script_room(s, SCRIPT_UNLIMITED);

@@ -73,6 +73,7 @@ struct script_config {
     clock_ns time_wait;        /* 0: 60 s */
     clock_ns start;            /* 0: SCRIPT_START */
     uint32_t frame_max;        /* of the egress hook; 0: no bound */
+    bool one_queue;            /* all classes share the room of class 0 */
     struct packet_label label; /* which the firewall puts on every packet */
     stack_owns_flow *owns_flow;
     void *owns_flow_ctx;

@@ -341,6 +341,39 @@ static void test_end_while_waiting(void **state)
     script_expect_none(s);
 }
 
+/* Classes that are gone share a queue with the default class after a reload: none of them waits
+ * for ever behind the others. */
+static void test_queue_of_several_classes(void **state)
+{
+    struct script_conn *c[3];
+    unsigned sent[3] = {0};
+    struct sock *l;
+
+    (void)state;
+    s = script_create(&(struct script_config){.one_queue = true});
+    l = script_listen(s, 80, 4, NULL);
+    script_room(s, 0);
+    for (unsigned i = 0; i < 3; i++) {
+        c[i] = script_conn(s);
+        script_establish(c[i], l);
+        sock_class_set(c[i]->sock, (uint8_t)(7 * i), 0);
+        script_write(c[i], 60000);
+    }
+    script_discard(s);
+    for (unsigned turn = 0; turn < 9; turn++) {
+        const struct script_segment *g;
+
+        script_room(s, 2);
+        script_flush(s);
+        while ((g = script_next(s)) != NULL) {
+            for (unsigned i = 0; i < 3; i++)
+                sent[i] += g->len > 0 && g->dport == c[i]->peer_port;
+        }
+    }
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(sent[i], 6);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_teardown(name, teardown)
@@ -359,6 +392,7 @@ int main(void)
         TEST(test_frame_max),
         TEST(test_retransmission_waits_for_room),
         TEST(test_end_while_waiting),
+        TEST(test_queue_of_several_classes),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
