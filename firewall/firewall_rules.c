@@ -109,9 +109,15 @@ static bool is_known_connection(const struct firewall *f, const struct packet *p
     return p->kind == PACKET_TCP && f->known != NULL && f->known(f->known_ctx, &remote, &local);
 }
 
+/* What drop leaves alone is not counted as the default's: its hits are what it has dropped. */
 static void act_by_default(struct firewall *f, struct packet *p)
 {
-    if (!f->ruleset->program->drop_by_default || is_icmp_error(p) || is_known_connection(f, p))
+    const struct firewall_program *program = f->ruleset->program;
+
+    if (program->drop_by_default && (is_icmp_error(p) || is_known_connection(f, p)))
+        return;
+    count_hit(f, program->rule_count, p);
+    if (!program->drop_by_default)
         return;
     refuse(p, false);
     COUNTER_INC(f->counters.firewall_dropped);
@@ -166,12 +172,13 @@ void firewall_rules_run(struct firewall *f, struct packet *const *packets, unsig
     for (unsigned i = 0; i < count; i++) {
         uint32_t rule = b.decided[i];
 
-        count_hit(f, rule, packets[i]);
-        if (rule == program->rule_count)
+        if (rule == program->rule_count) {
             act_by_default(f, packets[i]);
-        else
-            act(f, rule, packets[i], now);
-        if (rule < program->rule_count && program->rules[rule].log)
+            continue;
+        }
+        count_hit(f, rule, packets[i]);
+        act(f, rule, packets[i], now);
+        if (program->rules[rule].log)
             firewall_log_packet(f, rule, packets[i], now);
     }
 }

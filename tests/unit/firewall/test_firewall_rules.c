@@ -52,8 +52,10 @@ static struct packet walk(struct packet p)
         }
         return p;
     }
+    if (drop_by_default && passes_by_default(&p))
+        return p;
     hit(rule_count, &p);
-    if (drop_by_default && !passes_by_default(&p))
+    if (drop_by_default)
         p.drop = drop_firewall;
     return p;
 }
@@ -178,6 +180,7 @@ static void test_default(void **state)
     struct packet tcp = {.drop = DROP_NONE, .kind = PACKET_TCP, .ip_protocol = 6};
     struct packet icmp = {.drop = DROP_NONE, .kind = PACKET_ICMP, .ip_protocol = 1};
     struct packet p[6];
+    struct firewall_hits hits;
 
     (void)state;
     ip_parse("198.51.100.7", &tcp.src);
@@ -204,6 +207,8 @@ static void test_default(void **state)
     assert_int_equal(p[4].drop, drop_firewall);
     assert_int_equal(p[5].drop, DROP_NONE);
     assert_int_equal(firewall_counters(f)->firewall_dropped, 3);
+    firewall_rule_hits(f, 0, &hits);
+    assert_int_equal(hits.packets, 3); /* what it lets pass is not its hit */
     firewall_destroy(f);
     firewall_ruleset_unref(ruleset);
 }
