@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "policy/policy_suggest.h"
+
 struct edit {
     struct ip_prefix prefix;
     bool added; /* else deleted */
@@ -41,11 +43,17 @@ static int compare_wanted(const void *wanted, const void *member)
 
 const struct policy_set *sets_find(const struct policy *policy, const char *name, struct error *e)
 {
+    struct policy_suggest suggest = {.text = name};
+
     for (unsigned i = 0; i < policy->set_count; i++) {
         if (strcmp(policy->sets[i].name, name) == 0)
             return &policy->sets[i];
+        policy_suggest_offer(&suggest, policy->sets[i].name);
     }
-    error_set(e, "there is no set \"%s\"", name);
+    if (suggest.best != NULL)
+        error_set(e, "there is no set \"%s\"; did you mean \"%s\"?", name, suggest.best);
+    else
+        error_set(e, "there is no set \"%s\"", name);
     return NULL;
 }
 

@@ -45,9 +45,13 @@ static enum ctl_status list(struct ctl_client *c, const struct ctl_options *o)
     return status;
 }
 
-/* Sends what was collected; adds what it changed to *changed. Takes the reference. */
+struct outcome {
+    json_int_t changed, unchanged;
+};
+
+/* Sends what was collected; adds what came of it to *out. Takes the reference. */
 static enum ctl_status send_batch(struct ctl_client *c, const struct ctl_options *o,
-                                  json_t *prefixes, json_int_t *changed)
+                                  json_t *prefixes, struct outcome *out)
 {
     bool add = strcmp(o->argument[1], "add") == 0;
     json_t *result;
@@ -57,8 +61,10 @@ static enum ctl_status send_batch(struct ctl_client *c, const struct ctl_options
                                  "set", o->argument[2], "prefixes", prefixes),
                        &result);
 
-    if (status == CTL_DONE)
-        *changed += json_integer_value(json_object_get(result, "changed"));
+    if (status == CTL_DONE) {
+        out->changed += json_integer_value(json_object_get(result, "changed"));
+        out->unchanged += json_integer_value(json_object_get(result, "unchanged"));
+    }
     json_decref(result);
     return status;
 }
@@ -78,7 +84,7 @@ static char *prefix_of(char *line)
 }
 
 static enum ctl_status change_from_input(struct ctl_client *c, const struct ctl_options *o,
-                                         json_int_t *changed)
+                                         struct outcome *out)
 {
     json_t *batch = json_array();
     enum ctl_status status = CTL_DONE;
@@ -92,20 +98,30 @@ static enum ctl_status change_from_input(struct ctl_client *c, const struct ctl_
             continue;
         json_array_append_new(batch, json_string(prefix));
         if (json_array_size(batch) == BATCH) {
-            status = send_batch(c, o, batch, changed);
+            status = send_batch(c, o, batch, out);
             batch = json_array();
         }
     }
     free(line);
     if (status == CTL_DONE && json_array_size(batch) > 0)
-        return send_batch(c, o, batch, changed);
+        return send_batch(c, o, batch, out);
     json_decref(batch);
     return status;
 }
 
+static void print_outcome(const struct outcome *out, bool add)
+{
+    printf("%" JSON_INTEGER_FORMAT " prefix%s %s", out->changed, out->changed == 1 ? "" : "es",
+           add ? "added" : "deleted");
+    if (out->unchanged > 0)
+        printf("; %" JSON_INTEGER_FORMAT " %s", out->unchanged,
+               add ? "there already" : "not in the set as such");
+    putchar('\n');
+}
+
 static enum ctl_status change(struct ctl_client *c, const struct ctl_options *o)
 {
-    json_int_t changed = 0;
+    struct outcome out = {0};
     enum ctl_status status;
 
     if (o->argument_count > 3) {
@@ -113,15 +129,14 @@ static enum ctl_status change(struct ctl_client *c, const struct ctl_options *o)
 
         for (int i = 3; i < o->argument_count; i++)
             json_array_append_new(prefixes, json_string(o->argument[i]));
-        status = send_batch(c, o, prefixes, &changed);
+        status = send_batch(c, o, prefixes, &out);
     } else {
-        status = change_from_input(c, o, &changed);
+        status = change_from_input(c, o, &out);
     }
     if (status == CTL_DONE && o->json)
-        ctl_print_json(json_pack("{s:I}", "changed", changed));
+        ctl_print_json(json_pack("{s:I, s:I}", "changed", out.changed, "unchanged", out.unchanged));
     else if (status == CTL_DONE)
-        printf("%" JSON_INTEGER_FORMAT " prefixes %s\n", changed,
-               strcmp(o->argument[1], "add") == 0 ? "added" : "deleted");
+        print_outcome(&out, strcmp(o->argument[1], "add") == 0);
     return status;
 }
 

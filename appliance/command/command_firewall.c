@@ -3,6 +3,7 @@
  * runs. A change of a set is in force on all workers when the reply goes out, and compiles only the
  * set anew, not the rules.
  */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "appliance/command/command_internal.h"
@@ -95,6 +96,23 @@ json_t *command_set_list(struct command_context *c, json_t *request)
                                       next < count ? json_integer((json_int_t)next) : json_null()));
 }
 
+/* One that has bits beyond its length is refused: who blocks 192.0.2.7/8 does not mean 192.0.0.0/8.
+ */
+static int parse_prefix(const char *text, struct ip_prefix *out, struct error *e)
+{
+    struct ip_prefix network;
+    char meant[IP_TEXT_MAX];
+
+    if (ip_prefix_parse(text, out) < 0)
+        return error_set(e, "\"%.64s\" is no prefix and no address; nothing was changed", text);
+    network = ip_prefix_network(out);
+    if (ip_equal(&network.addr, &out->addr))
+        return 0;
+    return error_set(e,
+                     "%.64s has bits set beyond its length, did you mean %s? Nothing was changed",
+                     text, ip_prefix_format(&network, meant));
+}
+
 /* Returns the prefixes (malloc'd), or NULL with what is wrong with one of them. */
 static struct ip_prefix *parse_prefixes(const json_t *array, struct error *e)
 {
@@ -107,14 +125,25 @@ static struct ip_prefix *parse_prefixes(const json_t *array, struct error *e)
         return NULL;
     }
     json_array_foreach (array, i, element) {
-        if (ip_prefix_parse(json_string_value(element), &out[i]) == 0)
+        if (parse_prefix(json_string_value(element), &out[i], e) == 0)
             continue;
-        error_set(e, "\"%.64s\" is no prefix and no address; nothing was changed",
-                  json_string_value(element));
         free(out);
         return NULL;
     }
     return out;
+}
+
+/* "set blocked: 192.0.2.7/32 and 2 more added by command" */
+static void log_change(const char *set, bool add, const struct ip_prefix *prefixes, size_t count,
+                       const struct sets_outcome *outcome)
+{
+    char first[IP_TEXT_MAX], more[32] = "";
+
+    if (count > 1)
+        snprintf(more, sizeof more, " and %zu more", count - 1);
+    if (outcome->changed > 0)
+        log_info("control", "set %s: %s%s %s by command", set, ip_prefix_format(prefixes, first),
+                 more, add ? "added" : "deleted");
 }
 
 static json_t *change(struct command_context *c, json_t *request, bool add)
@@ -129,11 +158,11 @@ static json_t *change(struct command_context *c, json_t *request, bool add)
     if (prefixes != NULL)
         result = firewall_rules_edit(c->firewall, c->workers, c->snapshots->current->policy, name,
                                      add, prefixes, (unsigned)json_array_size(array), &outcome, &e);
+    if (result == 0)
+        log_change(name, add, prefixes, json_array_size(array), &outcome);
     free(prefixes);
     if (result < 0)
         return control_reply_error("%s", e.text);
-    log_info("control", "set %s: %u prefixes %s by command", name, outcome.changed,
-             add ? "added" : "deleted");
     return control_reply_ok(json_pack("{s:I, s:I}", "changed", (json_int_t)outcome.changed,
                                       "unchanged", (json_int_t)outcome.unchanged));
 }

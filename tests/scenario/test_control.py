@@ -204,6 +204,9 @@ def firewall_and_sets(lab):
     many = "# many\n" + "".join(f"10.{i >> 8}.{i & 255}.0/24\n" for i in range(12000))
     expect_in("12000 prefixes added", lab.sluice.ctl("set", "add", "blocked", input=many).stdout,
               "set add from standard input")
+    wide = lab.sluice.ctl("set", "add", "blocked", "192.0.2.7/8", check=False)
+    expect_equal(wide.returncode, 1, "exit status with bits beyond the length")
+    expect_in("did you mean 192.0.0.0/8?", wide.stderr, "what was meant")
     expect_equal(len(lab.sluice.ask("set", "list", "blocked")), 12001, "prefixes")
     expect_equal(lab.sluice.ask("set", "list")["sets"][0]["count"], 12001, "size")
     for wrong in (("add", "blokced", "10.0.0.1"), ("add", "blocked", "10.0.0.0/33"),

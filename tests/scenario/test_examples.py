@@ -144,7 +144,7 @@ def check_firewall(lab):
     """The filter of etc/edge.yaml."""
     lab.client.run("ping", "-c", "1", "-W", "2", OUTSIDE)
     lab.client.add_address("eth0", f"{SECOND_CLIENT}/24")
-    expect_in("1 prefixes added", ctl(lab, "set", "add", "blocked", SECOND_CLIENT), "set add")
+    expect_in("1 prefix added", ctl(lab, "set", "add", "blocked", SECOND_CLIENT), "set add")
     expect(banned_by(lab, SECOND_CLIENT), "an address of the set is served")
     expect(served_by(lab, "shop.example") in BACKENDS[:2], "the others are not served")
     ctl(lab, "set", "delete", "blocked", SECOND_CLIENT)

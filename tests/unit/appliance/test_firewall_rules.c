@@ -140,7 +140,7 @@ static void test_edit(void **state)
                      0);
     assert_int_equal(out.changed, 1);
     assert_int_equal(firewall_rules_edit(&rules, &none, policy, "bat", true, &p, 1, &out, &e), -1);
-    assert_string_equal(e.text, "there is no set \"bat\"");
+    assert_string_equal(e.text, "there is no set \"bat\"; did you mean \"bad\"?");
     firewall_destroy(f);
     firewall_rules_close(&rules);
     policy_free(policy);
