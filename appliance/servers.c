@@ -353,8 +353,9 @@ static int command(const struct snapshot *s, const char *backend, const char *se
         atomic_store_explicit(&target->ejected_until, 0, memory_order_relaxed);
     left = count_in_use(s, b);
     log_write(left > 0 ? LOG_LEVEL_INFO : LOG_LEVEL_WARN, "backend",
-              "%s: %s is %s by command; %u of %u servers left", b->name, server,
-              drain ? "drained" : "enabled", left, b->server_count);
+              "%s: %s is %s by command; %u of %u servers %s%s", b->name, server,
+              drain ? "drained" : "enabled", left, b->server_count, drain ? "left" : "in use",
+              left == 0 ? ": its sessions are refused" : "");
     return 0;
 }
 

@@ -143,6 +143,18 @@ json_t *command_reload(struct command_context *c, json_t *request)
     return reply;
 }
 
+/* Told under the more talkative level of the two. */
+static void set_log_level(enum log_level level)
+{
+    enum log_level former = log_level_get();
+
+    if (level > former)
+        log_level_set(level);
+    if (level != former)
+        log_info("control", "the log level is %s from now on", log_level_name(level));
+    log_level_set(level);
+}
+
 json_t *command_log_level(struct command_context *c, json_t *request)
 {
     const char *text = command_text(request, "level");
@@ -153,9 +165,7 @@ json_t *command_log_level(struct command_context *c, json_t *request)
         if (log_level_parse(text, &level) < 0)
             return control_reply_error("log level \"%.32s\": expected error, warn, info or debug",
                                        text);
-        if (level != log_level_get())
-            log_write(LOG_LEVEL_ERROR, "control", "the log level is %s from now on", text);
-        log_level_set(level);
+        set_log_level(level);
     }
     return control_reply_ok(json_pack("{s:s}", "level", log_level_name(log_level_get())));
 }
