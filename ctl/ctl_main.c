@@ -89,6 +89,14 @@ static const struct command *find_command(const char *name)
     return NULL;
 }
 
+static void unknown_command(const char *name)
+{
+    fprintf(stderr, "sluicectl: unknown command '%s', expected one of:", name);
+    for (unsigned i = 0; i < COMMANDS; i++)
+        fprintf(stderr, "%s %s", i > 0 ? "," : "", commands[i].name);
+    fputc('\n', stderr);
+}
+
 static int usage_error(void)
 {
     fputs("try 'sluicectl --help'\n", stderr);
@@ -124,7 +132,7 @@ int main(int argc, char **argv)
     if (o.argument_count > 0) {
         command = find_command(o.argument[0]);
         if (command == NULL) {
-            fprintf(stderr, "sluicectl: unknown command '%s'\n", o.argument[0]);
+            unknown_command(o.argument[0]);
             return usage_error();
         }
     }

@@ -30,10 +30,16 @@ static enum ctl_status change_server(struct ctl_client *c, const struct ctl_opti
                                  "server", o->argument[3]),
                        &result);
 
-    if (status == CTL_DONE && o->json)
+    if (status == CTL_DONE && o->json) {
         ctl_print_json(result);
-    else
-        json_decref(result);
+        return status;
+    }
+    if (status == CTL_DONE)
+        printf("%s %s %s\n", o->argument[2], o->argument[3],
+               strcmp(o->argument[1], "drain") == 0
+                   ? "is drained: it gets no new sessions, those that it has go on"
+                   : "is enabled");
+    json_decref(result);
     return status;
 }
 
@@ -96,8 +102,8 @@ enum ctl_status ctl_show_classes(struct ctl_client *c, const struct ctl_options 
         {"FRAMES", "frames", NULL, true},
         {"BYTES", "bytes", ctl_table_bytes, true},
         {"HELD", "held", NULL, true},
-        {"RATE", "rate", ctl_table_count, true},
-        {"CEILING", "ceiling", ctl_table_count, true},
+        {"RATE", "rate", ctl_table_rate, true},
+        {"CEILING", "ceiling", ctl_table_rate, true},
         {"PRIORITY", "priority", NULL, true},
         {"WEIGHT", "weight", NULL, true},
         {0},

@@ -4,6 +4,8 @@
 #include "ctl/ctl_command.h"
 #include "ctl/ctl_text.h"
 
+#define DIGITS 15 /* of a double, all that are sure: 0.2, not 0.20000000000000001 */
+
 json_t *ctl_request(const char *name)
 {
     return json_pack("{s:s}", "command", name);
@@ -11,7 +13,7 @@ json_t *ctl_request(const char *name)
 
 void ctl_print_json(json_t *value)
 {
-    json_dumpf(value, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY);
+    json_dumpf(value, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY | JSON_REAL_PRECISION(DIGITS));
     putchar('\n');
     json_decref(value);
 }
@@ -34,14 +36,14 @@ enum ctl_status ctl_print_rows(struct ctl_client *c, const struct ctl_options *o
 }
 
 static const struct ctl_column summary_columns[] = {
-    {"version", "version", NULL, false},         {"uptime", "uptime", ctl_table_duration, false},
-    {"draining", "draining", NULL, false},       {"sessions", "sessions", NULL, false},
-    {"connections", "connections", NULL, false}, {0},
-};
-
-static const struct ctl_column configuration_columns[] = {
+    {"version", "version", NULL, false},
+    {"uptime", "uptime", ctl_table_duration, false},
+    {"draining", "draining", NULL, false},
+    {"sessions", "sessions", NULL, false},
+    {"connections", "connections", NULL, false},
     {"configuration", "file", NULL, false},
     {"in force since", "loaded", NULL, false},
+    {"last reload", "last_reload", NULL, false},
     {0},
 };
 
@@ -73,22 +75,33 @@ static const struct ctl_column port_columns[] = {
     {0},
 };
 
-static void print_last_reload(const json_t *reload)
+/* The outcome as one text; NULL where nothing was reloaded yet. */
+static json_t *last_reload(const json_t *reload)
 {
     const char *error = json_string_value(json_object_get(reload, "error"));
 
     if (!json_is_object(reload))
-        return;
-    printf("last reload: %s, %s", json_string_value(json_object_get(reload, "time")),
-           error == NULL ? "taken\n" : "refused: ");
-    if (error != NULL)
-        ctl_text_line(stdout, error);
+        return NULL;
+    return json_sprintf("%s, %s%s", json_string_value(json_object_get(reload, "time")),
+                        error != NULL ? "refused: " : "taken", error != NULL ? error : "");
+}
+
+/* One block of lines, of what the reply has at two places. */
+static void print_summary(json_t *status)
+{
+    const json_t *configuration = json_object_get(status, "configuration");
+    json_t *reload = last_reload(json_object_get(configuration, "last_reload"));
+
+    json_object_set(status, "file", json_object_get(configuration, "file"));
+    json_object_set(status, "loaded", json_object_get(configuration, "loaded"));
+    if (reload != NULL)
+        json_object_set_new(status, "last_reload", reload);
+    ctl_table_print_one(stdout, summary_columns, status);
 }
 
 enum ctl_status ctl_status_show(struct ctl_client *c, const struct ctl_options *o)
 {
     json_t *result;
-    const json_t *configuration;
     enum ctl_status status = ctl_client_ask(c, ctl_request("status"), &result);
 
     if (status != CTL_DONE)
@@ -97,10 +110,7 @@ enum ctl_status ctl_status_show(struct ctl_client *c, const struct ctl_options *
         ctl_print_json(result);
         return CTL_DONE;
     }
-    configuration = json_object_get(result, "configuration");
-    ctl_table_print_one(stdout, summary_columns, result);
-    ctl_table_print_one(stdout, configuration_columns, configuration);
-    print_last_reload(json_object_get(configuration, "last_reload"));
+    print_summary(result);
     putchar('\n');
     ctl_table_print(stdout, worker_columns, json_object_get(result, "workers"));
     putchar('\n');

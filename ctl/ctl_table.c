@@ -16,6 +16,16 @@ const char *ctl_table_count(const json_t *value, char *out)
     return ctl_text_count(json_number_value(value), out);
 }
 
+const char *ctl_table_rate(const json_t *value, char *out)
+{
+    const double rate = json_number_value(value);
+
+    if (rate <= 0)
+        return strcpy(out, "-");
+    ctl_text_count(rate, out);
+    return strcat(out, "bit");
+}
+
 const char *ctl_table_duration(const json_t *value, char *out)
 {
     return json_is_number(value) ? ctl_text_duration(json_number_value(value), out)

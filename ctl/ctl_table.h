@@ -9,7 +9,8 @@
 /* Writes a cell's text into out[CTL_TEXT_MAX] and returns it. */
 typedef const char *ctl_table_cell(const json_t *value, char *out);
 
-ctl_table_cell ctl_table_bytes, ctl_table_count, ctl_table_duration, ctl_table_percent;
+ctl_table_cell ctl_table_bytes, ctl_table_count, ctl_table_duration, ctl_table_percent,
+    ctl_table_rate;
 
 struct ctl_column {
     const char *title;
