@@ -10,6 +10,8 @@
 #include "appliance/session_json.h"
 #include "appliance/session_log/session_log_internal.h"
 
+#define DIGITS 15 /* of a double, all that are sure: 0.2, not 0.20000000000000001 */
+
 /* "2026-11-22T03:02:01.123Z" of a moment on the monotonic clock. */
 static json_t *wall_time(clock_ns moment, clock_ns now, const struct timespec *wall)
 {
@@ -114,7 +116,7 @@ char *session_log_format(const struct proxy_record *r, enum policy_log_format fo
         return NULL;
     }
     if (format == POLICY_LOG_JSON)
-        json_dumpf(object, out, JSON_COMPACT);
+        json_dumpf(object, out, JSON_COMPACT | JSON_REAL_PRECISION(DIGITS));
     else
         put_members(out, object, "");
     fputc('\n', out);
