@@ -143,6 +143,8 @@ int tls_verify_expect(SSL *ssl, const char *name)
         return -1; /* which OpenSSL would take for "any" */
     if (tls_names_is_address(name))
         return X509_VERIFY_PARAM_set1_ip_asc(param, name) == 1 ? 0 : -1;
-    X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    /* RFC 9525, 2: a common name is no host name. */
+    X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS |
+                                               X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
     return X509_VERIFY_PARAM_set1_host(param, name, 0) == 1 ? 0 : -1;
 }

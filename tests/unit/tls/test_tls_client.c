@@ -8,10 +8,10 @@
 
 static struct fixture_cert root, other_root, middle;
 static struct tls_ca_file *root_ca, *other_ca;
-static struct tls_cert_file *shop, *address, *chained, *lone, *brief;
+static struct tls_cert_file *shop, *address, *chained, *lone, *brief, *aliasless;
 static struct tls_worker *worker;
 static struct tls_server *server; /* certificates in the order below */
-enum { SHOP, ADDRESS, CHAINED, LONE, BRIEF };
+enum { SHOP, ADDRESS, CHAINED, LONE, BRIEF, ALIASLESS };
 
 static const struct fixture_spec ca_spec = {.common_name = "Root", .ca = true};
 
@@ -43,20 +43,22 @@ static int set_up(void **state)
         "brief",
         &(struct fixture_spec){.alt_names = "DNS:brief.example", .from_day = -1, .to_day = 2},
         &root);
+    aliasless = fixture_issued_file(
+        "aliasless", &(struct fixture_spec){.common_name = "aliasless.example"}, &root);
     worker = fixture_worker();
-    server =
-        fixture_server(worker, (struct tls_cert_file *[]){shop, address, chained, lone, brief}, 5);
+    server = fixture_server(
+        worker, (struct tls_cert_file *[]){shop, address, chained, lone, brief, aliasless}, 6);
     return 0;
 }
 
 static int tear_down(void **state)
 {
-    struct tls_cert_file *files[] = {shop, address, chained, lone, brief};
+    struct tls_cert_file *files[] = {shop, address, chained, lone, brief, aliasless};
 
     (void)state;
     tls_server_destroy(server);
     tls_worker_destroy(worker);
-    for (int i = 0; i < 5; i++)
+    for (int i = 0; i < 6; i++)
         tls_cert_file_unref(files[i]);
     tls_ca_file_unref(root_ca);
     tls_ca_file_unref(other_ca);
@@ -270,6 +272,14 @@ static void test_wrong_name(void **state)
                    "it is for a.example, 10.0.0.11, fd00:0:0:0:0:0:0:b, not for the address "
                    "10.0.0.12",
                    "bad_certificate");
+}
+
+/* Who signs client certificates for any common name must not by that vouch for servers. */
+static void test_common_name_is_no_host_name(void **state)
+{
+    (void)state;
+    assert_refused(root_ca, ALIASLESS, "aliasless.example",
+                   "it is for no name, not for the name aliasless.example", "bad_certificate");
 }
 
 static void test_untrusted(void **state)
@@ -574,17 +584,29 @@ static void test_ca_files(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_versions),        cmocka_unit_test(test_names),
-        cmocka_unit_test(test_nameless),        cmocka_unit_test(test_configured_name),
-        cmocka_unit_test(test_unverified),      cmocka_unit_test(test_pinned),
-        cmocka_unit_test(test_narrow),          cmocka_unit_test(test_wrong_name),
-        cmocka_unit_test(test_untrusted),       cmocka_unit_test(test_dates),
-        cmocka_unit_test(test_no_tls),          cmocka_unit_test(test_damaged),
-        cmocka_unit_test(test_old_server),      cmocka_unit_test(test_resumption),
-        cmocka_unit_test(test_renewal),         cmocka_unit_test(test_session_of_expired),
-        cmocka_unit_test(test_sessions_apart),  cmocka_unit_test(test_sessions_bounded),
-        cmocka_unit_test(test_session_dropped), cmocka_unit_test(test_destroyed_before),
-        cmocka_unit_test(test_config),          cmocka_unit_test(test_ca_files),
+        cmocka_unit_test(test_versions),
+        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_nameless),
+        cmocka_unit_test(test_configured_name),
+        cmocka_unit_test(test_unverified),
+        cmocka_unit_test(test_pinned),
+        cmocka_unit_test(test_narrow),
+        cmocka_unit_test(test_wrong_name),
+        cmocka_unit_test(test_common_name_is_no_host_name),
+        cmocka_unit_test(test_untrusted),
+        cmocka_unit_test(test_dates),
+        cmocka_unit_test(test_no_tls),
+        cmocka_unit_test(test_damaged),
+        cmocka_unit_test(test_old_server),
+        cmocka_unit_test(test_resumption),
+        cmocka_unit_test(test_renewal),
+        cmocka_unit_test(test_session_of_expired),
+        cmocka_unit_test(test_sessions_apart),
+        cmocka_unit_test(test_sessions_bounded),
+        cmocka_unit_test(test_session_dropped),
+        cmocka_unit_test(test_destroyed_before),
+        cmocka_unit_test(test_config),
+        cmocka_unit_test(test_ca_files),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);
