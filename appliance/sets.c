@@ -1,7 +1,8 @@
 /*
  * The edits of a set are a sorted list of prefixes, each with the last word said about it. The
  * set's own list is sorted as well, so what the set holds is a merge of the two, where an edit
- * wins.
+ * wins. To delete what only an edit had added takes that edit back and leaves nothing: a program
+ * that adds and deletes addresses for ever must not make the list grow for ever.
  */
 #include "appliance/sets.h"
 
@@ -168,6 +169,12 @@ struct ip_prefix *sets_prefixes(const struct sets *s, const struct policy_set *s
     return out;
 }
 
+static bool in_policy(const struct policy_set *set, const struct ip_prefix *prefix)
+{
+    return set->prefix_count > 0 && bsearch(prefix, set->prefixes, set->prefix_count,
+                                            sizeof *set->prefixes, compare_wanted) != NULL;
+}
+
 static bool holds(const struct sets_edited *e, const struct policy_set *set,
                   const struct ip_prefix *prefix)
 {
@@ -175,10 +182,7 @@ static bool holds(const struct sets_edited *e, const struct policy_set *set,
     const struct edit *edit =
         e->count > 0 ? bsearch(&wanted, e->edits, e->count, sizeof *e->edits, compare_edit) : NULL;
 
-    if (edit != NULL)
-        return edit->added;
-    return set->prefix_count > 0 && bsearch(prefix, set->prefixes, set->prefix_count,
-                                            sizeof *set->prefixes, compare_wanted) != NULL;
+    return edit != NULL ? edit->added : in_policy(set, prefix);
 }
 
 /* ---- edits ---- */
@@ -197,7 +201,7 @@ static unsigned edits_sort(struct edit *edits, unsigned count)
 }
 
 static unsigned edits_merge(const struct sets_edited *former, const struct edit *more,
-                            unsigned count, struct edit *out)
+                            unsigned count, const struct policy_set *set, struct edit *out)
 {
     unsigned i = 0, k = 0, n = 0;
 
@@ -206,7 +210,10 @@ static unsigned edits_merge(const struct sets_edited *former, const struct edit 
                     : k == count       ? -1
                                        : compare_edit(&former->edits[i], &more[k]);
 
-        out[n++] = order < 0 ? former->edits[i] : more[k];
+        const struct edit *last = order < 0 ? &former->edits[i] : &more[k];
+
+        if (last->added || in_policy(set, &last->prefix))
+            out[n++] = *last;
         i += order <= 0;
         k += order >= 0;
     }
@@ -231,7 +238,7 @@ int sets_change(struct sets *s, const struct policy_set *set, bool add,
         for (unsigned i = 0; i < count; i++)
             out->changed += holds(e, set, &edits[i].prefix) != add;
         out->unchanged = given - out->changed;
-        result = edits_set(e, all, edits_merge(e, edits, count, all));
+        result = edits_set(e, all, edits_merge(e, edits, count, set, all));
     }
     free(edits);
     free(all);

@@ -1,7 +1,8 @@
 /*
  * Edits of named sets at run time: prefixes added to, or deleted from, what the configuration says.
- * They outlive reloads as long as there is a set of that name, and end with the process. An edit
- * is about a prefix as it is written: deleting 192.0.2.1/32 does not make a hole in 192.0.2.0/24.
+ * They outlive reloads as long as there is a set of that name, and end with the process; what was
+ * added and deleted again is forgotten. An edit is about a prefix as it is written: deleting
+ * 192.0.2.1/32 does not make a hole in 192.0.2.0/24.
  *
  * The main thread's.
  */

@@ -94,6 +94,27 @@ static void test_reload(void **state)
     assert_string_equal(e.text, "there is no set \"one\"");
 }
 
+/* What was added and deleted at run time is as if nothing had been said; what was deleted from the
+ * file stays deleted. */
+static void test_taken_back(void **state)
+{
+    struct ip_prefix a = prefix("192.0.2.0/24"), b = prefix("198.51.100.0/24");
+    struct policy_set with_a = {.name = "one", .prefixes = &a, .prefix_count = 1},
+                      with_b = {.name = "one", .prefixes = &b, .prefix_count = 1};
+    struct sets s = {0};
+    struct sets_outcome out;
+
+    (void)state;
+    assert_int_equal(sets_change(&s, &with_a, true, &b, 1, &out), 0);
+    assert_int_equal(sets_change(&s, &with_a, false, &a, 1, &out), 0);
+    assert_int_equal(sets_change(&s, &with_a, false, &b, 1, &out), 0);
+    assert_int_equal(out.changed, 1);
+    assert_false(holds(&s, &with_a, &b));
+    assert_false(holds(&s, &with_a, &a));
+    assert_true(holds(&s, &with_b, &b));
+    sets_free(&s);
+}
+
 static void test_random(void **state)
 {
     uint64_t seed = (uint64_t)time(NULL);
@@ -146,6 +167,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_edits),
         cmocka_unit_test(test_reload),
+        cmocka_unit_test(test_taken_back),
         cmocka_unit_test(test_random),
     };
 
