@@ -21,9 +21,10 @@ demo:
 	@packaging/install-deps demo
 	$(call as_root,demo/run)
 
+# FULL=1 transfers everything at its full size.
 test:
 	@packaging/install-deps test
-	$(call as_root,tests/run)
+	$(call as_root,FULL=$(FULL) tests/run)
 
 deb:
 	@packaging/install-deps deb

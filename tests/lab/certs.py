@@ -26,9 +26,9 @@ class Authority:
     def _path(self, name):
         return os.path.join(self.directory, name)
 
-    def issue(self, name, *dns_names, days=30, key="P-256", client=False):
-        """Makes a certificate for the DNS names; days < 0 makes one that has expired already, client one
-        that proves a client.
+    def issue(self, name, *dns_names, days=30, key="P-256", use="serverAuth"):
+        """Makes a certificate for the DNS names; days < 0 makes one that has expired already; `use` is
+        the extended key usage.
 
         Returns the paths of its chain and key.
         """
@@ -38,7 +38,7 @@ class Authority:
         run("openssl", "req", "-new", "-newkey", *algorithm, "-nodes", "-subj",
             f"/CN={dns_names[0]}", "-keyout", key_path, "-out", request)
         with open(extensions, "w", encoding="ascii") as out:
-            out.write(_EXTENSIONS.format(use="clientAuth" if client else "serverAuth",
+            out.write(_EXTENSIONS.format(use=use,
                                          names=", ".join(f"DNS:{n}" for n in dns_names)))
         run("openssl", "x509", "-req", "-in", request, "-CA", self.certificate,
             "-CAkey", self._path("ca.key"), "-CAcreateserial", "-days", str(days),

@@ -13,13 +13,17 @@ import traceback
 
 from lab.network import remove_leftovers, require_root
 from lab.report import Report
-from lab.scenario import ALONE, HEAVY, LIGHT, Scenario
+from lab.scenario import ALONE, HEAVY, LIGHT, SANITIZE, Scenario
 from lab.topology import Lab
 
 _COUNTER_LINE = re.compile(r"^(worker \d+ .*|.*\bcounters: .*)\n", re.MULTILINE)
 
 TESTS = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
 TOP = os.path.dirname(TESTS)
+
+
+# How many for each CPU; alone is alone.
+SIDE_BY_SIDE = {LIGHT: 2, HEAVY: 1, ALONE: 0}
 
 
 class Case:
@@ -106,16 +110,19 @@ def run_case(case, binary, build):
 
 
 def run_all(report, build, binary=None, patterns=(), jobs=2):
-    """Runs the selected cases, side by side as far as their loads allow."""
+    """Runs the selected cases, side by side as far as their loads allow: light ones wait more than
+    they work. The sanitizers' build, which is slow, runs each with the most workers only, unless
+    asked for by name."""
     binary = os.path.abspath(binary or binary_of(build))
     cases = [case for case in discover() if build in case.scenario.builds
-             and (not patterns or any(pattern in case.name for pattern in patterns))]
+             and (not patterns or any(pattern in case.name for pattern in patterns))
+             and (patterns or build != SANITIZE or case.workers == case.scenario.workers[-1])]
     if not os.access(binary, os.X_OK):
         report.fail(f"scenarios [{build}]", f"{binary} is not there; build it first")
         return
     for load in (LIGHT, HEAVY, ALONE):
         group = [case for case in cases if case.scenario.load == load]
-        with concurrent.futures.ThreadPoolExecutor(1 if load == ALONE else jobs) as pool:
+        with concurrent.futures.ThreadPoolExecutor(jobs * SIDE_BY_SIDE[load] or 1) as pool:
             futures = {pool.submit(run_case, case, binary, build): case for case in group}
             for future in concurrent.futures.as_completed(futures):
                 passed, output, seconds = future.result()

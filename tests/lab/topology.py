@@ -53,6 +53,7 @@ class Lab:
         self.run_name = run_name or str(os.getpid())
         self.binary = binary
         self.sanitized = sanitized
+        self.thorough = os.environ.get("FULL") == "1"
         self.workers = workers
         self.directory = tempfile.mkdtemp(prefix="sluice-lab-")
         self.www = self.path("www")

@@ -275,9 +275,9 @@ def mutual_tls(lab):
     lab.authority.issue("api", "shop.example")
     shutil.copy(servers.certificate, lab.path("certs/servers-ca.crt"))
     shutil.copy(clients.certificate, lab.path("certs/clients-ca.crt"))
-    for path in clients.issue("proxy", "proxy.internal", client=True):
+    for path in clients.issue("proxy", "proxy.internal", use="clientAuth"):
         shutil.copy(path, lab.path("certs"))
-    chain, key = clients.issue("alice", "alice", client=True)
+    chain, key = clients.issue("alice", "alice", use="clientAuth")
     with open(os.open(lab.path("ticket.secret"), os.O_CREAT | os.O_WRONLY, 0o600), "wb") as out:
         out.write(os.urandom(80))
     lab.page("index.html", "for those who are known\n")
@@ -296,6 +296,6 @@ def mutual_tls(lab):
     lab.sluice.process.wait_for(r"certificate")
     old = lab.curl("/index.html", *proof, "--tls-max", "1.2", check=False)
     expect(old.returncode != 0, "TLS 1.2 was spoken with profile modern")
-    chain, key = servers.issue("mallory", "mallory", client=True)
+    chain, key = servers.issue("mallory", "mallory", use="clientAuth")
     stranger = lab.curl("/index.html", "--cert", chain, "--key", key, check=False)
     expect(stranger.returncode != 0, "a client of another authority was served")

@@ -42,9 +42,9 @@ def people(lab):
     """Certificates of clients: a good one, one that has expired, one of another authority."""
     staff = Authority(lab.path("staff"), "Staff")
     strangers = Authority(lab.path("strangers"), "Strangers")
-    return (staff.issue("alice", "alice.example", client=True),
-            staff.issue("bob", "bob.example", client=True, days=-1),
-            strangers.issue("mallory", "mallory.example", client=True))
+    return (staff.issue("alice", "alice.example", use="clientAuth"),
+            staff.issue("bob", "bob.example", use="clientAuth", days=-1),
+            strangers.issue("mallory", "mallory.example", use="clientAuth"))
 
 
 @scenario()

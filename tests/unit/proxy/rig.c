@@ -159,7 +159,7 @@ void rig_config_init(struct rig_config *c, const char *listeners, const char *ru
         .policy = c->policy,
         .tls = c->servers,
         .backend_tls = c->clients,
-        .servers = rig_servers_create(c->policy, 1),
+        .servers = rig_servers_create(c->policy, RIG_WORKERS),
         .rule_hits = c->rule_hits,
         .classes = c->classes,
         .released = released,

@@ -23,6 +23,7 @@
 #include "proxy/proxy.h"
 
 #define RIG_SESSIONS         64
+#define RIG_WORKERS          4 /* that servers are counted for */
 
 #define RIG_HTTPS_ADDRESS    "192.0.2.10:443"
 #define RIG_PLAIN_ADDRESS    "192.0.2.10:80"
