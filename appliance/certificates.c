@@ -11,6 +11,8 @@ static bool about_key(const struct policy_certificate *c, const char *why)
 {
     const char *key = strstr(why, c->key), *chain = strstr(why, c->chain);
 
+    if (strcmp(c->key, c->chain) == 0)
+        return strstr(why, "private key") != NULL;
     return key != NULL && (chain == NULL || key < chain);
 }
 

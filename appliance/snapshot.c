@@ -1,6 +1,7 @@
 #include "appliance/snapshot.h"
 
 #include <assert.h>
+#include <grp.h>
 #include <inttypes.h>
 #include <net/if.h>
 #include <stdio.h>
@@ -47,6 +48,17 @@ static void check_devices(const struct policy *policy, struct policy_report *rep
         policy_report_add(report, true, policy->path, f->device_mark.line, f->device_mark.column,
                           key, "there is no network interface \"%s\" here at present", f->device);
     }
+}
+
+/* A warning for the same reason; the start itself fails. */
+static void check_group(const struct policy *policy, struct policy_report *report)
+{
+    const struct policy_control *control = &policy->control;
+
+    if (control->group != NULL && getgrnam(control->group) == NULL)
+        policy_report_add(report, true, policy->path, control->mark.line, control->mark.column,
+                          "control.group", "there is no group \"%s\" here at present",
+                          control->group);
 }
 
 /* More than there is at all: the environment would say so in its own words, at the start only. */
@@ -114,6 +126,7 @@ struct snapshot *snapshot_load(const char *path, const struct cpus *available, t
     }
     check_workers(s->policy, available, report);
     check_devices(s->policy, report);
+    check_group(s->policy, report);
     check_memory(s->policy, available, report);
     s->certificates = certificates_load(s->policy, now, report);
     trust_load(&s->trust, s->policy, report);

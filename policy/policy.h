@@ -136,6 +136,7 @@ struct policy_firewall {
     struct policy_firewall_rule *rules;
     unsigned rule_count;
     uint32_t limit_entries; /* source prefixes tracked at a time; default 65,536 */
+    struct policy_mark limit_entries_mark;
 };
 
 /* ---- backends ---- */
@@ -259,7 +260,7 @@ struct policy_timeouts {
 struct policy_limits {
     uint32_t connections;   /* TCP connections a worker, both sides counted; default 131,072 */
     uint64_t buffer_memory; /* bytes of packet buffers a worker; default 64 MiB */
-    struct policy_mark buffer_memory_mark;
+    struct policy_mark connections_mark, buffer_memory_mark;
 };
 
 /* Session tickets (RFC 5077; RFC 8446, 4.6.1). */
@@ -296,7 +297,7 @@ struct policy {
     const char *path;
     unsigned *workers;     /* CPUs */
     unsigned worker_count; /* 0: all but the first */
-    struct policy_mark workers_mark;
+    struct policy_mark workers_mark, hugepages_mark;
     enum policy_hugepages hugepages;
     struct policy_interface *interfaces;
     unsigned interface_count;

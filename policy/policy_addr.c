@@ -200,6 +200,12 @@ void policy_addr_server(struct policy_reader *r, const struct policy_type *type,
                         const struct policy_node *n, void *out)
 {
     struct policy_server *server = out;
+    char found[POLICY_NODE_QUOTE_MAX];
 
-    read_endpoint(r, type, n, &server->endpoint);
+    if (isalpha((unsigned char)n->text[0]) && !is_ipv6(n->text))
+        policy_reader_error(r, n,
+                            "expected %s, found %s: names are not looked up, write the address",
+                            type->expected, policy_node_describe(n, found));
+    else
+        read_endpoint(r, type, n, &server->endpoint);
 }

@@ -129,9 +129,11 @@ static const struct policy_key limits_keys[] = {
 static void limits_finish(struct policy_reader *r, const struct policy_node *n, void *out)
 {
     struct policy_limits *limits = out;
+    const struct policy_node *connections = policy_node_get(n, "connections");
     const struct policy_node *buffer_memory = policy_node_get(n, "buffer-memory");
 
     (void)r;
+    limits->connections_mark = policy_node_place(connections != NULL ? connections : n);
     limits->buffer_memory_mark = policy_node_place(buffer_memory != NULL ? buffer_memory : n);
 }
 
@@ -228,8 +230,11 @@ static void file_finish(struct policy_reader *r, const struct policy_node *n, vo
 {
     struct policy *policy = out;
     const struct policy_node *workers = policy_node_get(n, "workers");
+    const struct policy_node *hugepages = policy_node_get(n, "hugepages");
 
     (void)r;
+    if (hugepages != NULL)
+        policy->hugepages_mark = policy_node_place(hugepages);
     if (workers != NULL)
         policy->workers_mark = policy_node_place(workers);
 }

@@ -458,9 +458,19 @@ static const struct policy_key firewall_keys[] = {
     {.name = NULL},
 };
 
+static void firewall_finish(struct policy_reader *r, const struct policy_node *n, void *out)
+{
+    struct policy_firewall *firewall = out;
+    const struct policy_node *entries = policy_node_get(n, "limit-entries");
+
+    (void)r;
+    firewall->limit_entries_mark = policy_node_place(entries != NULL ? entries : n);
+}
+
 const struct policy_type policy_keys_firewall = {
     .kind = POLICY_KIND_MAP,
     .name = "mapping",
     .expected = "a mapping with the keys default and rules",
+    .finish = firewall_finish,
     .keys = firewall_keys,
 };

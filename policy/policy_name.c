@@ -27,9 +27,19 @@ static bool set_name_good(const char *name)
     return name_good(name) && isalpha((unsigned char)name[0]) && strchr(name, '.') == NULL;
 }
 
+/* In counters and metrics, what has no class or meets no rule goes by that name. */
+static bool name_reserved(const char *name)
+{
+    return strcmp(name, "default") == 0;
+}
+
 void policy_name_check(struct policy_reader *r, enum policy_section section,
                        const struct policy_node *key)
 {
+    if (section == POLICY_SECTION_CLASSES && name_reserved(key->text))
+        policy_reader_error(r, key,
+                            "\"default\" is the class of everything without one: choose another "
+                            "name");
     if (section == POLICY_SECTION_SETS && !set_name_good(key->text))
         policy_reader_error(
             r, key,
@@ -46,7 +56,9 @@ void policy_name_check(struct policy_reader *r, enum policy_section section,
 void policy_name_rule(struct policy_reader *r, const struct policy_type *type,
                       const struct policy_node *n, void *out)
 {
-    if (name_good(n->text))
+    if (name_reserved(n->text))
+        policy_reader_error(r, n, "\"default\" is what no rule decides on: choose another name");
+    else if (name_good(n->text))
         *(const char **)out = n->text;
     else
         policy_schema_mismatch(r, type, n);

@@ -102,21 +102,20 @@ static bool same_control(const struct policy_control *a, const struct policy_con
 int policy_reloadable(const struct policy *from, const struct policy *to,
                       struct policy_report *report)
 {
-    const struct policy_mark whole = {0};
     unsigned errors = report->errors;
 
     if (!same_workers(from, to))
         refuse(report, to, to->workers_mark, "workers", "");
     if (from->hugepages != to->hugepages)
-        refuse(report, to, whole, "hugepages", "");
+        refuse(report, to, to->hugepages_mark, "hugepages", "");
     compare_interfaces(from, to, report);
     compare_routes(from, to, report);
     if (from->limits.connections != to->limits.connections)
-        refuse(report, to, whole, "limits", "connections");
+        refuse(report, to, to->limits.connections_mark, "limits", "connections");
     if (from->limits.buffer_memory != to->limits.buffer_memory)
-        refuse(report, to, whole, "limits", "buffer-memory");
+        refuse(report, to, to->limits.buffer_memory_mark, "limits", "buffer-memory");
     if (from->firewall.limit_entries != to->firewall.limit_entries)
-        refuse(report, to, whole, "firewall", "limit-entries");
+        refuse(report, to, to->firewall.limit_entries_mark, "firewall", "limit-entries");
     if (!same_control(&from->control, &to->control))
         refuse(report, to, to->control.mark, "control", "");
     if (from->metrics.listen.port != to->metrics.listen.port ||

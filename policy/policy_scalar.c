@@ -195,6 +195,10 @@ void policy_scalar_log(struct policy_reader *r, const struct policy_type *type,
 {
     if (strcmp(n->text, "stderr") == 0)
         *(const char **)out = n->text;
+    else if (strcmp(n->text, "stdout") == 0)
+        policy_reader_error(r, n,
+                            "expected a path or stderr, found \"stdout\": nothing is written there "
+                            "(a file of that name is \"./stdout\")");
     else
         policy_scalar_path(r, type, n, out);
 }

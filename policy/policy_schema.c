@@ -141,14 +141,28 @@ static void list_keys(const struct policy_type *type, char *out, size_t size)
         len += (size_t)snprintf(out + len, size - len, "%s%s", len > 0 ? ", " : "", k->name);
 }
 
+/* The mapping inside of this one that has the key, or NULL. */
+static const struct policy_key *inner_with(const struct policy_type *type, const char *name)
+{
+    for (const struct policy_key *k = type->keys; k->name != NULL; k++)
+        if (k->type->kind == POLICY_KIND_MAP && key_find(k->type, name) != NULL)
+            return k;
+    return NULL;
+}
+
 static void check_key(struct policy_reader *r, const struct policy_type *type,
                       const struct policy_node *key)
 {
+    const struct policy_key *inner = inner_with(type, key->text);
     struct policy_suggest suggest = {.text = key->text};
     char hint[POLICY_HINT_MAX], known[256];
 
     if (key_find(type, key->text) != NULL)
         return;
+    if (inner != NULL) {
+        policy_reader_error(r, key, "unknown key here; it belongs into \"%s\"", inner->name);
+        return;
+    }
     for (const struct policy_key *k = type->keys; k->name != NULL; k++)
         policy_suggest_offer(&suggest, k->name);
     list_keys(type, known, sizeof known);

@@ -70,6 +70,22 @@ static bool tab_at(const struct loader *l, const yaml_mark_t *m)
     return spaces == m->column && at + spaces < end && at[spaces] == '\t';
 }
 
+/* What is probably meant, where libyaml's words do not tell. */
+static const char *syntax_hint(const struct loader *l)
+{
+    const char *context = l->yaml.context != NULL ? l->yaml.context : "";
+
+    if (tab_at(l, &l->yaml.problem_mark))
+        return " (a tab, where YAML is indented by spaces)";
+    if (strstr(context, "an alias") != NULL)
+        return " (a value that begins with \"*\" needs quotation marks)";
+    if (strstr(context, "an anchor") != NULL)
+        return " (a value that begins with \"&\" needs quotation marks)";
+    if (strstr(context, "a tag") != NULL)
+        return " (a value that begins with \"!\" needs quotation marks)";
+    return "";
+}
+
 static int report_syntax(const struct loader *l)
 {
     const yaml_parser_t *y = &l->yaml;
@@ -81,9 +97,8 @@ static int report_syntax(const struct loader *l)
                  y->context_mark.line + 1);
     else if (y->context != NULL)
         snprintf(context, sizeof context, ", %s", y->context);
-    policy_report_add(
-        l->r->report, false, l->r->path, m.line, m.column, NULL, "not YAML: %s%s%s", y->problem,
-        context, tab_at(l, &y->problem_mark) ? " (a tab, where YAML is indented by spaces)" : "");
+    policy_report_add(l->r->report, false, l->r->path, m.line, m.column, NULL, "not YAML: %s%s%s",
+                      y->problem, context, syntax_hint(l));
     return -1;
 }
 
@@ -244,7 +259,10 @@ static int handle(struct loader *l, const yaml_event_t *e)
             return refuse(l, &e->start_mark, "a second document: the file must hold one");
         return 0;
     case YAML_ALIAS_EVENT:
-        return refuse(l, &e->start_mark, "aliases (*name) are not supported: write the value out");
+        return refuse(
+            l, &e->start_mark,
+            "aliases (*name) are not supported: write the value out; a text that begins with \"*\" "
+            "needs quotation marks");
     case YAML_SCALAR_EVENT:
         if (refuse_decoration(l, e, e->data.scalar.anchor, e->data.scalar.tag) < 0)
             return -1;

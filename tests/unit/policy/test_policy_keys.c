@@ -245,7 +245,8 @@ static const struct policy_case endpoint_cases[] = {
      {"11:7: error: backends.web.servers[0]: " ENDPOINT("10.0.0.11:8080") "\"10.0.0.11\"",
       "12:7: error: backends.web.servers[1]: " ENDPOINT("10.0.0.11:8080") "\"10.0.0.11:0\"",
       "13:7: error: backends.web.servers[2]: " ENDPOINT("10.0.0.11:8080") "\"10.0.0.11:65536\"",
-      "14:7: error: backends.web.servers[3]: " ENDPOINT("10.0.0.11:8080") "\"web.internal:80\"",
+      "14:7: error: backends.web.servers[3]: " ENDPOINT(
+          "10.0.0.11:8080") "\"web.internal:80\": names are not looked up, write the address",
       "15:7: error: backends.web.servers[4]: IPv6 is not supported yet",
       "16:7: error: backends.web.servers[5]: " ENDPOINT("10.0.0.11:8080") "\"10.0.0.11:080\"",
       "17:7: error: backends.web.servers[6]: " HOST "127.0.0.1, a loopback address",

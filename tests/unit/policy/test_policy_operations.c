@@ -234,6 +234,21 @@ static const struct policy_case operation_cases[] = {
      {"10:24: error: tickets.secret-file: expected the path of a file, found \"dir/\"",
       "10:40: error: tickets.rotation: expected a value from 1m to 7d, found \"59s\"",
       "10:45: error: tickets.key: unknown key, expected one of: secret-file, rotation"}},
+    {"a class and a rule of a name that is taken",
+     BASE "classes: {default: {}}\nfirewall: {rules: [{name: default, action: drop}]}\n",
+     {"10:11: error: classes.default: \"default\" is the class of everything without one: choose "
+      "another name",
+      "11:27: error: firewall.rules[0].name: \"default\" is what no rule decides on: choose "
+      "another "
+      "name"}},
+    {"session log on standard output",
+     BASE "session-log: {file: stdout}\n",
+     {"10:21: error: session-log.file: expected a path or stderr, found \"stdout\": nothing is "
+      "written there (a file of that name is \"./stdout\")"}},
+    {"keys of the mapping inside",
+     BASE
+     "firewall: {rules: [{action: limit, connections: 3, limit: {handshakes-per-second: 1}}]}\n",
+     {"10:36: error: firewall.rules[0].connections: unknown key here; it belongs into \"limit\""}},
     {"control without socket",
      BASE "control: {}\n",
      {"10:1: error: control: the key \"socket\" is missing: expected the path of a file"}},

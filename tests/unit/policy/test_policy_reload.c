@@ -22,10 +22,10 @@ static const struct policy_case cases[] = {
      {NULL}},
     {"workers", "workers: [1]\n" BASE ROUTES, {"1:1:" RESTART("workers")}},
     {"workers by default", BASE ROUTES, {RESTART("workers")}},
-    {"hugepages", "hugepages: off\n" RUNNING, {RESTART("hugepages")}},
+    {"hugepages", "hugepages: off\n" RUNNING, {"1:12:" RESTART("hugepages")}},
     {"limits",
      RUNNING "limits: {connections: 4096, buffer-memory: 128MiB}\n",
-     {RESTART("limits.connections"), RESTART("limits.buffer-memory")}},
+     {"14:23:" RESTART("limits.connections"), "14:44:" RESTART("limits.buffer-memory")}},
     {"an address",
      "workers: [1, 2]\ninterfaces:\n"
      "  outside: {device: {kernel: eth1}, addresses: [192.0.2.10/25]}\n"
@@ -66,7 +66,7 @@ static const struct policy_case cases[] = {
      {"3:3:" RESTART("interfaces.outside")}},
     {"entries of limits",
      RUNNING "firewall: {limit-entries: 1024}\n",
-     {RESTART("firewall.limit-entries")}},
+     {"14:27:" RESTART("firewall.limit-entries")}},
     {"control and metrics",
      RUNNING "control: {socket: /run/s}\nmetrics: {listen: 127.0.0.1:9180}\n",
      {"14:19:" RESTART("control"), "15:19:" RESTART("metrics")}},

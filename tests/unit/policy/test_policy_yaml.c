@@ -55,7 +55,18 @@ static const struct policy_case syntax_cases[] = {
     {"anchor at a mapping",
      "a: &x {b: 1}\n",
      {"1:4: error: anchors (&name) are not supported: write the value out"}},
-    {"alias", "a: *x\n", {"1:4: error: aliases (*name) are not supported: write the value out"}},
+    {"alias",
+     "a: *x\n",
+     {"1:4: error: aliases (*name) are not supported: write the value out; a text that begins with "
+      "\"*\" needs quotation marks"}},
+    {"wildcard without quotation marks",
+     "a: *.example\n",
+     {"1:5: error: not YAML: did not find expected alphabetic or numeric character, while scanning "
+      "an alias (a value that begins with \"*\" needs quotation marks)"}},
+    {"flag without quotation marks",
+     "a: [syn, !ack]\n",
+     {"1:14: error: not YAML: did not find expected whitespace or line break, while scanning a tag "
+      "(a value that begins with \"!\" needs quotation marks)"}},
     {"tag",
      "a: !!str 1\n",
      {"1:4: error: tags (!name) are not supported: a text that begins with \"!\" needs quotation "
