@@ -36,12 +36,11 @@ static int setup_data_pool(struct worker *w, struct error *e)
 }
 
 /* For the firewall's default; it is built before the stack, and asks when packets come. */
-static bool is_own_connection(void *ctx, const struct ip_endpoint *remote,
-                              const struct ip_endpoint *local)
+static bool is_expected(void *ctx, const struct packet *segment)
 {
     const struct worker *w = ctx;
 
-    return stack_has_connection(w->stack, remote, local);
+    return stack_expects(w->stack, segment);
 }
 
 static int setup_firewall(struct worker *w, struct error *e)
@@ -54,8 +53,8 @@ static int setup_firewall(struct worker *w, struct error *e)
         .interface_count = w->config.ports->count,
         .ruleset = w->config.ruleset,
         .limits = w->config.limits,
-        .known = is_own_connection,
-        .known_ctx = w,
+        .expected = is_expected,
+        .expected_ctx = w,
         .name = w->name,
     };
     unsigned count = 0;

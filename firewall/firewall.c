@@ -126,8 +126,8 @@ struct firewall *firewall_create(const struct firewall_config *config, struct er
     }
     snprintf(f->name, sizeof f->name, "%s", config->name != NULL ? config->name : "firewall");
     f->limits = config->limits;
-    f->known = config->known;
-    f->known_ctx = config->known_ctx;
+    f->expected = config->expected;
+    f->expected_ctx = config->expected_ctx;
     f->sanity = firewall_sanity_create(config->own, config->own_count);
     if (f->sanity == NULL || copy_interfaces(f, config) < 0 ||
         firewall_apply(f, config->ruleset, e) < 0) {

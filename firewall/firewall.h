@@ -6,7 +6,8 @@
  * subject to rules. Then the ordered rules: the first one that matches and is not `count` or `log`
  * decides; those two count (and log) what reaches them and let it go on. Rules are stateless: they
  * see every packet, those of connections that stand as well. The default is not: with
- * `drop_by_default`, segments of connections of ours and ICMP errors pass.
+ * `drop_by_default`, segments of connections of ours, the ACK that answers a SYN cookie, and ICMP
+ * errors pass.
  *
  * A ruleset is compiled once (DPDK's ACL library; sets: FIB), is immutable and shared by all
  * workers. Its counters and log limits are each worker's own. Limits are the exception to "nothing
@@ -143,9 +144,9 @@ void firewall_limits_destroy(struct firewall_limits *l);
 COUNTER_STRUCT(firewall_counters, FIREWALL_COUNTERS);
 extern const struct counter_table firewall_counter_table;
 
-/* Is there a connection of ours with these endpoints (for the default)? */
-typedef bool firewall_connection_known(void *ctx, const struct ip_endpoint *remote,
-                                       const struct ip_endpoint *local);
+/* Is the TCP segment of a connection of ours, or the ACK that a SYN cookie waits for (for the
+ * default)? */
+typedef bool firewall_expected(void *ctx, const struct packet *segment);
 
 struct firewall_config {
     const struct ip_addr *own; /* the addresses of all interfaces, copied */
@@ -154,8 +155,8 @@ struct firewall_config {
     unsigned interface_count;
     struct firewall_ruleset *ruleset; /* referenced; NULL: everything else is accepted */
     struct firewall_limits *limits;   /* outlives the firewall; NULL when no rule limits */
-    firewall_connection_known *known;
-    void *known_ctx;
+    firewall_expected *expected;
+    void *expected_ctx;
     const char *name; /* for log lines */
 };
 

@@ -229,8 +229,8 @@ struct firewall {
     uint32_t *label_rule;              /* by packet_label.limit: the rule's index + 1, or 0 */
     uint16_t last_label;
     struct firewall_limits *limits;
-    firewall_connection_known *known;
-    void *known_ctx;
+    firewall_expected *expected;
+    void *expected_ctx;
     struct firewall_counters counters;
     char (*interfaces)[32];
     unsigned interface_count;

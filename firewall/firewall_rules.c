@@ -102,11 +102,9 @@ static bool is_icmp_error(const struct packet *p)
             p->icmp.type == PARAMETER_PROBLEM);
 }
 
-static bool is_known_connection(const struct firewall *f, const struct packet *p)
+static bool is_expected(const struct firewall *f, const struct packet *p)
 {
-    const struct ip_endpoint remote = {p->src, p->sport}, local = {p->dst, p->dport};
-
-    return p->kind == PACKET_TCP && f->known != NULL && f->known(f->known_ctx, &remote, &local);
+    return p->kind == PACKET_TCP && f->expected != NULL && f->expected(f->expected_ctx, p);
 }
 
 /* What drop leaves alone is not counted as the default's: its hits are what it has dropped. */
@@ -114,7 +112,7 @@ static void act_by_default(struct firewall *f, struct packet *p)
 {
     const struct firewall_program *program = f->ruleset->program;
 
-    if (program->drop_by_default && (is_icmp_error(p) || is_known_connection(f, p)))
+    if (program->drop_by_default && (is_icmp_error(p) || is_expected(f, p)))
         return;
     count_hit(f, program->rule_count, p);
     if (!program->drop_by_default)

@@ -111,10 +111,9 @@ clock_ns stack_deadline(const struct stack *s)
     return tcp < net ? tcp : net;
 }
 
-bool stack_has_connection(const struct stack *s, const struct ip_endpoint *remote,
-                          const struct ip_endpoint *local)
+bool stack_expects(const struct stack *s, const struct packet *segment)
 {
-    return tcp_has_connection(s->tcp, remote, local);
+    return tcp_expects(s->tcp, segment);
 }
 
 void stack_inject(struct stack *s, unsigned iface, struct rte_mbuf *frame, clock_ns now)

@@ -102,9 +102,9 @@ clock_ns stack_deadline(const struct stack *s);
  * `punt` sends. Takes the mbuf in any case. */
 void stack_inject(struct stack *s, unsigned iface, struct rte_mbuf *frame, clock_ns now);
 
-/* Is there a connection (not a listener) of these endpoints? For the firewall's default. */
-bool stack_has_connection(const struct stack *s, const struct ip_endpoint *remote,
-                          const struct ip_endpoint *local);
+/* Does the segment belong to a connection (not a listener), or begin one that a SYN cookie
+ * promised? For the firewall's default. */
+bool stack_expects(const struct stack *s, const struct packet *segment);
 
 /* The time of the current round. */
 clock_ns stack_now(const struct stack *s);

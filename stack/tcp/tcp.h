@@ -34,9 +34,8 @@ clock_ns tcp_deadline(const struct tcp *t);
 bool tcp_event_next(struct tcp *t, struct event *out);
 void tcp_usage(const struct tcp *t, struct stack_usage *out);
 
-/* As stack_has_connection(). */
-bool tcp_has_connection(const struct tcp *t, const struct ip_endpoint *remote,
-                        const struct ip_endpoint *local);
+/* As stack_expects(). */
+bool tcp_expects(const struct tcp *t, const struct packet *segment);
 
 /* The calls behind stack/socket.h. */
 struct sock *tcp_listen(struct tcp *t, const struct ip_endpoint *local, uint32_t backlog,

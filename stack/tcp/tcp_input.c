@@ -399,6 +399,24 @@ static void synchronized(struct tcp_conn *c, struct packet *p)
     }
 }
 
+/* Could it be the one that a SYN cookie waits for? */
+static bool answers_cookie(const struct packet *p)
+{
+    return (p->tcp.flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_ACK;
+}
+
+bool tcp_expects(const struct tcp *t, const struct packet *p)
+{
+    const struct ip_endpoint local = {p->dst, p->dport}, remote = {p->src, p->sport};
+    const struct tcp_listener *l;
+
+    if (tcp_table_find(&t->table, tcp_table_hash(&t->table, &local, &remote), &local, &remote) !=
+        NULL)
+        return true;
+    l = answers_cookie(p) ? tcp_listener_find(t, &local) : NULL;
+    return l != NULL && tcp_listener_promised(l, p);
+}
+
 void tcp_input(void *ctx, struct packet *p, clock_ns now)
 {
     struct tcp *t = ctx;
@@ -423,8 +441,7 @@ void tcp_input(void *ctx, struct packet *p, clock_ns now)
         tcp_listener_segment(l, p, 0);
         return;
     }
-    if (l != NULL && (p->tcp.flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_ACK &&
-        (c = tcp_listener_cookie(l, p)) != NULL) {
+    if (l != NULL && answers_cookie(p) && (c = tcp_listener_cookie(l, p)) != NULL) {
         synchronized(c, p);
         return;
     }

@@ -335,6 +335,9 @@ void tcp_listener_segment(struct tcp_listener *l, struct packet *p, uint32_t iss
 /* A segment with ACK for which there is no connection: the half-open one that it completes, made
  * from its cookie, or NULL: then it may have been dropped (p->drop). */
 struct tcp_conn *tcp_listener_cookie(struct tcp_listener *l, struct packet *p);
+
+/* May tcp_listener_cookie() make one of it? */
+bool tcp_listener_promised(const struct tcp_listener *l, const struct packet *p);
 void tcp_listener_established(struct tcp_conn *c); /* half open -> waiting to be accepted */
 void tcp_listener_forget(struct tcp_conn *c);      /* the connection leaves its listener's queues */
 void tcp_listener_close(struct tcp_listener *l);

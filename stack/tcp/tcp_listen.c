@@ -258,9 +258,25 @@ void tcp_listener_segment(struct tcp_listener *l, struct packet *p, uint32_t iss
     cookies_update(l);
 }
 
-struct tcp_conn *tcp_listener_cookie(struct tcp_listener *l, struct packet *p)
+/* TCP_COOKIE_GOOD fills *syn. */
+static enum tcp_cookie_verdict cookie_open(const struct tcp_listener *l, const struct packet *p,
+                                           struct packet_tcp *syn)
 {
     const struct tcp_cookie_flow flow = {{p->dst, p->dport}, {p->src, p->sport}};
+    const struct tcp *t = l->sock.tcp;
+
+    return tcp_cookie_open(&t->cookie_key, &flow, &p->tcp, t->now, syn);
+}
+
+bool tcp_listener_promised(const struct tcp_listener *l, const struct packet *p)
+{
+    struct packet_tcp syn;
+
+    return cookies_recent(l) && cookie_open(l, p, &syn) == TCP_COOKIE_GOOD;
+}
+
+struct tcp_conn *tcp_listener_cookie(struct tcp_listener *l, struct packet *p)
+{
     struct tcp *t = l->sock.tcp;
     enum tcp_cookie_verdict verdict;
     struct packet_tcp syn;
@@ -269,7 +285,7 @@ struct tcp_conn *tcp_listener_cookie(struct tcp_listener *l, struct packet *p)
 
     if (!cookies_recent(l))
         return NULL;
-    verdict = tcp_cookie_open(&t->cookie_key, &flow, &p->tcp, t->now, &syn);
+    verdict = cookie_open(l, p, &syn);
     if (verdict != TCP_COOKIE_GOOD) {
         tcp_count(t, tcp_cookies_failed);
         if (verdict == TCP_COOKIE_AHEAD)

@@ -50,14 +50,6 @@ struct tcp_conn *tcp_table_find(const struct tcp_table *t, uint32_t hash,
     return c;
 }
 
-bool tcp_has_connection(const struct tcp *t, const struct ip_endpoint *remote,
-                        const struct ip_endpoint *local)
-{
-    uint32_t hash = tcp_table_hash(&t->table, local, remote);
-
-    return tcp_table_find(&t->table, hash, local, remote) != NULL;
-}
-
 void tcp_table_insert(struct tcp_table *t, struct tcp_conn *c)
 {
     struct tcp_conn **bucket = &t->bucket[c->hash & t->mask];

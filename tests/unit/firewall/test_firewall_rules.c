@@ -163,11 +163,10 @@ static void test_left_alone(void **state)
     firewall_ruleset_unref(ruleset);
 }
 
-static bool known_from_port_443(void *ctx, const struct ip_endpoint *remote,
-                                const struct ip_endpoint *local)
+static bool expected_from_port_443(void *ctx, const struct packet *segment)
 {
     (void)ctx;
-    return remote->port == 443 && local->port == 40000;
+    return segment->sport == 443 && segment->dport == 40000;
 }
 
 /* With `default: drop`, what belongs to connections of ours passes. */
@@ -176,7 +175,7 @@ static void test_default(void **state)
     const struct firewall_ruleset_config config = {.drop_by_default = true, .numa_node = -1};
     struct firewall_ruleset *ruleset = firewall_ruleset_create(&config, NULL);
     struct firewall *f = firewall_create(
-        &(struct firewall_config){.ruleset = ruleset, .known = known_from_port_443}, NULL);
+        &(struct firewall_config){.ruleset = ruleset, .expected = expected_from_port_443}, NULL);
     struct packet tcp = {.drop = DROP_NONE, .kind = PACKET_TCP, .ip_protocol = 6};
     struct packet icmp = {.drop = DROP_NONE, .kind = PACKET_ICMP, .ip_protocol = 1};
     struct packet p[6];

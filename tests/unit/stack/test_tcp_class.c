@@ -128,7 +128,19 @@ static void test_label(void **state)
     assert_int_equal(sock_label(own->sock).egress_class, 0);
 }
 
-static void test_has_connection(void **state)
+static bool expected(const struct ip_endpoint *remote, const struct ip_endpoint *local)
+{
+    const struct packet p = {.kind = PACKET_TCP,
+                             .src = remote->addr,
+                             .sport = remote->port,
+                             .dst = local->addr,
+                             .dport = local->port,
+                             .tcp = {.flags = TCP_ACK, .seq = 1, .ack = 1}};
+
+    return stack_expects(script_stack(s), &p);
+}
+
+static void test_expects(void **state)
 {
     struct ip_endpoint local, remote, other;
     struct script_conn *c;
@@ -143,11 +155,11 @@ static void test_has_connection(void **state)
     sock_remote(c->sock, &remote);
     other = remote;
     other.port++;
-    assert_true(stack_has_connection(script_stack(s), &remote, &local));
-    assert_false(stack_has_connection(script_stack(s), &other, &local));
-    assert_false(stack_has_connection(script_stack(s), &local, &remote));
+    assert_true(expected(&remote, &local));
+    assert_false(expected(&other, &local));
+    assert_false(expected(&local, &remote));
     sock_abort(c->sock);
-    assert_false(stack_has_connection(script_stack(s), &remote, &local));
+    assert_false(expected(&remote, &local));
 }
 
 /* From one segment to the next, what is queued included. */
@@ -384,7 +396,7 @@ int main(void)
         TEST(test_accepted_has_the_label),
         TEST(test_refusal_has_the_label),
         TEST(test_label),
-        TEST(test_has_connection),
+        TEST(test_expects),
         TEST(test_set),
         TEST(test_blocked_class_blocks_nobody),
         TEST(test_shares_are_equal),

@@ -243,6 +243,37 @@ static void test_no_state(void **state)
     assert_int_equal(script_counters(s)->tcp_accepted, 1);
 }
 
+static bool expected(uint8_t flags, uint32_t seq, uint32_t ack)
+{
+    struct packet p = {
+        .kind = PACKET_TCP,
+        .sport = c->peer_port,
+        .dport = 80,
+        .tcp = {.flags = flags, .seq = c->peer_iss + seq, .ack = c->stack_iss + ack}};
+
+    ip_parse("10.0.0.2", &p.src);
+    ip_parse("10.0.0.1", &p.dst);
+    return stack_expects(script_stack(s), &p);
+}
+
+/* A firewall that lets SYNs in, and for the rest connections only, has to know of the cookie. */
+static void test_expected(void **state)
+{
+    (void)state;
+    assert_false(expected(TCP_ACK, 1, 1));
+    script_send(c, TCP_SYN, 0, 0, 0);
+    script_expect(c, SYNACK, 0, 1, 0);
+    assert_true(expected(TCP_ACK, 1, 1));
+    assert_true(expected(TCP_ACK | TCP_PSH, 1, 1));
+    assert_false(expected(TCP_ACK, 1, 2));
+    assert_false(expected(TCP_ACK, 2, 1));
+    assert_false(expected(TCP_RST | TCP_ACK, 1, 1));
+    assert_false(expected(TCP_SYN | TCP_ACK, 1, 1));
+    expect_nothing_kept();
+    script_advance(s, 2 * TCP_COOKIE_EPOCH);
+    assert_false(expected(TCP_ACK, 1, 1));
+}
+
 /* What the SYN-ACK says is what one with state says, but for the window. */
 static void test_syn_ack(void **state)
 {
@@ -584,6 +615,7 @@ int main(void)
         cmocka_unit_test(test_ahead),
         cmocka_unit_test(test_unlike),
         TEST(test_no_state),
+        TEST(test_expected),
         TEST(test_syn_ack),
         TEST(test_options_survive),
         TEST(test_data_after_lost_ack),
