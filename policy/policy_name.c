@@ -10,6 +10,7 @@
 #define GROUP_MAX_LEN 32
 #define SNI_MAX_LEN   253 /* of a host name as text (RFC 1035, 2.3.4) */
 #define LABEL_MAX_LEN 63
+#define NAMES_SHOWN   6 /* of a section, where none is near what was written */
 
 static bool name_good(const char *name)
 {
@@ -98,13 +99,29 @@ static const char *section_key(enum policy_section section)
     return keys[section];
 }
 
+/* "; there are: web, legacy", for a few names; "; there is none" */
+static const char *list_names(const struct policy_node *section, char *out, size_t size)
+{
+    size_t len = 0;
+
+    out[0] = '\0';
+    if (section == NULL || section->count == 0)
+        return "; there is none";
+    if (section->kind != POLICY_NODE_MAP || section->count > NAMES_SHOWN)
+        return out;
+    for (const struct policy_node *c = section->first; c != NULL && len < size; c = c->next)
+        len += (size_t)snprintf(out + len, size - len, "%s%.64s",
+                                c != section->first ? ", " : "; there are: ", c->key->text);
+    return out;
+}
+
 void policy_name_reference(struct policy_reader *r, const struct policy_type *type,
                            const struct policy_node *n, void *out)
 {
     void *entry = policy_table_find(&r->names[type->section], n->text);
     const struct policy_node *section = policy_node_get(r->root, section_key(type->section));
     struct policy_suggest suggest = {.text = n->text};
-    char found[POLICY_NODE_QUOTE_MAX], hint[POLICY_HINT_MAX];
+    char found[POLICY_NODE_QUOTE_MAX], hint[POLICY_HINT_MAX], names[NAMES_SHOWN * 68 + 16];
 
     if (entry != NULL) {
         *(const void **)out = entry;
@@ -116,7 +133,9 @@ void policy_name_reference(struct policy_reader *r, const struct policy_type *ty
             if (c->key != NULL)
                 policy_suggest_offer(&suggest, c->key->text);
     policy_reader_error(r, n, "expected %s, found %s%s", type->expected,
-                        policy_node_describe(n, found), policy_reader_hint(&suggest, hint));
+                        policy_node_describe(n, found),
+                        suggest.best != NULL ? policy_reader_hint(&suggest, hint)
+                                             : list_names(section, names, sizeof names));
 }
 
 /* ---- server names ---- */

@@ -292,7 +292,8 @@ static const struct policy_case firewall_cases[] = {
       "expected no class"}},
     {"class",
      RULE("action: accept, class: gold"),
-     {"12:27: error: firewall.rules[0].class: expected the name of a class, found \"gold\""}},
+     {"12:27: error: firewall.rules[0].class: expected the name of a class, found \"gold\"; there "
+      "is none"}},
 };
 
 static void test_firewall(void **state)

@@ -316,7 +316,7 @@ static const struct policy_case tls_cases[] = {
       "\"blgo\", did you mean \"blog\"?",
       "12:38: error: listeners.https.tls.certificates[2]: expected the name of a certificate, "
       "found "
-      "\"xyz\""}},
+      "\"xyz\"; there are: shop, blog"}},
     {"certificate twice",
      TLS("certificates: [shop, blog, shop]"),
      {"12:38: error: listeners.https.tls.certificates[2]: listed twice"}},
