@@ -51,23 +51,28 @@ const char *expiry_of_ocsp(const struct tls_cert_file *f, time_t now, char out[E
     return out;
 }
 
+/* One that has expired is an error: clients refuse it by now. */
 static void log_certificate(const struct tls_cert_file *f, time_t now)
 {
     char text[EXPIRY_TEXT_MAX];
 
     if (expiry_of_certificate(f, now, text) != NULL)
-        log_warn("tls", "certificate %s: %s", tls_cert_file_name(f), text);
+        log_write(tls_cert_file_expiry(f) < now ? LOG_LEVEL_ERROR : LOG_LEVEL_WARN, "tls",
+                  "certificate %s: %s", tls_cert_file_name(f), text);
     if (expiry_of_ocsp(f, now, text) != NULL)
         log_warn("tls", "certificate %s: %s", tls_cert_file_name(f), text);
 }
 
+static bool ended(time_t end, time_t since, time_t now)
+{
+    return end >= since && end < now;
+}
+
 static void log_ended(const struct tls_cert_file *f, time_t since, time_t now)
 {
-    time_t end = tls_cert_file_ocsp_expiry(f);
-    char text[EXPIRY_TEXT_MAX];
-
-    if (end >= since && end < now && expiry_of_ocsp(f, now, text) != NULL)
-        log_warn("tls", "certificate %s: %s", tls_cert_file_name(f), text);
+    if (ended(tls_cert_file_expiry(f), since, now) ||
+        ended(tls_cert_file_ocsp_expiry(f), since, now))
+        log_certificate(f, now);
 }
 
 void expiry_tick(struct expiry *e, const struct snapshot *s, time_t now)

@@ -16,12 +16,13 @@ const char *expiry_of_certificate(const struct tls_cert_file *f, time_t now,
 const char *expiry_of_ocsp(const struct tls_cert_file *f, time_t now, char out[EXPIRY_TEXT_MAX]);
 
 struct expiry {
-    time_t seen;  /* up to when responses that are over have been told of */
+    time_t seen;  /* up to when what is over has been told of */
     time_t daily; /* when all is told again */
 };
 
-/* The main thread's chore: lines of what is about to expire once a day, and of each response that
- * has just ended. Zero-initialised at first; what was said at loading is not repeated at once. */
+/* The main thread's chore: lines of what is about to expire once a day, and of each certificate and
+ * response that has just ended. Zero-initialised at first; what was said at loading is not repeated
+ * at once. */
 void expiry_tick(struct expiry *e, const struct snapshot *s, time_t now);
 
 #endif

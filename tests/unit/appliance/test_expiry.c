@@ -71,6 +71,22 @@ static void test_once_a_day(void **state)
     assert_int_equal(lines_of_tick(&e, &s, start + 2 * DAY), 1);
 }
 
+/* The end itself is told of when it comes, not with the next day's lines. */
+static void test_the_end(void **state)
+{
+    struct policy policy = {.certificate_count = 2};
+    struct tls_cert_file *certificates[] = {brief, lasting};
+    struct snapshot s = {.policy = &policy, .certificates = certificates};
+    time_t end = FIXTURE_NOW + 30 * DAY;
+    struct expiry e = {0};
+
+    (void)state;
+    assert_int_equal(lines_of_tick(&e, &s, end - 10), 0);
+    assert_int_equal(lines_of_tick(&e, &s, end - 1), 0);
+    assert_int_equal(lines_of_tick(&e, &s, end + 1), 1);
+    assert_int_equal(lines_of_tick(&e, &s, end + 2), 0);
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -98,6 +114,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_words),
         cmocka_unit_test(test_once_a_day),
+        cmocka_unit_test(test_the_end),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);
