@@ -169,6 +169,20 @@ static void log_listeners(const struct policy *policy)
     }
 }
 
+/* Where to ask and to look, when something is wrong. */
+static void log_operations(const struct policy *policy)
+{
+    char text[IP_TEXT_MAX];
+
+    if (policy->control.socket != NULL)
+        log_info("sluice", "control socket: %s", policy->control.socket);
+    if (policy->metrics.listen.port != 0)
+        log_info("sluice", "metrics: http://%s/metrics",
+                 ip_endpoint_format(&policy->metrics.listen, text));
+    if (policy->session_log.file != NULL)
+        log_info("sluice", "session log: %s", policy->session_log.file);
+}
+
 /* Reloads the file unless the process is about to end; the outcome is kept for who asks. */
 static int appliance_reload(void *owner, struct policy_report *report, struct error *e)
 {
@@ -270,6 +284,7 @@ static int appliance_start(struct appliance *a, struct error *e)
         start_workers(a, e) < 0)
         return -1;
     log_listeners(policy);
+    log_operations(policy);
     return 0;
 }
 
