@@ -9,6 +9,10 @@
 /* Of names together; RFC 8446 has room for 64 KiB, and a list is a hint that may be absent. */
 #define NAMES_MAX 16384
 
+/* Of a client's chain. OpenSSL takes the memory for it as soon as the message's length is there, so
+ * this is what a client that sends nothing more costs. */
+#define CHAIN_MAX 32768
+
 /* Tickets are bound to this: see tls_ticket.c. */
 static int digest(struct tls_server *s, const struct tls_ca_file *f)
 {
@@ -84,6 +88,7 @@ int tls_client_auth_setup(SSL_CTX *ctx, const struct tls_server *s, struct error
         if (names == NULL)
             return tls_error_set(e, "cannot set up client certificates");
         SSL_CTX_set_client_CA_list(ctx, names);
+        SSL_CTX_set_max_cert_list(ctx, CHAIN_MAX);
         mode = SSL_VERIFY_PEER;
         if (s->client_auth == TLS_CLIENT_REQUIRED)
             mode |= SSL_VERIFY_FAIL_IF_NO_PEER_CERT;

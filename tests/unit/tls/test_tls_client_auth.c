@@ -138,6 +138,40 @@ static void test_common_name(void **state)
         &(struct fixture_spec){.common_name = "admin, or rather one who is not and says so"}, "");
 }
 
+/* A client whose chain has so many more certificates. */
+static bool chain_accepted(const struct fixture_cert *client, unsigned more)
+{
+    struct tls_server *s = server_with(TLS_CLIENT_REQUIRED, root_ca);
+    SSL_CTX *ctx = fixture_client_ctx();
+    struct fixture_pair p;
+    bool done;
+
+    assert_int_equal(SSL_CTX_use_certificate(ctx, client->x509), 1);
+    assert_int_equal(SSL_CTX_use_PrivateKey(ctx, client->key), 1);
+    for (unsigned i = 0; i < more; i++)
+        assert_int_equal(SSL_CTX_add1_chain_cert(ctx, root.x509), 1);
+    fixture_pair_open(&p, s, 0, ctx, "shop.example");
+    done = fixture_pair_handshake(&p);
+    if (!done)
+        fixture_assert_contains(tls_conn_error(p.server), "excessive");
+    fixture_pair_close(&p);
+    SSL_CTX_free(ctx);
+    tls_server_destroy(s);
+    return done;
+}
+
+static void test_longest_chain(void **state)
+{
+    const struct fixture_spec spec = {.common_name = "bob", .extended_key_usage = "clientAuth"};
+    struct fixture_cert bob = fixture_cert_make(&spec, &root);
+    unsigned len = (unsigned)i2d_X509(root.x509, NULL);
+
+    (void)state;
+    assert_true(chain_accepted(&bob, 16000 / len));
+    assert_false(chain_accepted(&bob, 32768 / len + 1));
+    fixture_cert_free(&bob);
+}
+
 static void test_admitted(void **state)
 {
     struct tls_server *required = server_with(TLS_CLIENT_REQUIRED, root_ca);
@@ -356,11 +390,17 @@ static void test_client_certificates(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_admitted),         cmocka_unit_test(test_common_name),
-        cmocka_unit_test(test_lacking),          cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_authorities_sent), cmocka_unit_test(test_resumed_identity),
-        cmocka_unit_test(test_not_carried_over), cmocka_unit_test(test_expired_since),
-        cmocka_unit_test(test_config),           cmocka_unit_test(test_client_certificates),
+        cmocka_unit_test(test_admitted),
+        cmocka_unit_test(test_common_name),
+        cmocka_unit_test(test_longest_chain),
+        cmocka_unit_test(test_lacking),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_authorities_sent),
+        cmocka_unit_test(test_resumed_identity),
+        cmocka_unit_test(test_not_carried_over),
+        cmocka_unit_test(test_expired_since),
+        cmocka_unit_test(test_config),
+        cmocka_unit_test(test_client_certificates),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);
