@@ -18,6 +18,7 @@
     X(tx_no_route, "packets not sent because no route leads to the destination")              \
     X(punted, "frames handed on to the kernel")                                               \
     X(injected, "frames of the kernel sent")                                                  \
+    X(inject_dropped, "frames of the kernel dropped: the interface had no room for them")     \
     X(rejects, "packets that the firewall rejects and whose sender was told so")              \
     X(rejects_limited, "packets rejected in silence: beyond the limit of answers")            \
     X(arp_requests_received, "ARP requests received for an address of ours")                  \

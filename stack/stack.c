@@ -102,6 +102,7 @@ void stack_flush(struct stack *s, clock_ns now)
     s->now = now;
     net_timers(s->net, now);
     tcp_flush(s->tcp, now);
+    net_round_end(s->net);
 }
 
 clock_ns stack_deadline(const struct stack *s)

@@ -99,16 +99,6 @@ void net_send(struct net *n, const struct net_path *path, const struct ip_addr *
     net_ipv4_output(n, path, src, dst, ip_protocol, band, m, now);
 }
 
-void net_inject(struct net *n, unsigned iface, struct rte_mbuf *frame)
-{
-    assert(iface < n->iface_count);
-    /* As it came from a device: what that noted of it is nothing to the next one. */
-    frame->ol_flags &= RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL;
-    frame->tx_offload = 0;
-    COUNTER_INC(n->counters->injected);
-    net_iface_transmit(n, &n->iface[iface], frame, (struct net_place){EGRESS_DATA, 0});
-}
-
 bool net_is_local(const struct net *n, const struct ip_addr *addr)
 {
     for (unsigned i = 0; i < n->iface_count && ip_is_v4(addr); i++) {

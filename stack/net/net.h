@@ -104,6 +104,9 @@ void net_send(struct net *n, const struct net_path *path, const struct ip_addr *
 /* As stack_inject(). */
 void net_inject(struct net *n, unsigned iface, struct rte_mbuf *frame);
 
+/* All that we have to send now was given to the egress hooks. */
+void net_round_end(struct net *n);
+
 /* How many data frames of a class the interface's egress hook wants now. */
 uint32_t net_room(const struct net *n, uint8_t iface, uint8_t egress_class);
 

@@ -91,6 +91,14 @@ struct ip_addr net_iface_source(const struct net_iface *iface, const struct ip_a
 void net_iface_transmit(struct net *n, struct net_iface *iface, struct rte_mbuf *m,
                         struct net_place place)
 {
+    if (iface->punt != NULL && place.band == EGRESS_DATA && place.egress_class == 0)
+        net_punt_sent(iface, m->pkt_len);
+    net_iface_enqueue(n, iface, m, place);
+}
+
+void net_iface_enqueue(struct net *n, struct net_iface *iface, struct rte_mbuf *m,
+                       struct net_place place)
+{
     COUNTER_INC(n->counters->tx_packets);
     COUNTER_ADD(n->counters->tx_bytes, m->pkt_len);
     iface->egress.enqueue(iface->egress.ctx, m, (enum egress_band)place.band, place.egress_class);

@@ -38,6 +38,8 @@ struct net_iface {
     stack_punt *punt; /* NULL: none */
     void *punt_ctx;
     bool follower;
+    bool crowded;           /* the last round left no room in the default class */
+    int32_t inject_balance; /* bytes: our data in that class less the other stack's */
     unsigned ipv4_count;
     struct net_ipv4_addr ipv4[STACK_IFACE_ADDRS];
     unsigned announcements; /* still to be sent; the next at announce_at */
@@ -54,7 +56,10 @@ struct net_place {
     uint8_t egress_class;
 };
 
-/* Counts the frame and gives it to the egress hook. Takes it. */
+/* Counts the frame and gives it to the egress hook. Takes it; net_iface_transmit() one of our own.
+ */
+void net_iface_enqueue(struct net *n, struct net_iface *iface, struct rte_mbuf *m,
+                       struct net_place place);
 void net_iface_transmit(struct net *n, struct net_iface *iface, struct rte_mbuf *m,
                         struct net_place place);
 
@@ -201,6 +206,9 @@ bool net_limit_pass(net_limit *due, clock_ns now, unsigned per_second, unsigned 
 
 /* Gives the frame to the interface's punt hook, if it has one that wants it; p->m is NULL then. */
 void net_punt(struct net *n, struct packet *p);
+
+/* Data of ours went out in the default class of the interface. */
+void net_punt_sent(struct net_iface *iface, uint32_t bytes);
 
 /* Is it for something else than malformed or forbidden that such packets are dropped? */
 bool net_punt_cause(enum drop_cause cause);

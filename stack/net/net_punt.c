@@ -7,9 +7,13 @@
  * types. What belongs to us by its port never goes there, even when we drop it: the other stack
  * knows nothing of our connections and would reset them.
  *
+ * Frames of the other stack go out as data of the default class. It knows no back-pressure and we
+ * do, so of what room there is it would leave us none, or we it: each gets half.
+ *
  * Neighbours' news (ARP, IPv6 neighbour discovery) goes to every stack that shares the interface:
  * one of them, the leader, hands it on.
  */
+#include <assert.h>
 #include <netinet/icmp6.h>
 #include <netinet/in.h>
 
@@ -80,6 +84,57 @@ void net_punt(struct net *n, struct packet *p)
     iface->punt(iface->punt_ctx, p->m);
     p->m = NULL;
 }
+
+/* ---- what the other stack sends ---- */
+
+/* Whose turn it is is forgotten beyond that. */
+#define INJECT_BALANCE_MAX 65536
+
+static void balance_add(struct net_iface *iface, int64_t bytes)
+{
+    int64_t balance = iface->inject_balance + bytes;
+
+    iface->inject_balance =
+        (int32_t)RTE_MAX(RTE_MIN(balance, INJECT_BALANCE_MAX), -INJECT_BALANCE_MAX);
+}
+
+void net_punt_sent(struct net_iface *iface, uint32_t bytes)
+{
+    balance_add(iface, bytes);
+}
+
+void net_inject(struct net *n, unsigned index, struct rte_mbuf *frame)
+{
+    struct net_iface *iface = &n->iface[index];
+
+    assert(index < n->iface_count);
+    if ((iface->crowded && iface->inject_balance < 0) || net_room(n, iface->index, 0) == 0) {
+        COUNTER_INC(n->counters->inject_dropped);
+        rte_pktmbuf_free(frame);
+        return;
+    }
+    /* As it came from a device: what that noted of it is nothing to the next one. */
+    frame->ol_flags &= RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL;
+    frame->tx_offload = 0;
+    COUNTER_INC(n->counters->injected);
+    balance_add(iface, -(int64_t)frame->pkt_len);
+    net_iface_enqueue(n, iface, frame, (struct net_place){EGRESS_DATA, 0});
+}
+
+void net_round_end(struct net *n)
+{
+    for (unsigned i = 0; i < n->iface_count; i++) {
+        struct net_iface *iface = &n->iface[i];
+
+        if (iface->punt == NULL)
+            continue;
+        iface->crowded = net_room(n, iface->index, 0) == 0;
+        if (!iface->crowded)
+            iface->inject_balance = 0;
+    }
+}
+
+/* ---- what the firewall rejects ---- */
 
 /* RFC 1122, 3.2.2: no answer to what was not sent to one host by another. An address that is not
  * ours may be that of the stack behind us. */

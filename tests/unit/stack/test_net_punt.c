@@ -273,6 +273,7 @@ static void test_inject(void **state)
 
     (void)state;
     m->ol_flags |= RTE_MBUF_F_RX_L4_CKSUM_GOOD | RTE_MBUF_F_TX_TCP_CKSUM;
+    x->egress[FIX_INSIDE].room = 1;
     net_inject(x->net, PUNTING, m);
     sent = fix_take(x, FIX_INSIDE, &band);
     assert_ptr_equal(sent, m);
@@ -280,6 +281,82 @@ static void test_inject(void **state)
     assert_int_equal(sent->ol_flags & ~(RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL), 0);
     assert_int_equal(x->counters.injected, 1);
     rte_pktmbuf_free(sent);
+}
+
+/* One frame of the other stack; returns whether it was sent. */
+static bool inject(void)
+{
+    struct test_frame f = frame_to(fix_peer, 17, PEER);
+    uint64_t before = x->counters.injected;
+
+    net_inject(x->net, PUNTING, test_mbuf_exact(f.b, f.len));
+    return x->counters.injected != before;
+}
+
+/* One frame of data of ours, as large. */
+static void send_own(void)
+{
+    const struct ip_addr peer = fix_addr(PEER), own = fix_addr(OURS);
+    struct test_frame f = frame_to(fix_peer, 17, PEER);
+    struct rte_mbuf *m = rte_pktmbuf_alloc(x->tx_pool);
+    struct net_path path;
+
+    assert_non_null(m);
+    assert_non_null(rte_pktmbuf_append(m, (uint16_t)(f.len - 34)));
+    assert_int_equal(net_path_find(x->net, &peer, &path), 0);
+    path.iface = PUNTING;
+    net_send(x->net, &path, &own, &peer, 17, EGRESS_DATA, m, x->now);
+}
+
+/* Where both have more than there is room for, each gets half of it. */
+static void test_inject_shares_room(void **state)
+{
+    unsigned own = 0, others = 0;
+
+    (void)state;
+    fix_arp(x, PUNTING, 1, fix_peer, PEER, OURS);
+    fix_discard(x, FIX_INSIDE);
+    for (unsigned round = 0; round < 1000; round++) {
+        uint32_t *room = &x->egress[FIX_INSIDE].room;
+
+        *room = 1 + round % 3;
+        for (unsigned i = 0; i < 32; i++) {
+            bool sent = inject();
+
+            *room -= sent;
+            others += sent;
+        }
+        for (; *room > 0; --*room, own++)
+            send_own();
+        net_round_end(x->net);
+        fix_discard(x, FIX_INSIDE);
+    }
+    assert_in_range(own, 900, 1100);
+    assert_in_range(others, 900, 1100);
+    assert_int_equal(x->counters.inject_dropped, 32 * 1000 - others);
+}
+
+/* Where nobody else has anything to send, nearly all. */
+static void test_inject_alone(void **state)
+{
+    unsigned others = 0;
+
+    (void)state;
+    for (unsigned round = 0; round < 1000; round++) {
+        uint32_t *room = &x->egress[FIX_INSIDE].room;
+
+        *room = 8;
+        for (unsigned i = 0; i < 8; i++) {
+            bool sent = inject();
+
+            *room -= sent;
+            others += sent;
+        }
+        *room += round % 2; /* what the device takes by then */
+        net_round_end(x->net);
+        fix_discard(x, FIX_INSIDE);
+    }
+    assert_true(others >= 4000);
 }
 
 /* ---- reject ---- */
@@ -383,6 +460,8 @@ int main(void)
         TEST(test_arp_follower),
         TEST(test_follower_is_silent_at_start),
         TEST(test_inject),
+        TEST(test_inject_shares_room),
+        TEST(test_inject_alone),
         TEST(test_reject),
         TEST(test_reject_in_silence),
         TEST(test_reject_limited),
