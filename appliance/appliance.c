@@ -392,8 +392,7 @@ int appliance_run(const char *path)
         notify_ready("serving");
         appliance_serve(&a);
     } else {
-        log_error("sluice", "cannot start: %s%s", e.text,
-                  geteuid() != 0 ? " (not running as root)" : "");
+        log_error("sluice", "cannot start: %s%s", e.text, privileges_hint());
     }
     appliance_stop(&a);
     if (result == 0)

@@ -54,3 +54,18 @@ int privileges_drop(struct error *e)
     cap_free(have);
     return result;
 }
+
+const char *privileges_hint(void)
+{
+    cap_t all = cap_get_proc();
+    cap_flag_value_t admin = CAP_SET, raw = CAP_SET;
+
+    if (all != NULL) {
+        cap_get_flag(all, CAP_NET_ADMIN, CAP_EFFECTIVE, &admin);
+        cap_get_flag(all, CAP_NET_RAW, CAP_EFFECTIVE, &raw);
+        cap_free(all);
+    }
+    return admin == CAP_SET && raw == CAP_SET
+               ? ""
+               : " (neither root nor granted the capabilities of sluice(8))";
+}

@@ -15,4 +15,7 @@
  */
 int privileges_drop(struct error *e);
 
+/* What to add to the cause of a failed start where the rights to open ports are missing; or "". */
+const char *privileges_hint(void);
+
 #endif
