@@ -135,6 +135,37 @@ static struct entry *entry_victim(const struct source *s, uint64_t *owner)
     return victim;
 }
 
+/* An entry without connections is free again, for whoever comes. Returns false where it has some,
+ * or is another source's by now. */
+static bool entry_release(struct entry *e, const struct source *s)
+{
+    uint64_t idle = s->tag << COUNT_BITS;
+
+    return atomic_compare_exchange_strong_explicit(&e->owner, &idle, 0, memory_order_seq_cst,
+                                                   memory_order_relaxed);
+}
+
+/*
+ * Two workers that see a source for the first time at once take an entry each. Both look again
+ * after they have taken theirs, so at least one sees the other's: the first of the two stays, or
+ * the one that has connections already.
+ */
+static struct entry *entry_settle(const struct source *s, struct entry *own)
+{
+    for (unsigned w = 0; w < WAYS; w++) {
+        struct entry *e = &s->way[w];
+
+        if (e == own ||
+            atomic_load_explicit(&e->owner, memory_order_seq_cst) >> COUNT_BITS != s->tag)
+            continue;
+        if (e > own && entry_release(e, s))
+            continue;
+        entry_release(own, s);
+        return e;
+    }
+    return own;
+}
+
 /* The source's entry, taken from another one if need be; NULL when there is no room. */
 static struct entry *entry_get(const struct source *s)
 {
@@ -148,10 +179,10 @@ static struct entry *entry_get(const struct source *s)
         if (e == NULL)
             return NULL;
         if (atomic_compare_exchange_strong_explicit(&e->owner, &owner, s->tag << COUNT_BITS,
-                                                    memory_order_acq_rel, memory_order_relaxed)) {
+                                                    memory_order_seq_cst, memory_order_relaxed)) {
             atomic_store_explicit(&e->connections_full, 0, memory_order_relaxed);
             atomic_store_explicit(&e->handshakes_full, 0, memory_order_relaxed);
-            return e;
+            return entry_settle(s, e);
         }
     }
     return NULL;

@@ -2,6 +2,7 @@
 #include "tests/unit/support/test_unit.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -264,6 +265,51 @@ static void test_threads(void **state)
     firewall_limits_destroy(shared);
 }
 
+/* ---- a source that two workers see for the first time at once ---- */
+
+#define MEETINGS 30000
+
+static const struct firewall_limit one = {.connections = 1, .prefix4 = 32};
+static unsigned met[THREADS], let_in[MEETINGS]; /* atomic */
+
+static void *meet(void *arg)
+{
+    unsigned self = *(const unsigned *)arg;
+
+    for (unsigned i = 0; i < MEETINGS; i++) {
+        struct ip_addr source = v4(0x0a000000 + i);
+        uint64_t handle;
+
+        __atomic_store_n(&met[self], i + 1, __ATOMIC_SEQ_CST);
+        for (unsigned spin = 0; __atomic_load_n(&met[1 - self], __ATOMIC_SEQ_CST) <= i; spin++) {
+            if (spin > 1000)
+                sched_yield();
+        }
+        if (firewall_limits_open(shared, 1, &one, &source, &handle) == FIREWALL_WITHIN)
+            __atomic_add_fetch(&let_in[i], 1, __ATOMIC_RELAXED);
+    }
+    return NULL;
+}
+
+static void test_meetings(void **state)
+{
+    unsigned self[THREADS] = {0, 1}, twice = 0;
+    pthread_t threads[THREADS];
+
+    (void)state;
+    shared = make(16 * MEETINGS);
+    for (unsigned t = 0; t < THREADS; t++)
+        assert_int_equal(pthread_create(&threads[t], NULL, meet, &self[t]), 0);
+    for (unsigned t = 0; t < THREADS; t++)
+        pthread_join(threads[t], NULL);
+    for (unsigned i = 0; i < MEETINGS; i++) {
+        assert_true(let_in[i] > 0);
+        twice += let_in[i] > 1;
+    }
+    assert_int_equal(twice, 0);
+    firewall_limits_destroy(shared);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -273,6 +319,7 @@ int main(void)
         cmocka_unit_test(test_million_sources),
         cmocka_unit_test(test_full_of_connections),
         cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_meetings),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
