@@ -9,8 +9,8 @@
 /* Of names together; RFC 8446 has room for 64 KiB, and a list is a hint that may be absent. */
 #define NAMES_MAX 16384
 
-/* Of a client's chain. OpenSSL takes the memory for it as soon as the message's length is there, so
- * this is what a client that sends nothing more costs. */
+/* Bytes of a client's chain. OpenSSL holds the message until it is whole (before 3.0.22 it takes
+ * the memory as soon as the length is there), so this is what half a handshake may cost. */
 #define CHAIN_MAX 32768
 
 /* Tickets are bound to this: see tls_ticket.c. */
