@@ -193,8 +193,13 @@ void firewall_ingress(void *ctx, struct packet *packets, unsigned count, clock_n
 
 void firewall_rule_hits(const struct firewall *f, unsigned rule, struct firewall_hits *out)
 {
+    unsigned count = f->ruleset != NULL ? f->ruleset->program->rule_count : 0;
     const struct firewall_hits *hits = &f->state[rule].hits;
 
+    if (rule > count) {
+        *out = (struct firewall_hits){0};
+        return;
+    }
     out->packets = __atomic_load_n(&hits->packets, __ATOMIC_RELAXED);
     out->bytes = __atomic_load_n(&hits->bytes, __ATOMIC_RELAXED);
 }

@@ -159,6 +159,9 @@ static void test_left_alone(void **state)
     assert_false(p[2].reject);
     firewall_rule_hits(f, 0, &hits);
     assert_int_equal(hits.packets, 1);
+    firewall_rule_hits(f, 100000, &hits); /* of a ruleset that others have */
+    assert_int_equal(hits.packets, 0);
+    assert_int_equal(hits.bytes, 0);
     firewall_destroy(f);
     firewall_ruleset_unref(ruleset);
 }
