@@ -383,6 +383,8 @@ void firewall_rules_hits(const struct workers *workers, unsigned rule, struct fi
     for (unsigned i = 0; i < workers->count; i++) {
         struct firewall_hits one;
 
+        if (workers->worker[i].mailbox.awaited)
+            continue; /* it may be taking other rules just now */
         firewall_rule_hits(workers->worker[i].firewall, rule, &one);
         out->packets += one.packets;
         out->bytes += one.bytes;
