@@ -172,9 +172,9 @@ int firewall_apply(struct firewall *f, struct firewall_ruleset *ruleset, struct 
 /* A stack_ingress function; ctx is the struct firewall. */
 void firewall_ingress(void *ctx, struct packet *packets, unsigned count, clock_ns now);
 
-/* Packets and bytes of the i-th rule; i == the number of rules: of the default; beyond: 0, where
- * segments of connections and ICMP errors that a default of drop lets pass are not counted. May be
- * read by another thread while no firewall_apply() runs. */
+/* Packets and bytes of the i-th rule; i == the number of rules: of the default, where
+ * segments of connections and ICMP errors that a default of drop lets pass are not counted. Beyond
+ * that they are 0. May be read by another thread while no firewall_apply() runs. */
 struct firewall_hits {
     uint64_t packets, bytes;
 };
