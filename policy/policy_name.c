@@ -110,8 +110,9 @@ static const char *list_names(const struct policy_node *section, char *out, size
     if (section->kind != POLICY_NODE_MAP || section->count > NAMES_SHOWN)
         return out;
     for (const struct policy_node *c = section->first; c != NULL && len < size; c = c->next)
-        len += (size_t)snprintf(out + len, size - len, "%s%.64s",
-                                c != section->first ? ", " : "; there are: ", c->key->text);
+        if (c->key != NULL)
+            len += (size_t)snprintf(out + len, size - len, "%s%.64s",
+                                    len > 0 ? ", " : "; there are: ", c->key->text);
     return out;
 }
 
