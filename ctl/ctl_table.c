@@ -19,11 +19,15 @@ const char *ctl_table_count(const json_t *value, char *out)
 const char *ctl_table_rate(const json_t *value, char *out)
 {
     const double rate = json_number_value(value);
+    size_t len;
 
-    if (rate <= 0)
-        return strcpy(out, "-");
-    ctl_text_count(rate, out);
-    return strcat(out, "bit");
+    if (rate <= 0) {
+        snprintf(out, CTL_TEXT_MAX, "-");
+        return out;
+    }
+    len = strlen(ctl_text_count(rate, out));
+    snprintf(out + len, CTL_TEXT_MAX - len, "bit");
+    return out;
 }
 
 const char *ctl_table_duration(const json_t *value, char *out)
