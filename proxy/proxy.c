@@ -142,11 +142,12 @@ void proxy_drain(struct proxy *p, clock_ns deadline)
 {
     struct proxy_listener *l;
 
-    /* What the stack has completed already counts as accepted. */
+    /* What the stack has completed already counts as accepted. The sockets stay: closed, their
+     * ports would be the kernel's behind a punt hook, where a SYN may go unanswered. */
     TAILQ_FOREACH (l, &p->listeners, link) {
         proxy_listener_accept(l);
+        sock_listener_refuse(l->sock);
     }
-    proxy_listener_close_all(p);
     if (p->current != NULL)
         proxy_health_stop(p, p->current);
     p->draining = true;

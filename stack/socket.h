@@ -80,6 +80,10 @@ struct sock *sock_listen(struct stack *s, const struct ip_endpoint *local, uint3
 /* Changes a listener that stays: from now on. */
 void sock_listener_set(struct sock *listener, uint32_t backlog, enum sock_cookies cookies);
 
+/* Takes no more connections: those not handed out are reset, SYNs answered with a RST. The port
+ * stays the listener's until it is closed, so that nothing of it is handed to a punt hook. */
+void sock_listener_refuse(struct sock *listener);
+
 /* Takes an established connection from a listener, or NULL. Its user pointer is NULL: set it. Data
  * may be readable already, which is reported as an event after the user pointer is set. */
 struct sock *sock_accept(struct sock *listener);

@@ -135,6 +135,11 @@ static bool reopens(const struct tcp_conn *c, const struct packet *p)
     return seq_lt(c->rcv_nxt, p->tcp.seq);
 }
 
+static bool takes_connections(const struct tcp_listener *l)
+{
+    return l != NULL && !l->refusing;
+}
+
 static void time_wait(struct tcp_conn *c, struct packet *p)
 {
     struct tcp *t = c->sock.tcp;
@@ -144,7 +149,7 @@ static void time_wait(struct tcp_conn *c, struct packet *p)
         p->drop = drop_tcp_rst; /* RFC 1337: no assassination */
         return;
     }
-    if (l != NULL && !c->sock.owned && reopens(c, p)) {
+    if (takes_connections(l) && !c->sock.owned && reopens(c, p)) {
         uint32_t iss_min = c->snd_max + 128 * 1024;
 
         tcp_conn_end(c, SOCK_OK);
@@ -414,7 +419,7 @@ bool tcp_expects(const struct tcp *t, const struct packet *p)
         NULL)
         return true;
     l = answers_cookie(p) ? tcp_listener_find(t, &local) : NULL;
-    return l != NULL && tcp_listener_promised(l, p);
+    return takes_connections(l) && tcp_listener_promised(l, p);
 }
 
 void tcp_input(void *ctx, struct packet *p, clock_ns now)
@@ -437,11 +442,12 @@ void tcp_input(void *ctx, struct packet *p, clock_ns now)
         return;
     }
     l = tcp_listener_find(t, &local);
-    if (l != NULL && (p->tcp.flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) == TCP_SYN) {
+    if (takes_connections(l) &&
+        (p->tcp.flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) == TCP_SYN) {
         tcp_listener_segment(l, p, 0);
         return;
     }
-    if (l != NULL && answers_cookie(p) && (c = tcp_listener_cookie(l, p)) != NULL) {
+    if (takes_connections(l) && answers_cookie(p) && (c = tcp_listener_cookie(l, p)) != NULL) {
         synchronized(c, p);
         return;
     }

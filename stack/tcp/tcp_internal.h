@@ -93,6 +93,7 @@ struct tcp_listener {
     struct sock_options options;
     uint32_t backlog;
     uint32_t half_open_count, accept_count;
+    bool refusing;                    /* no more connections */
     bool cookies_on;                  /* SYNs are answered with cookies at present */
     bool cookies_told;                /* the log says so */
     clock_ns cookie_at;               /* when the last one was sent; 0: never */

@@ -352,9 +352,8 @@ struct sock *tcp_accept(struct sock *listener)
     return &c->sock;
 }
 
-void tcp_listener_close(struct tcp_listener *l)
+static void backlog_reset(struct tcp_listener *l)
 {
-    struct tcp *t = l->sock.tcp;
     struct tcp_conn *c;
 
     /* A peer that has our SYN-ACK takes its connection for established. */
@@ -366,6 +365,21 @@ void tcp_listener_close(struct tcp_listener *l)
         tcp_output_reset(c);
         tcp_conn_end(c, SOCK_OK);
     }
+}
+
+void sock_listener_refuse(struct sock *listener)
+{
+    struct tcp_listener *l = tcp_listener_of(listener);
+
+    l->refusing = true;
+    backlog_reset(l);
+}
+
+void tcp_listener_close(struct tcp_listener *l)
+{
+    struct tcp *t = l->sock.tcp;
+
+    backlog_reset(l);
     if (l->sock.ready)
         TAILQ_REMOVE(&t->ready, &l->sock, ready_link);
     LIST_REMOVE(l, link);

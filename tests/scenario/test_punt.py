@@ -1,5 +1,6 @@
 """What Sluice does not serve goes to the kernel behind a TAP, and the kernel's answers go out."""
 
+import signal
 import socket
 import threading
 
@@ -11,10 +12,10 @@ TAP = "sluice0"
 KERNEL = "192.0.2.50"  # an address of the kernel's alone, on the same port
 
 
-def start(lab, firewall=None):
+def start(lab, firewall=None, **changes):
     lab.page("index.html", "through the proxy\n")
     lab.nginx()
-    config = lab.config()
+    config = lab.config(**changes)
     config["interfaces"]["outside"]["punt"] = {"tap": TAP}
     if firewall:
         config["firewall"] = firewall
@@ -137,6 +138,30 @@ def behind_the_firewall(lab):
     expect(not any(b"rejected" in frame for frame in frames), "the kernel saw a rejected datagram")
     to_telnet = [frame for frame in frames if frame[23] == 6 and frame[36:38] == b"\0\x17"]
     expect_equal(to_telnet, [], "segments to the dropped port that the kernel saw")
+
+
+@scenario()
+def drain(lab):
+    """While it drains, a listener's port refuses and is not handed to the kernel; others are."""
+    server = lab.listen(port=9000)
+    start(lab, backends={"web": {"servers": ["10.0.0.11:9000"]}}, timeouts={"drain": "30s"})
+    lab.proxy.run("ip", "address", "del", f"{OUTSIDE}/32", "dev", TAP)  # it would refuse for us
+    echo_server(lab, socket.SOCK_STREAM, KERNEL, 22)
+    with lab.tls() as held:
+        taken, _ = server.accept()
+        mark = lab.sluice.process.log_mark()
+        lab.sluice.process.signal(signal.SIGTERM)
+        lab.sluice.process.wait_for(r"drain", since=mark)
+        try:
+            lab.connect(timeout=3).close()
+            expect(False, "a new connection was taken while draining")
+        except ConnectionRefusedError:
+            pass
+        tcp_echo(lab, KERNEL, 22, 1000)
+        taken.sendall(b"to the end")
+        taken.close()
+        expect_equal(held.recv(100), b"to the end", "what the held connection got")
+    expect_equal(lab.sluice.process.wait(20), 0, "exit status")
 
 
 @scenario(workers=ONE_AND_TWO_WORKERS)

@@ -286,6 +286,11 @@ void sock_listener_set(struct sock *listener, uint32_t backlog, enum sock_cookie
     listener->cookies = cookies;
 }
 
+void sock_listener_refuse(struct sock *listener)
+{
+    listener->refusing = true;
+}
+
 struct sock *sock_accept(struct sock *listener)
 {
     struct sock *k = TAILQ_FIRST(&listener->backlog);

@@ -34,7 +34,7 @@ struct sock {
     struct stack *stack;
     void *user;
     uint32_t events;
-    bool listener, accepted, attached, is_ready;
+    bool listener, refusing, accepted, attached, is_ready;
     bool want_write;   /* a write was cut short */
     bool fin_received; /* by us, from the peer */
     bool fin_sent;     /* sock_shutdown() or sock_close() */

@@ -404,6 +404,25 @@ static void test_listener_close(void **state)
     script_expect_none(s);
 }
 
+/* What it had not handed out is reset and new SYNs are refused; what was accepted goes on. */
+static void test_listener_refuse(void **state)
+{
+    struct script_conn *half = script_conn(s), *late = script_conn(s);
+
+    (void)state;
+    script_establish(c, listener);
+    script_send(half, TCP_SYN, 0, 0, 0);
+    script_expect(half, SYNACK, 0, 1, 0);
+    sock_listener_refuse(listener);
+    script_expect(half, TCP_RST | TCP_ACK, 1, 1, 0);
+    script_send(late, TCP_SYN, 0, 0, 0);
+    script_expect(late, TCP_RST | TCP_ACK, 0, 1, 0);
+    assert_int_equal(script_counters(s)->drop_tcp_no_connection, 1);
+    assert_int_equal(script_usage(s).connections_used, 1);
+    script_send(c, TCP_ACK, 1, 1, 10);
+    assert_int_equal(script_read(c, 10), 10);
+}
+
 static void test_listen_errors(void **state)
 {
     struct ip_endpoint at = {.port = 80};
@@ -782,6 +801,7 @@ int main(void)
         TEST(test_syn_flood_small_pool),
         TEST(test_reset_before_accept),
         TEST(test_listener_close),
+        TEST(test_listener_refuse),
         TEST(test_listen_errors),
         TEST(test_listener_specific_first),
         TEST(test_active_open),
