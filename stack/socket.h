@@ -56,8 +56,10 @@ enum sock_cookies { SOCK_COOKIES_AUTO, SOCK_COOKIES_ALWAYS, SOCK_COOKIES_OFF };
 
 /* Zero means the default named in the comment. */
 struct sock_options {
-    uint32_t receive_buffer;   /* bytes, the largest window we offer; 262,144 */
-    uint32_t send_buffer;      /* bytes not yet acknowledged that we keep; 262,144 */
+    uint32_t receive_buffer;   /* bytes, the largest window we offer; default: what the path takes,
+                                  from 64 KiB up to stack_tcp_config.receive_buffer_max */
+    uint32_t send_buffer;      /* bytes not yet acknowledged that we keep; default: twice the
+                                  congestion window, from 64 KiB up to .send_buffer_max */
     clock_ns keepalive;        /* idle time before the first keepalive probe; 0: none */
     clock_ns connect_timeout;  /* 75 s */
     clock_ns user_timeout;     /* unacknowledged data older than this ends the connection
@@ -159,6 +161,16 @@ struct sock_info {
     uint64_t bytes_received, bytes_acked;
     uint32_t retransmissions;
     uint32_t send_queue, receive_queue, out_of_order;
+    uint32_t send_buffer, receive_buffer; /* as they have grown, bytes */
+    const char *congestion;               /* the algorithm's name */
+    uint64_t pacing_rate;                 /* bytes a second; 0: none */
+    clock_ns rtt_min;
+    uint32_t in_flight;         /* bytes sent, less those acknowledged, selectively too, or lost */
+    uint32_t lost;              /* segments marked lost, all in all */
+    uint32_t spurious;          /* recoveries and timeouts that were found spurious and undone */
+    uint32_t reordering;        /* segments; what RACK has seen */
+    bool sack, timestamps, ecn; /* negotiated */
+    uint16_t path_mtu;
 };
 
 void sock_info(const struct sock *k, struct sock_info *out);

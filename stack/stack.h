@@ -35,7 +35,9 @@ struct stack;
 struct stack_iface_config {
     const char *name; /* copied */
     uint8_t mac[6];
-    uint16_t mtu;      /* bytes of IP packet, 576 to 9000 */
+    uint16_t mtu;      /* bytes of IP packet, 576 (with IPv6: 1,280) to 9000 */
+    uint16_t vlan;     /* IEEE 802.1Q: only frames with this tag are the interface's; 0: untagged
+                          ones. Several interfaces may share a port, each with a tag of its own */
     uint32_t offloads; /* STACK_TX_* */
     struct rte_mempool
         *tx_pool; /* linear frames of the interface are built in mbufs of this pool */
@@ -44,9 +46,47 @@ struct stack_iface_config {
     unsigned addr_count;
     stack_punt *punt; /* NULL: such frames are dropped and counted */
     void *punt_ctx;
+    bool router_advertisements; /* IPv6: prefixes, routers, MTU are learned from them (RFC 4861,
+                                   RFC 4862); else only what is configured counts */
     bool follower; /* another stack has the interface, too, and gets ARP and IPv6 neighbour
                       discovery as well: answers, announcements and punting of these are its */
 };
+
+/* What TCP does by default, and may be told to do otherwise. Zero always means the default. */
+enum stack_congestion { STACK_CUBIC, STACK_NEWRENO }; /* RFC 9438 with 9406; RFC 5681 */
+
+/* RFC 3168. PASSIVE: where the peer asks for it; ACTIVE: we ask for it, too. */
+enum stack_ecn { STACK_ECN_PASSIVE, STACK_ECN_ACTIVE, STACK_ECN_OFF };
+
+/* RFC 4821. BLACK_HOLE: once full segments are lost again and again; ALWAYS: from the start. */
+enum stack_mtu_probing {
+    STACK_MTU_PROBING_BLACK_HOLE,
+    STACK_MTU_PROBING_ALWAYS,
+    STACK_MTU_PROBING_OFF
+};
+
+struct stack_tcp_config {
+    enum stack_congestion congestion;
+    enum stack_ecn ecn;
+    enum stack_mtu_probing mtu_probing;
+    bool pacing_off, timestamps_off, sack_off;
+    uint8_t window_scale;        /* 1 to 14, of what we offer; 7 */
+    uint16_t initial_window;     /* segments; 10 (RFC 6928) */
+    uint16_t quick_acks;         /* segments acknowledged at once at the start; 16 */
+    uint8_t syn_retries;         /* of an active open; 6 */
+    uint8_t synack_retries;      /* 5 */
+    clock_ns rto_initial;        /* 1 s (RFC 6298) */
+    clock_ns rto_min;            /* 200 ms */
+    clock_ns delayed_ack;        /* 40 ms */
+    clock_ns fin_wait_2;         /* of connections that nobody owns any more; 60 s */
+    uint32_t orphans_max;        /* such connections at a time; an eighth of max_connections */
+    uint32_t receive_buffer_max; /* bytes, to which buffers grow by themselves; 6 MiB */
+    uint32_t send_buffer_max;    /* 4 MiB */
+};
+
+/* Fragments of IP packets (RFC 791, RFC 8200, 4.5; RFC 5722): put together within a budget, or
+ * dropped. */
+enum stack_fragments { STACK_FRAGMENTS_REASSEMBLE, STACK_FRAGMENTS_DROP };
 
 struct stack_route {
     struct ip_prefix to;
@@ -70,6 +110,9 @@ struct stack_config {
     stack_ingress *ingress; /* NULL: none */
     void *ingress_ctx;
     clock_ns time_wait; /* how long TIME_WAIT lasts (2 MSL); 0: 60 s */
+    struct stack_tcp_config tcp;
+    enum stack_fragments fragments;
+    uint32_t fragment_buffers; /* mbufs that unfinished packets may hold; 0: 1,024 */
 };
 
 /* Returns a stack, or NULL with the cause in *e. All memory is reserved here. */

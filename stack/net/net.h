@@ -48,12 +48,25 @@ struct net_path {
     uint8_t iface;
     uint8_t egress_class;    /* of the interface's egress hook; the sender's choice */
     uint8_t dscp;            /* 0 to 63 (RFC 2474); the sender's choice */
-    uint16_t mtu;            /* of the interface */
+    uint8_t ecn;             /* 0 to 3 (RFC 3168), of what is sent next; the sender's choice */
+    uint16_t mtu;            /* of the interface, or less where the path is known to take less */
     uint32_t offloads;       /* of the interface, STACK_TX_* */
     struct ip_addr src;      /* our address on that interface */
     struct ip_addr next_hop; /* the destination itself, or the gateway */
     struct rte_mempool *tx_pool;
 };
+
+/* Bytes of the IP header, without options or extensions, on a path; the rest of its MTU is the
+ * transport's. */
+static inline uint16_t net_path_header(const struct net_path *p)
+{
+    return ip_is_v4(&p->src) ? 20 : 40;
+}
+
+static inline uint16_t net_path_payload(const struct net_path *p)
+{
+    return (uint16_t)(p->mtu - net_path_header(p));
+}
 
 struct net *net_create(const struct siphash_key *key, struct stack_counters *counters, clock_ns now,
                        struct error *e);

@@ -28,6 +28,26 @@ static struct siphash_key derive_key(const uint8_t secret[16], const char *purpo
     return derived;
 }
 
+/* What was left to us. */
+static struct stack_tcp_config complete(const struct stack_config *config)
+{
+    struct stack_tcp_config c = config->tcp;
+
+    c.window_scale = c.window_scale != 0 ? c.window_scale : TCP_WINDOW_SCALE;
+    c.initial_window = c.initial_window != 0 ? c.initial_window : TCP_INITIAL_SEGMENTS;
+    c.quick_acks = c.quick_acks != 0 ? c.quick_acks : TCP_QUICK_ACKS;
+    c.syn_retries = c.syn_retries != 0 ? c.syn_retries : TCP_SYN_RETRIES;
+    c.synack_retries = c.synack_retries != 0 ? c.synack_retries : TCP_SYNACK_RETRIES;
+    c.rto_initial = c.rto_initial != 0 ? c.rto_initial : TCP_RTO_INITIAL;
+    c.rto_min = c.rto_min != 0 ? c.rto_min : TCP_RTO_MIN;
+    c.delayed_ack = c.delayed_ack != 0 ? c.delayed_ack : TCP_DELAYED_ACK;
+    c.fin_wait_2 = c.fin_wait_2 != 0 ? c.fin_wait_2 : TCP_FIN_WAIT_2_TIME;
+    c.orphans_max = c.orphans_max != 0 ? c.orphans_max : config->max_connections / 8 + 1;
+    c.receive_buffer_max = c.receive_buffer_max != 0 ? c.receive_buffer_max : TCP_RECEIVE_BUFFER;
+    c.send_buffer_max = c.send_buffer_max != 0 ? c.send_buffer_max : TCP_SEND_BUFFER;
+    return c;
+}
+
 struct tcp *tcp_create(const struct stack_config *config, struct net *net,
                        struct stack_counters *counters, clock_ns now, struct error *e)
 {
@@ -50,6 +70,7 @@ struct tcp *tcp_create(const struct stack_config *config, struct net *net,
     t->ts_key = derive_key(config->secret, "timestamps");
     t->owns_flow = config->owns_flow;
     t->owns_flow_ctx = config->owns_flow_ctx;
+    t->config = complete(config);
     t->time_wait = config->time_wait != 0 ? config->time_wait : TCP_TIME_WAIT_DEFAULT;
     wheel_init(&t->wheel, now);
     LIST_INIT(&t->listeners);
@@ -188,8 +209,8 @@ void tcp_conn_bind(struct tcp_conn *c, const struct ip_endpoint *local,
     c->keepalive = options->keepalive;
     c->user_timeout = options->user_timeout != 0 ? options->user_timeout : 120 * CLOCK_SEC;
     c->nagle = options->nagle;
-    c->quick_acks = TCP_QUICK_ACKS;
-    c->rto = TCP_RTO_INITIAL;
+    c->quick_acks = t->config.quick_acks;
+    c->rto = t->config.rto_initial;
     c->mss = TCP_DEFAULT_MSS;
     c->syn_window = (uint16_t)RTE_MIN(tcp_receive_limit(c), 65535u);
     c->ts_offset = tcp_ts_offset(t, &local->addr, &remote->addr);
@@ -300,7 +321,7 @@ void tcp_conn_disown(struct tcp_conn *c)
     if (c->state == TCP_TIME_WAIT)
         wait_unowned(c);
     else if (c->state == TCP_FIN_WAIT_2)
-        tcp_timer_set(c, TCP_TIMER_KEEPALIVE, c->sock.tcp->now + TCP_FIN_WAIT_2_TIME);
+        tcp_timer_set(c, TCP_TIMER_KEEPALIVE, c->sock.tcp->now + c->sock.tcp->config.fin_wait_2);
 }
 
 void tcp_conn_time_wait(struct tcp_conn *c)

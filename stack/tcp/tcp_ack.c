@@ -80,7 +80,8 @@ static bool fin_acked(struct tcp_conn *c)
     case TCP_FIN_WAIT_1:
         tcp_conn_state(c, TCP_FIN_WAIT_2);
         if (!c->sock.owned)
-            tcp_timer_set(c, TCP_TIMER_KEEPALIVE, c->sock.tcp->now + TCP_FIN_WAIT_2_TIME);
+            tcp_timer_set(c, TCP_TIMER_KEEPALIVE,
+                          c->sock.tcp->now + c->sock.tcp->config.fin_wait_2);
         return true;
     case TCP_CLOSING:
         tcp_conn_time_wait(c);

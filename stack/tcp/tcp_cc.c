@@ -25,7 +25,7 @@ void tcp_cc_init(struct tcp_conn *c)
 {
     uint32_t mss = tcp_segment_size(c);
 
-    c->cwnd = min_u32(TCP_INITIAL_SEGMENTS * mss, max_u32(2 * mss, 14600));
+    c->cwnd = min_u32(c->sock.tcp->config.initial_window * mss, max_u32(2 * mss, 14600));
     /* RFC 6298, 5.7 and RFC 5681, 3.1: a lost SYN says that the path is bad. */
     if (c->retries > 0)
         c->cwnd = mss;
@@ -113,7 +113,7 @@ void tcp_cc_timeout(struct tcp_conn *c)
 void tcp_cc_idle(struct tcp_conn *c)
 {
     uint32_t mss = tcp_segment_size(c);
-    uint32_t restart = min_u32(TCP_INITIAL_SEGMENTS * mss, max_u32(2 * mss, 14600));
+    uint32_t restart = min_u32(c->sock.tcp->config.initial_window * mss, max_u32(2 * mss, 14600));
 
     c->cwnd = min_u32(c->cwnd, restart);
 }

@@ -14,7 +14,7 @@ static bool orphan(const struct tcp_conn *c)
 void tcp_input_syn_options(struct tcp_conn *c, const struct packet_tcp *syn)
 {
     struct tcp *t = c->sock.tcp;
-    uint16_t ours = (uint16_t)(c->path.mtu - WIRE_IPV4_LEN - WIRE_TCP_LEN);
+    uint16_t ours = (uint16_t)(net_path_payload(&c->path) - WIRE_TCP_LEN);
     uint16_t theirs = syn->has_mss ? syn->mss : TCP_DEFAULT_MSS;
 
     c->irs = syn->seq;
@@ -27,7 +27,7 @@ void tcp_input_syn_options(struct tcp_conn *c, const struct packet_tcp *syn)
     c->scaling = syn->has_wscale;
     if (c->scaling) {
         c->snd_wscale = syn->wscale > 14 ? 14 : syn->wscale; /* RFC 7323, 2.3 */
-        c->rcv_wscale = TCP_WINDOW_SCALE;
+        c->rcv_wscale = t->config.window_scale;
     }
     c->timestamps = syn->has_timestamp;
     c->ts_recent = syn->ts_value;
@@ -271,7 +271,7 @@ static void schedule_ack(struct tcp_conn *c, uint32_t payload)
     if (c->unacked_segments >= 2)
         c->ack_now = true;
     if (!c->ack_now && !tcp_timer_running(c, TCP_TIMER_DELAYED_ACK))
-        tcp_timer_set(c, TCP_TIMER_DELAYED_ACK, c->sock.tcp->now + TCP_DELAYED_ACK);
+        tcp_timer_set(c, TCP_TIMER_DELAYED_ACK, c->sock.tcp->now + c->sock.tcp->config.delayed_ack);
 }
 
 /* Seventh and eighth check: text and FIN. */

@@ -35,7 +35,7 @@ static inline uint32_t seq_max(uint32_t a, uint32_t b)
     return seq_lt(a, b) ? b : a;
 }
 
-/* ---- constants ---- */
+/* ---- constants; some are defaults of struct stack_tcp_config ---- */
 
 #define TCP_DEFAULT_MSS       536 /* RFC 9293, 3.7.1: when the peer names none */
 #define TCP_WINDOW_SCALE      7   /* what we offer: windows up to 8 MB in steps of 128 bytes */
@@ -49,6 +49,7 @@ static inline uint32_t seq_max(uint32_t a, uint32_t b)
 #define TCP_RTO_MIN           (200 * CLOCK_MS)
 #define TCP_RTO_MAX           (60 * CLOCK_SEC)
 #define TCP_PERSIST_MIN       (200 * CLOCK_MS)
+#define TCP_SYN_RETRIES       6
 #define TCP_SYNACK_RETRIES    5
 #define TCP_KEEPALIVE_PROBES  9
 #define TCP_KEEPALIVE_GAP     (75 * CLOCK_SEC)
@@ -63,6 +64,8 @@ static inline uint32_t seq_max(uint32_t a, uint32_t b)
 #define TCP_PRESSED_PATIENCE (10 * CLOCK_SEC)
 #define TCP_OUT_OF_ORDER_MAX 64    /* gaps in one connection's reassembly queue */
 #define TCP_COOKIE_WINDOW    14600 /* ten segments on Ethernet */
+#define TCP_RECEIVE_BUFFER   (6u << 20)
+#define TCP_SEND_BUFFER      (4u << 20)
 #define TCP_PORT_MIN         16384
 #define TCP_PORT_MAX         65535
 #define TCP_PORT_TRIES       1024 /* ports found in use before a connect gives up */
@@ -254,6 +257,7 @@ struct tcp {
     stack_owns_flow *owns_flow;
     void *owns_flow_ctx;
     clock_ns time_wait;
+    struct stack_tcp_config config; /* complete: defaults are filled in */
     LIST_HEAD(, tcp_listener) listeners;
     struct tcp_ready ready;
     struct tcp_conns output, memory_waiters, time_waiters; /* the last: oldest first */

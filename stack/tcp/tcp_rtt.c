@@ -3,6 +3,8 @@
 
 void tcp_rtt_sample(struct tcp_conn *c, clock_ns rtt)
 {
+    const struct tcp *t = c->sock.tcp;
+
     if (c->srtt == 0) {
         c->srtt = rtt;
         c->rttvar = rtt / 2;
@@ -16,8 +18,8 @@ void tcp_rtt_sample(struct tcp_conn *c, clock_ns rtt)
         c->srtt = 1; /* zero means "no sample yet" */
     /* (2.3) with the wheel's tick as the granularity G */
     c->rto = c->srtt + (4 * c->rttvar > CLOCK_MS ? 4 * c->rttvar : CLOCK_MS);
-    if (c->rto < TCP_RTO_MIN)
-        c->rto = TCP_RTO_MIN;
+    if (c->rto < t->config.rto_min)
+        c->rto = t->config.rto_min;
     if (c->rto > TCP_RTO_MAX)
         c->rto = TCP_RTO_MAX;
 }

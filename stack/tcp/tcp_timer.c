@@ -57,7 +57,7 @@ static bool retransmit_expired(struct tcp_conn *c)
         tcp_conn_end(c, SOCK_OK);
         return false;
     }
-    if (c->state == TCP_SYN_RECEIVED && !c->active && c->retries >= TCP_SYNACK_RETRIES) {
+    if (c->state == TCP_SYN_RECEIVED && !c->active && c->retries >= t->config.synack_retries) {
         tcp_count(t, tcp_syn_expired);
         tcp_conn_end(c, SOCK_TIMED_OUT);
         return false;

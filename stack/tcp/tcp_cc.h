@@ -1,0 +1,65 @@
+/*
+ * Congestion control behind one small interface: which losses there are is recovery's affair
+ * (tcp_recovery.h), how much may be in flight is that of an algorithm here.
+ *
+ * cwnd and ssthresh are of the connection, in bytes. Outside of recovery the algorithm moves cwnd;
+ * while a reduction goes on, proportional rate reduction (RFC 6937) leads it to ssthresh.
+ */
+#ifndef STACK_TCP_TCP_CC_H
+#define STACK_TCP_TCP_CC_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/clock.h"
+
+struct tcp_conn;
+
+/* Why the window is reduced. */
+enum tcp_cc_event {
+    TCP_CC_LOSS,    /* fast recovery begins */
+    TCP_CC_ECN,     /* the peer has seen a CE mark (RFC 3168, 6.1.2) */
+    TCP_CC_TIMEOUT, /* the retransmission timer has run out */
+};
+
+/* What one acknowledgement brought. */
+struct tcp_cc_ack {
+    uint32_t acked;        /* bytes newly acknowledged, cumulatively or selectively */
+    uint32_t prior_flight; /* bytes in flight before it */
+    clock_ns rtt;          /* of a segment that was sent once; 0: none was measured */
+    bool round_ended;      /* all that was in flight when the round began is acknowledged */
+    bool window_limited;   /* cwnd was what kept us from sending more: it may grow */
+};
+
+struct tcp_cc {
+    const char *name;
+    /* The connection stands, with its initial cwnd. */
+    void (*init)(struct tcp_conn *c);
+    /* Outside of any reduction: may raise cwnd. */
+    void (*ack)(struct tcp_conn *c, const struct tcp_cc_ack *a);
+    /* A reduction begins: returns the new ssthresh; remembers what undo() needs. */
+    uint32_t (*reduce)(struct tcp_conn *c, enum tcp_cc_event event);
+    /* The last reduction had no reason (RFC 4015's response): cwnd and ssthresh are back already.
+     */
+    void (*undo)(struct tcp_conn *c);
+    /* Nothing was in flight for `idle`. */
+    void (*idle)(struct tcp_conn *c, clock_ns idle);
+};
+
+/* ---- what recovery calls: tcp_cc.c ---- */
+
+void tcp_cc_init(struct tcp_conn *c);
+void tcp_cc_ack(struct tcp_conn *c, const struct tcp_cc_ack *a);
+
+/* Saves cwnd and ssthresh for tcp_cc_undo(), and sets ssthresh. TIMEOUT sets cwnd to one segment,
+ * the others leave it to proportional rate reduction. */
+void tcp_cc_reduce(struct tcp_conn *c, enum tcp_cc_event event);
+
+/* The reduction is over: cwnd is ssthresh. */
+void tcp_cc_reduced(struct tcp_conn *c);
+void tcp_cc_undo(struct tcp_conn *c);
+
+/* Called before data is sent after a rest (RFC 5681, 4.1; RFC 7661). */
+void tcp_cc_restart(struct tcp_conn *c);
+
+#endif
