@@ -33,6 +33,7 @@ struct port {
     struct sim_host *host, *peer;
     unsigned index, peer_index;
     struct sim_path path;
+    struct sim_path_stats stats;
     struct scheduler *scheduler;
     struct scheduler_shaper *shaper;
     clock_ns busy_until; /* of the rate limit */
@@ -183,8 +184,7 @@ static struct frame heap_pop(struct sim *s)
     return top;
 }
 
-static void schedule(struct sim *s, const struct port *p, clock_ns at, const uint8_t *bytes,
-                     uint32_t len)
+static void schedule(struct sim *s, struct port *p, clock_ns at, const uint8_t *bytes, uint32_t len)
 {
     struct frame f = {
         .at = at, .order = s->order++, .to = p->peer, .iface = p->peer_index, .len = len};
@@ -192,8 +192,10 @@ static void schedule(struct sim *s, const struct port *p, clock_ns at, const uin
     f.bytes = malloc(len);
     assert(f.bytes != NULL);
     memcpy(f.bytes, bytes, len);
-    if (chance(s, p->path.corrupt))
+    if (chance(s, p->path.corrupt)) {
         f.bytes[sim_random(s, len)] ^= (uint8_t)(1 + sim_random(s, 255));
+        p->stats.corrupted++;
+    }
     heap_push(s, f);
 }
 
@@ -204,6 +206,7 @@ static void wire_send(struct port *p, const uint8_t *bytes, uint32_t len)
     const struct sim_path *path = &p->path;
     clock_ns start = s->now, at;
 
+    p->stats.sent++;
     if (s->tap != NULL)
         s->tap(s->tap_ctx, p->host, bytes, len, s->now);
     if (path->rate != 0) {
@@ -212,19 +215,27 @@ static void wire_send(struct port *p, const uint8_t *bytes, uint32_t len)
 
         if (p->busy_until > s->now)
             start = p->busy_until;
-        if (start - s->now > (clock_ns)queue * 1514 * 8 * CLOCK_SEC / path->rate)
-            return; /* the queue is full */
+        if (start - s->now > (clock_ns)queue * 1514 * 8 * CLOCK_SEC / path->rate) {
+            p->stats.overflown++;
+            return;
+        }
         p->busy_until = start + each;
         start = p->busy_until;
     }
-    if (chance(s, path->loss))
+    if (chance(s, path->loss)) {
+        p->stats.lost++;
         return;
+    }
     at = start + path->delay + (path->jitter > 0 ? sim_random(s, (uint32_t)path->jitter) : 0);
-    if (chance(s, path->reorder))
+    if (chance(s, path->reorder)) {
         at += sim_random(s, (uint32_t)(path->delay + 3 * CLOCK_MS));
+        p->stats.reordered++;
+    }
     schedule(s, p, at, bytes, len);
-    if (chance(s, path->duplicate))
+    if (chance(s, path->duplicate)) {
         schedule(s, p, at + sim_random(s, (uint32_t)CLOCK_MS), bytes, len);
+        p->stats.duplicated++;
+    }
 }
 
 /* ---- the device: does in software what the stack left to it ---- */
@@ -317,6 +328,8 @@ struct sim_host *sim_host_add(struct sim *s, const struct sim_host_config *confi
         .max_connections = config->max_connections != 0 ? config->max_connections : 1024,
         .max_buffers = config->max_buffers != 0 ? config->max_buffers : 32768,
         .data_pool = sim_pool,
+        .time_wait = config->time_wait,
+        .tcp = config->tcp,
         .ingress = config->ingress,
         .ingress_ctx = config->ingress_ctx,
     };
@@ -389,6 +402,16 @@ int sim_link(struct sim *s, struct sim_host *a, const char *a_addr, struct sim_h
     a->port[ai].peer_index = bi;
     b->port[bi].peer_index = ai;
     return (int)ai;
+}
+
+void sim_path_set(struct sim_host *from, unsigned iface, const struct sim_path *path)
+{
+    from->port[iface].path = *path;
+}
+
+const struct sim_path_stats *sim_path_stats(const struct sim_host *from, unsigned iface)
+{
+    return &from->port[iface].stats;
 }
 
 void sim_shape(struct sim_host *h, unsigned iface, const struct scheduler_shaper_config *config)

@@ -36,6 +36,8 @@ struct sim_host_config {
     uint32_t max_buffers;     /* 0: 32,768 */
     uint32_t offloads;        /* STACK_TX_*: what its interfaces pretend to have */
     uint16_t mtu;             /* 0: 1,500 */
+    clock_ns time_wait;       /* 0: the stack's default */
+    struct stack_tcp_config tcp;
     stack_ingress *ingress;
     void *ingress_ctx;
 };
@@ -59,6 +61,20 @@ struct stack *sim_host_stack(struct sim_host *h);
  * a. */
 int sim_link(struct sim *s, struct sim_host *a, const char *a_addr, struct sim_host *b,
              const char *b_addr, const struct sim_path *a_to_b, const struct sim_path *b_to_a);
+
+/* What a link does to the frames that `from` sends on an interface, from now on; a total loss is a
+ * cable that is out. */
+void sim_path_set(struct sim_host *from, unsigned iface, const struct sim_path *path);
+
+/* What it has done to them so far. */
+struct sim_path_stats {
+    uint64_t sent;      /* frames the host gave it */
+    uint64_t lost;      /* by chance */
+    uint64_t overflown; /* because its queue was full */
+    uint64_t reordered, duplicated, corrupted;
+};
+
+const struct sim_path_stats *sim_path_stats(const struct sim_host *from, unsigned iface);
 
 /* Egress classes and rate of a host's interface from now on. */
 void sim_shape(struct sim_host *h, unsigned iface, const struct scheduler_shaper_config *config);
