@@ -387,6 +387,16 @@ void tcp_window_opened(struct tcp_conn *c);
 /* Room for another segment of payload in the budget of all connections? */
 bool tcp_window_memory(const struct tcp_conn *c, bool in_order);
 
+/* ---- tcp_segment.c ---- */
+
+/* Builds and sends one frame with `len` payload bytes from `seq` on. Returns false when no mbuf
+ * could be had; nothing has changed then. */
+bool tcp_segment_send(struct tcp_conn *c, uint32_t seq, uint32_t len, uint8_t flags);
+
+/* Of `len` bytes from `seq` on: what one frame may carry, a whole number of full segments unless it
+ * is less than one. */
+uint32_t tcp_segment_payload(const struct tcp_conn *c, uint32_t seq, uint32_t len);
+
 /* ---- tcp_output.c ---- */
 
 /* Sends what may be sent, data in turn. Returns false when there is something left that

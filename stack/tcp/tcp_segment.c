@@ -1,0 +1,236 @@
+/*
+ * How a segment is built, and handed to the internet layer.
+ *
+ * Payload stays in the send queue until it is acknowledged. A device with multi-segment transmit
+ * gets a header mbuf followed by references to the queue's mbufs; any other gets one linear copy.
+ * With segmentation offload one frame carries many segments' worth.
+ */
+#include <string.h>
+
+#include <rte_mbuf.h>
+#include <rte_memcpy.h>
+
+#include "stack/tcp/tcp_internal.h"
+
+#define TCP_REFERENCES_MAX 40 /* mbufs of payload in one frame; devices take at least this many */
+#define TCP_TSO_MAX        61440u /* payload of one frame that the device segments */
+
+/* ---- the place of a byte in the send queue ---- */
+
+static void cursor_step(struct tcp_cursor *at)
+{
+    while (at->m->next != NULL && at->offset == (uint32_t)at->m->data_off + at->m->data_len) {
+        at->m = at->m->next;
+        at->offset = at->m->data_off;
+    }
+}
+
+static struct tcp_cursor cursor_at(const struct tcp_conn *c, uint32_t seq)
+{
+    struct tcp_cursor at = c->cursor;
+    uint32_t skip;
+
+    if (at.m != NULL && at.seq == seq) {
+        cursor_step(&at);
+        return at;
+    }
+    at.m = c->send_queue.head;
+    at.seq = seq;
+    skip = seq - c->send_queue_seq;
+    while (skip >= at.m->data_len && at.m->next != NULL) {
+        skip -= at.m->data_len;
+        at.m = at.m->next;
+    }
+    at.offset = at.m->data_off + skip;
+    return at;
+}
+
+/* Bytes from the cursor to the end of its mbuf, at most `len`. */
+static uint32_t cursor_piece(const struct tcp_cursor *at, uint32_t len)
+{
+    uint32_t left = (uint32_t)at->m->data_off + at->m->data_len - at->offset;
+
+    return left < len ? left : len;
+}
+
+static void cursor_advance(struct tcp_cursor *at, uint32_t n)
+{
+    at->offset += n;
+    at->seq += n;
+    cursor_step(at);
+}
+
+/* ---- building a segment ---- */
+
+static bool payload_copy(struct rte_mbuf *m, struct tcp_cursor *at, uint32_t len)
+{
+    uint8_t *out = (uint8_t *)rte_pktmbuf_append(m, (uint16_t)len);
+
+    if (out == NULL)
+        return false;
+    while (len > 0) {
+        uint32_t n = cursor_piece(at, len);
+
+        rte_memcpy(out, (uint8_t *)at->m->buf_addr + at->offset, n);
+        cursor_advance(at, n);
+        out += n;
+        len -= n;
+    }
+    return true;
+}
+
+static bool payload_reference(const struct tcp_conn *c, struct rte_mbuf *m, struct tcp_cursor *at,
+                              uint32_t len)
+{
+    struct rte_mbuf *last = m;
+
+    while (len > 0) {
+        uint32_t n = cursor_piece(at, len);
+        struct rte_mbuf *ref = rte_pktmbuf_alloc(c->path.tx_pool);
+
+        if (ref == NULL)
+            return false;
+        rte_pktmbuf_attach(ref, at->m);
+        ref->data_off = (uint16_t)at->offset;
+        ref->data_len = (uint16_t)n;
+        ref->next = NULL;
+        last->next = ref;
+        last = ref;
+        m->nb_segs++;
+        m->pkt_len += n;
+        cursor_advance(at, n);
+        len -= n;
+    }
+    return true;
+}
+
+/* How many bytes from the cursor a frame of references may carry. */
+static uint32_t reference_limit(struct tcp_cursor at, uint32_t len)
+{
+    uint32_t total = 0;
+
+    for (unsigned refs = 0; refs < TCP_REFERENCES_MAX && total < len; refs++) {
+        uint32_t n = cursor_piece(&at, len - total);
+
+        total += n;
+        cursor_advance(&at, n);
+    }
+    return total;
+}
+
+static void fill_header(struct tcp_conn *c, struct wire_tcp *h, uint32_t seq, uint8_t flags)
+{
+    *h = (struct wire_tcp){
+        .sport = c->local.port, .dport = c->remote.port, .seq = seq, .flags = flags};
+    if ((flags & TCP_ACK) != 0)
+        h->ack = c->rcv_nxt;
+    if ((flags & TCP_SYN) != 0) {
+        bool answer = (flags & TCP_ACK) != 0;
+
+        h->has_mss = true;
+        h->mss = (uint16_t)(net_path_payload(&c->path) - WIRE_TCP_LEN);
+        h->has_wscale = !answer || c->scaling;
+        h->wscale = c->sock.tcp->config.window_scale;
+        h->has_timestamp = !answer || c->timestamps;
+        h->window = c->syn_window;
+    } else {
+        h->has_timestamp = c->timestamps;
+        h->window = (uint16_t)tcp_window_offer(c);
+    }
+    if (h->has_timestamp) {
+        h->ts_value = tcp_ts_now(c);
+        h->ts_echo = (flags & TCP_ACK) != 0 ? c->ts_recent : 0;
+    }
+}
+
+/* Ahead of data goes what carries none; but a FIN must not overtake the data before it. */
+static enum egress_band band_of(const struct tcp_conn *c, uint32_t payload, uint8_t flags)
+{
+    if (payload > 0 || ((flags & TCP_FIN) != 0 && c->snd_una != c->snd_nxt))
+        return EGRESS_DATA;
+    return EGRESS_CONTROL;
+}
+
+/* Checksum, offload marks, and off it goes. */
+static void transmit(struct tcp_conn *c, struct rte_mbuf *m, size_t header, uint32_t payload,
+                     uint8_t flags)
+{
+    struct tcp *t = c->sock.tcp;
+    bool tso = payload > tcp_segment_size(c);
+    bool offload = (c->path.offloads & (STACK_TX_TCP_CHECKSUM | STACK_TX_TCP_SEGMENT)) != 0;
+
+    if (offload) {
+        m->l4_len = (uint8_t)header;
+        m->ol_flags |= RTE_MBUF_F_TX_TCP_CKSUM;
+    }
+    if (tso) {
+        m->ol_flags |= RTE_MBUF_F_TX_TCP_SEG;
+        m->tso_segsz = (uint16_t)tcp_segment_size(c);
+    }
+    wire_tcp_checksum(m, &c->local.addr, &c->remote.addr, offload, tso);
+    tcp_count(t, tcp_segments_sent);
+    net_send(t->net, &c->path, &c->local.addr, &c->remote.addr, WIRE_IP_PROTO_TCP,
+             band_of(c, payload, flags), m, t->now);
+}
+
+/* What every segment with an ACK settles. */
+static void acknowledged(struct tcp_conn *c)
+{
+    c->last_ack_sent = c->rcv_nxt;
+    c->ack_now = false;
+    c->unacked_segments = 0;
+    tcp_timer_stop(c, TCP_TIMER_DELAYED_ACK);
+}
+
+bool tcp_segment_send(struct tcp_conn *c, uint32_t seq, uint32_t len, uint8_t flags)
+{
+    struct rte_mbuf *m = rte_pktmbuf_alloc(c->path.tx_pool);
+    bool references = (c->path.offloads & STACK_TX_MULTI_SEGMENT) != 0;
+    uint8_t header[WIRE_TCP_MAX];
+    struct tcp_cursor at = {0};
+    struct wire_tcp h;
+    size_t header_len;
+    uint8_t *room;
+
+    if (m == NULL)
+        goto no_mbuf;
+    if (len > 0) {
+        at = cursor_at(c, seq);
+        references = references && reference_limit(at, len) == len;
+    }
+    fill_header(c, &h, seq, flags);
+    header_len = wire_tcp_emit(&h, header);
+    room = (uint8_t *)rte_pktmbuf_append(m, (uint16_t)header_len);
+    if (room == NULL)
+        goto no_mbuf;
+    memcpy(room, header, header_len);
+    if (len > 0) {
+        if (!(references ? payload_reference(c, m, &at, len) : payload_copy(m, &at, len)))
+            goto no_mbuf;
+        c->cursor = at;
+    }
+    if ((flags & TCP_ACK) != 0)
+        acknowledged(c);
+    transmit(c, m, header_len, len, flags);
+    return true;
+no_mbuf:
+    tcp_count(c->sock.tcp, tx_no_mbuf);
+    rte_pktmbuf_free(m);
+    return false;
+}
+
+uint32_t tcp_segment_payload(const struct tcp_conn *c, uint32_t seq, uint32_t len)
+{
+    const uint32_t wanted = STACK_TX_TCP_SEGMENT | STACK_TX_MULTI_SEGMENT;
+    uint32_t segment = tcp_segment_size(c);
+
+    if (len <= segment)
+        return len;
+    if ((c->path.offloads & wanted) != wanted)
+        return segment;
+    len = RTE_MIN(len, RTE_MIN(tcp_turn_frame_max(c), TCP_TSO_MAX));
+    if (len <= segment)
+        return segment;
+    len = reference_limit(cursor_at(c, seq), len);
+    return len > segment ? len - len % segment : segment;
+}
