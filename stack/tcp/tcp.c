@@ -12,6 +12,7 @@
 
 #include <rte_mbuf.h>
 
+#include "stack/tcp/tcp_cc.h"
 #include "stack/tcp/tcp_internal.h"
 
 /* Distinct keys for distinct purposes, all from the one secret of the configuration. */
@@ -71,6 +72,7 @@ struct tcp *tcp_create(const struct stack_config *config, struct net *net,
     t->owns_flow = config->owns_flow;
     t->owns_flow_ctx = config->owns_flow_ctx;
     t->config = complete(config);
+    t->cc = tcp_cc_find(t->config.congestion);
     t->time_wait = config->time_wait != 0 ? config->time_wait : TCP_TIME_WAIT_DEFAULT;
     wheel_init(&t->wheel, now);
     LIST_INIT(&t->listeners);

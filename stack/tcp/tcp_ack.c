@@ -3,6 +3,7 @@
  * trip and of losses, and the peer's window.
  */
 #include "stack/tcp/tcp_internal.h"
+#include "stack/tcp/tcp_recovery.h"
 
 /* Frees what was acknowledged. Returns true when our FIN was. */
 static bool release_acked(struct tcp_conn *c, uint32_t ack)
@@ -60,10 +61,7 @@ static void new_data_acked(struct tcp_conn *c, const struct packet *p, uint32_t 
         c->snd_nxt = c->snd_una; /* after a timeout the peer had more than we thought */
     c->retries = 0;
     c->progress_at = t->now;
-    if (c->in_recovery)
-        tcp_cc_recovery_ack(c, acked);
-    else
-        tcp_cc_ack(c, acked);
+    tcp_recovery_ack(c, acked);
     if (c->snd_una == c->snd_max)
         tcp_timer_stop(c, TCP_TIMER_RETRANSMIT);
     else
@@ -113,7 +111,7 @@ bool tcp_ack(struct tcp_conn *c, struct packet *p, bool *ended)
         fin = release_acked(c, ack);
         new_data_acked(c, p, acked);
     } else if (is_duplicate(c, p)) {
-        tcp_cc_dupack(c);
+        tcp_recovery_dupack(c);
     } else if (c->snd_una == c->snd_max && !tcp_timer_running(c, TCP_TIMER_PERSIST)) {
         c->retries = 0; /* the answer to a keepalive; window probes grow rare though answered */
     }

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "base/clock.h"
+#include "stack/stack.h"
 
 struct tcp_conn;
 
@@ -46,7 +47,16 @@ struct tcp_cc {
     void (*idle)(struct tcp_conn *c, clock_ns idle);
 };
 
+extern const struct tcp_cc tcp_newreno;
+
+/* ---- for algorithms ---- */
+
+/* What is acknowledged opens the window by as much, within bounds (RFC 3465). */
+void tcp_cc_slow_start(struct tcp_conn *c, const struct tcp_cc_ack *a);
+
 /* ---- what recovery calls: tcp_cc.c ---- */
+
+const struct tcp_cc *tcp_cc_find(enum stack_congestion which);
 
 void tcp_cc_init(struct tcp_conn *c);
 void tcp_cc_ack(struct tcp_conn *c, const struct tcp_cc_ack *a);

@@ -3,7 +3,9 @@
  * rules of RFC 7323. The checks run in the RFC's order: sequence number, RST, SYN, ACK, text, FIN.
  * Segments of one burst are processed one by one; what they make us send goes out in tcp_flush().
  */
+#include "stack/tcp/tcp_cc.h"
 #include "stack/tcp/tcp_internal.h"
+#include "stack/tcp/tcp_recovery.h"
 
 /* Connections that nobody will ever read from again. */
 static bool orphan(const struct tcp_conn *c)
@@ -50,6 +52,7 @@ void tcp_conn_established(struct tcp_conn *c, const struct packet *p)
     if (!tcp_rtt_measure(c, p) && c->retries > 0)
         c->rto = TCP_RTO_SYN_LOST;
     tcp_cc_init(c);
+    tcp_recovery_init(c);
     c->retries = 0;
     c->timing = false;
     c->send_syn = false;

@@ -40,8 +40,10 @@ static inline uint32_t seq_max(uint32_t a, uint32_t b)
 #define TCP_DEFAULT_MSS       536 /* RFC 9293, 3.7.1: when the peer names none */
 #define TCP_WINDOW_SCALE      7   /* what we offer: windows up to 8 MB in steps of 128 bytes */
 #define TCP_INITIAL_SEGMENTS  10  /* RFC 6928 */
-#define TCP_DUPACK_THRESHOLD  3   /* RFC 5681 */
-#define TCP_QUICK_ACKS        16  /* segments acknowledged at once when a connection is young */
+#define TCP_ETHERNET_MSS      1460
+#define TCP_CWND_MAX          (1u << 30) /* the largest window of the peer */
+#define TCP_DUPACK_THRESHOLD  3          /* RFC 5681 */
+#define TCP_QUICK_ACKS        16 /* segments acknowledged at once when a connection is young */
 #define TCP_DELAYED_ACK       (40 * CLOCK_MS)
 #define TCP_RTO_INITIAL       (1 * CLOCK_SEC) /* RFC 6298, 2.1 */
 #define TCP_RTO_SYN_LOST      (3 * CLOCK_SEC) /* RFC 6298, 5.7 */
@@ -128,6 +130,15 @@ enum tcp_timer_kind {
     TCP_TIMER_COUNT,
 };
 
+struct tcp_newreno {
+    uint32_t acked; /* bytes, towards the next segment in congestion avoidance */
+};
+
+/* What the algorithm of congestion control remembers. */
+union tcp_cc_state {
+    struct tcp_newreno newreno;
+};
+
 struct tcp_conn {
     struct sock sock;
 
@@ -183,11 +194,15 @@ struct tcp_conn {
 
     /* RFC 6298 */
     clock_ns srtt, rttvar, rto;
+    clock_ns rtt_latest; /* what the present acknowledgement measured; 0: nothing */
     clock_ns timed_at;
     uint32_t timed_seq;
 
     /* RFC 5681, 6582 */
-    uint32_t cwnd, ssthresh, recover, bytes_acked_ca;
+    uint32_t cwnd, ssthresh, recover;
+    uint32_t prior_cwnd, prior_ssthresh; /* before the last reduction */
+    uint32_t round_end;                  /* snd_max when the present round trip began */
+    union tcp_cc_state cc;
 
     struct chain send_queue;
     uint32_t send_queue_seq; /* sequence number of its first byte */
@@ -257,6 +272,7 @@ struct tcp {
     stack_owns_flow *owns_flow;
     void *owns_flow_ctx;
     clock_ns time_wait;
+    const struct tcp_cc *cc;        /* the algorithm of congestion control */
     struct stack_tcp_config config; /* complete: defaults are filled in */
     LIST_HEAD(, tcp_listener) listeners;
     struct tcp_ready ready;
@@ -464,15 +480,6 @@ bool tcp_rtt_measure(struct tcp_conn *c, const struct packet *p);
 
 void tcp_rtt_backoff(struct tcp_conn *c);           /* a timeout: RFC 6298, 5.5 */
 clock_ns tcp_rtt_persist(const struct tcp_conn *c); /* the time to the next window probe */
-
-/* ---- tcp_cc.c: NewReno (RFC 5681, 6582); the place for others ---- */
-
-void tcp_cc_init(struct tcp_conn *c);
-void tcp_cc_ack(struct tcp_conn *c, uint32_t acked);          /* new data acknowledged */
-void tcp_cc_dupack(struct tcp_conn *c);                       /* may enter recovery */
-void tcp_cc_recovery_ack(struct tcp_conn *c, uint32_t acked); /* new data, in recovery */
-void tcp_cc_timeout(struct tcp_conn *c);
-void tcp_cc_idle(struct tcp_conn *c); /* before sending after an idle time */
 
 /* ---- tcp_timer.c ---- */
 

@@ -6,6 +6,7 @@
  * whatever the windows say (it is also the probe of a window that was closed over it), and the rest
  * follows as they allow. The fast retransmit sends the first unacknowledged segment alone.
  */
+#include "stack/tcp/tcp_cc.h"
 #include "stack/tcp/tcp_internal.h"
 
 /* The congestion window, with RFC 3042's two segments for the first duplicates. */
@@ -154,12 +155,10 @@ static bool has_unsent(const struct tcp_conn *c)
 
 enum tcp_data tcp_output_data(struct tcp_conn *c)
 {
-    struct tcp *t = c->sock.tcp;
-
     if (!has_unsent(c))
         return TCP_DATA_DONE;
-    if (c->snd_una == c->snd_max && t->now - c->sent_at > c->rto)
-        tcp_cc_idle(c);
+    if (c->snd_una == c->snd_max)
+        tcp_cc_restart(c);
     for (;;) {
         bool again = c->resend_head;
         struct sendable s = {.len = tcp_segment_size(c)};

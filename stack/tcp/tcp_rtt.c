@@ -31,9 +31,11 @@ bool tcp_rtt_measure(struct tcp_conn *c, const struct packet *p)
     const struct tcp *t = c->sock.tcp;
     uint32_t ms;
 
+    c->rtt_latest = 0;
     if (c->timing && seq_le(c->timed_seq, p->tcp.ack)) {
         c->timing = false;
-        tcp_rtt_sample(c, t->now - c->timed_at);
+        c->rtt_latest = t->now - c->timed_at;
+        tcp_rtt_sample(c, c->rtt_latest);
         return true;
     }
     if (c->timing || !c->timestamps || !p->tcp.has_timestamp)
@@ -41,7 +43,8 @@ bool tcp_rtt_measure(struct tcp_conn *c, const struct packet *p)
     ms = tcp_ts_now(c) - p->tcp.ts_echo;
     if (ms >= 60000) /* a broken echo must not freeze the connection */
         return false;
-    tcp_rtt_sample(c, (clock_ns)ms * CLOCK_MS);
+    c->rtt_latest = (clock_ns)ms * CLOCK_MS;
+    tcp_rtt_sample(c, c->rtt_latest);
     return true;
 }
 

@@ -5,6 +5,7 @@
 #include <stddef.h>
 
 #include "stack/tcp/tcp_internal.h"
+#include "stack/tcp/tcp_recovery.h"
 
 static bool orphan(const struct tcp_conn *c)
 {
@@ -76,7 +77,7 @@ static bool retransmit_expired(struct tcp_conn *c)
     if (syn) {
         c->send_syn = true;
     } else {
-        tcp_cc_timeout(c);
+        tcp_recovery_timeout(c);
         c->resend_head = true;
         c->snd_nxt = c->snd_una; /* the rest follows as the windows allow */
     }

@@ -4,6 +4,7 @@
  */
 #include <assert.h>
 
+#include "stack/tcp/tcp_cc.h"
 #include "stack/tcp/tcp_internal.h"
 
 const char *tcp_state_name(enum tcp_state state)
@@ -279,5 +280,10 @@ void sock_info(const struct sock *k, struct sock_info *out)
         .send_queue = c->send_queue.len,
         .receive_queue = c->receive_queue.len,
         .out_of_order = c->run_bytes,
+        .send_buffer = c->buffers.send,
+        .receive_buffer = c->buffers.receive,
+        .congestion = c->sock.tcp->cc->name,
+        .timestamps = c->timestamps,
+        .path_mtu = c->path.mtu,
     };
 }
