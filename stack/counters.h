@@ -32,6 +32,8 @@
     X(icmp_echo_replies_sent, "ICMP echo replies sent")                                       \
     X(icmp_errors_sent, "ICMP errors sent")                                                   \
     X(icmp_errors_received, "ICMP errors received that quote a connection of ours")           \
+    X(pmtu_lowered, "paths found to take smaller packets (RFC 1191, RFC 8201)")               \
+    X(pmtu_limited, "such news not believed: beyond the limit")                               \
     X(tcp_segments_received, "TCP segments received, before any check of state")              \
     X(tcp_segments_sent, "TCP segments sent, retransmissions included")                       \
     X(tcp_bytes_received, "TCP payload bytes received in order")                              \

@@ -31,6 +31,12 @@ struct net *net_create(const struct siphash_key *key, struct stack_counters *cou
         free(n);
         return NULL;
     }
+    if (net_pmtu_init(n, key) < 0) {
+        error_set(e, "out of memory for the MTU of %u paths", NET_PMTU_MAX);
+        net_neighbour_fini(n);
+        free(n);
+        return NULL;
+    }
     return n;
 }
 
@@ -39,6 +45,7 @@ void net_destroy(struct net *n)
     if (n == NULL)
         return;
     net_neighbour_fini(n);
+    net_pmtu_fini(n);
     net_route_free(n);
     free(n);
 }
@@ -126,9 +133,10 @@ void net_timers(struct net *n, clock_ns now)
 {
     net_arp_timers(n, now);
     net_neighbour_timers(n, now);
+    net_pmtu_timers(n, now);
 }
 
 clock_ns net_deadline(const struct net *n)
 {
-    return RTE_MIN(net_arp_deadline(n), net_neighbour_deadline(n));
+    return RTE_MIN(RTE_MIN(net_arp_deadline(n), net_neighbour_deadline(n)), net_pmtu_deadline(n));
 }

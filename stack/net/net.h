@@ -36,7 +36,8 @@ struct net_error {
     uint8_t ip_protocol;              /* of the quoted packet */
     struct ip_endpoint local, remote; /* the quoted packet's source and destination */
     uint32_t seq;                     /* the quoted TCP sequence number: validate it */
-    uint16_t mtu;                     /* NET_ERROR_MTU: the next hop's, 0 when not told */
+    uint16_t mtu;                     /* NET_ERROR_MTU: what the next hop takes */
+    uint16_t length;                  /* of the quoted packet, as it was when it came there */
 };
 
 /* Returns false when no connection of the protocol matches (counted by net). */
@@ -50,6 +51,7 @@ struct net_path {
     uint8_t dscp;            /* 0 to 63 (RFC 2474); the sender's choice */
     uint8_t ecn;             /* 0 to 3 (RFC 3168), of what is sent next; the sender's choice */
     uint16_t mtu;            /* of the interface, or less where the path is known to take less */
+    uint16_t link_mtu;       /* of the interface: what it takes in, whatever the path out does */
     uint32_t offloads;       /* of the interface, STACK_TX_* */
     struct ip_addr src;      /* our address on that interface */
     struct ip_addr next_hop; /* the destination itself, or the gateway */
@@ -66,6 +68,12 @@ static inline uint16_t net_path_header(const struct net_path *p)
 static inline uint16_t net_path_payload(const struct net_path *p)
 {
     return (uint16_t)(p->mtu - net_path_header(p));
+}
+
+/* The same of what we take in: an MSS is announced by this one (RFC 6691, 2; RFC 8201, 5.4). */
+static inline uint16_t net_link_payload(const struct net_path *p)
+{
+    return (uint16_t)(p->link_mtu - net_path_header(p));
 }
 
 struct net *net_create(const struct siphash_key *key, struct stack_counters *counters, clock_ns now,
@@ -101,6 +109,21 @@ bool net_is_local(const struct net *n, const struct ip_addr *addr);
 /* Finds the way to `dst` (longest prefix), unmarked and in the default class. Returns 0, or -1 when
  * no route leads there. */
 int net_path_find(const struct net *n, const struct ip_addr *dst, struct net_path *out);
+
+/*
+ * Path MTU (RFC 1191, RFC 8201). net_path_find() tells what is known; who keeps a path looks again,
+ * by net_pmtu_of(), when the generation is another one than it was.
+ */
+uint16_t net_pmtu_of(const struct net *n, const struct net_path *path, const struct ip_addr *dst);
+uint32_t net_pmtu_generation(const struct net *n);
+
+/* No path is taken to be narrower: 552 bytes, 1,280 over IPv6. */
+uint16_t net_pmtu_floor(const struct ip_addr *dst);
+
+/* A router has said that the path takes no more than `mtu`: for ten minutes so it is. Returns false
+ * when that is nothing new, or too much news in a short time. */
+bool net_pmtu_learn(struct net *n, const struct net_path *path, const struct ip_addr *dst,
+                    uint16_t mtu, clock_ns now);
 
 /*
  * Sends a transport segment: m's data begins at the transport header, with at least

@@ -139,8 +139,9 @@ static void error_input(struct net *n, struct packet *p, clock_ns now)
     error.local = (struct ip_endpoint){quote.src, quote.sport};
     error.remote = (struct ip_endpoint){quote.dst, quote.dport};
     error.seq = quote.seq;
-    if (error.kind == NET_ERROR_MTU)
-        error.mtu = (uint16_t)p->icmp.rest; /* RFC 1191, 4 */
+    error.length = quote.length;
+    if (error.kind == NET_ERROR_MTU) /* RFC 1191, 4 */
+        error.mtu = net_pmtu_claimed(p->icmp.rest & UINT16_MAX, quote.length);
     protocol = &n->protocol[quote.protocol];
     if (!ip_equal(&quote.src, &p->dst) || protocol->error == NULL ||
         !protocol->error(protocol->ctx, &error, now)) {

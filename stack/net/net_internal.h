@@ -154,6 +154,38 @@ void net_neighbour_confirmed(struct net *n, uint8_t iface, const struct ip_addr 
 void net_neighbour_timers(struct net *n, clock_ns now);
 clock_ns net_neighbour_deadline(const struct net *n);
 
+/* ---- MTU of paths: net_pmtu.c ---- */
+
+#define NET_PMTU_MAX    4096 /* destinations; the one learned longest ago gives way */
+#define NET_PMTU_MIN_V4 552  /* the usual floor: 512 bytes of payload and headers */
+#define NET_PMTU_MIN_V6 1280 /* RFC 8200, 5 */
+#define NET_PMTU_LIFE   (600 * CLOCK_SEC)
+
+/* See net_limit_pass(). */
+typedef clock_ns net_limit;
+
+struct net_pmtu;
+TAILQ_HEAD(net_pmtu_list, net_pmtu);
+
+struct net_pmtus {
+    struct siphash_key key;
+    struct pool pool;
+    struct net_pmtu **bucket;
+    struct net_pmtu_list list; /* in the order of their ends */
+    net_limit limit;
+    uint32_t generation;
+};
+
+int net_pmtu_init(struct net *n, const struct siphash_key *key);
+void net_pmtu_fini(struct net *n);
+
+/* What a "too big" says of the next hop: the MTU it tells, or, where an old router tells none, the
+ * next plateau below the length of the packet that it quotes. */
+uint16_t net_pmtu_claimed(uint32_t told, uint16_t quoted);
+
+void net_pmtu_timers(struct net *n, clock_ns now);
+clock_ns net_pmtu_deadline(const struct net *n);
+
 /* ---- ARP: net_arp.c ---- */
 
 /* Sets p->drop of packets that are to be counted as dropped. */
@@ -193,13 +225,10 @@ void net_ipv4_output(struct net *n, const struct net_path *path, const struct ip
 
 /* ---- ICMP: net_icmp.c ---- */
 
-/* A rate limit as the generic cell rate algorithm has it (ITU-T I.371): when the next event would
- * be due if all came at the steady rate. Zero-initialise it. */
-typedef clock_ns net_limit;
-
 void net_icmp_input(struct net *n, struct packet *p, clock_ns now);
 
-/* Is one more event within the limit now? */
+/* Is one more event within the limit now? It is the generic cell rate algorithm (ITU-T I.371):
+ * *due, zero at first, is when the next event would be due if all came at the steady rate. */
 bool net_limit_pass(net_limit *due, clock_ns now, unsigned per_second, unsigned burst);
 
 /* ---- what the stack has no use for: net_punt.c ---- */
@@ -231,6 +260,7 @@ struct net {
     struct net_iface iface[STACK_MAX_IFACES];
     struct net_routes routes;
     struct net_neighbours neighbours;
+    struct net_pmtus pmtus;
     struct net_protocol protocol[256];
     net_limit echo_limit, error_limit, reject_limit;
     struct log_limit conflict_log;

@@ -14,11 +14,12 @@ int net_path_find(const struct net *n, const struct ip_addr *dst, struct net_pat
         return -1;
     *out = (struct net_path){
         .iface = iface->index,
-        .mtu = iface->mtu,
+        .link_mtu = iface->mtu,
         .offloads = iface->offloads,
         .next_hop = route->direct ? *dst : route->via,
         .tx_pool = iface->tx_pool,
     };
+    out->mtu = net_pmtu_of(n, out, dst);
     out->src = net_iface_source(iface, &out->next_hop);
     return 0;
 }

@@ -213,7 +213,8 @@ void tcp_conn_bind(struct tcp_conn *c, const struct ip_endpoint *local,
     c->nagle = options->nagle;
     c->quick_acks = t->config.quick_acks;
     c->rto = t->config.rto_initial;
-    c->mss = TCP_DEFAULT_MSS;
+    c->mss = c->peer_mss = TCP_DEFAULT_MSS;
+    c->path_generation = net_pmtu_generation(t->net);
     c->syn_window = (uint16_t)RTE_MIN(tcp_receive_limit(c), 65535u);
     c->ts_offset = tcp_ts_offset(t, &local->addr, &remote->addr);
     c->progress_at = t->now;

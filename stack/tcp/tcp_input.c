@@ -16,16 +16,11 @@ static bool orphan(const struct tcp_conn *c)
 void tcp_input_syn_options(struct tcp_conn *c, const struct packet_tcp *syn)
 {
     struct tcp *t = c->sock.tcp;
-    uint16_t ours = (uint16_t)(net_path_payload(&c->path) - WIRE_TCP_LEN);
-    uint16_t theirs = syn->has_mss ? syn->mss : TCP_DEFAULT_MSS;
 
     c->irs = syn->seq;
     c->rcv_nxt = c->irs + 1;
     c->last_ack_sent = c->rcv_nxt;
-    /* An absurd MSS (RFC 9293 has no floor) would make us send storms of tiny segments. */
-    if (theirs < 88)
-        theirs = 88;
-    c->mss = theirs < ours ? theirs : ours;
+    tcp_mtu_init(c, syn->has_mss ? syn->mss : TCP_DEFAULT_MSS);
     c->scaling = syn->has_wscale;
     if (c->scaling) {
         c->snd_wscale = syn->wscale > 14 ? 14 : syn->wscale; /* RFC 7323, 2.3 */
@@ -485,14 +480,7 @@ bool tcp_input_error(void *ctx, const struct net_error *error, clock_ns now)
     if (c == NULL || seq_lt(error->seq, c->snd_una) || !seq_lt(error->seq, c->snd_max))
         return false;
     if (error->kind == NET_ERROR_MTU) {
-        uint16_t mss = (uint16_t)(error->mtu - WIRE_IPV4_LEN - WIRE_TCP_LEN);
-
-        if (error->mtu < 576 || mss >= c->mss || !tcp_synchronized(c))
-            return true;
-        c->mss = mss;
-        c->snd_nxt = c->snd_una; /* what was too large goes out again in smaller segments */
-        c->timing = false;
-        tcp_conn_output(c);
+        tcp_mtu_error(c, error);
     } else if (c->state == TCP_SYN_SENT && error->kind != NET_ERROR_TIME) {
         tcp_count(t, tcp_connect_failed);
         tcp_conn_end(c, SOCK_UNREACHABLE);

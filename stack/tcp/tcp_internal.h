@@ -174,9 +174,11 @@ struct tcp_conn {
     uint8_t quick_acks;
     uint8_t unacked_segments; /* full segments received since our last acknowledgement */
     uint16_t mss;             /* largest payload we send, without counting options */
+    uint16_t peer_mss;        /* and that the peer would take */
 
     struct ip_endpoint local, remote;
     struct net_path path;
+    uint32_t path_generation;  /* of what is known of paths, when path.mtu was looked up */
     struct packet_label label; /* of the segment that began it; zero for our own */
 
     /* RFC 9293, 3.3.1 */
@@ -377,6 +379,21 @@ void tcp_input_syn_options(struct tcp_conn *c, const struct packet_tcp *syn);
 /* Processes the acknowledgement of an acceptable segment. Returns false when it must be dropped
  * (p->drop is set) or when the connection has ended with it (*ended). */
 bool tcp_ack(struct tcp_conn *c, struct packet *p, bool *ended);
+
+/* ---- tcp_mtu.c ---- */
+
+/* The peer takes segments of this size. */
+void tcp_mtu_init(struct tcp_conn *c, uint16_t peer_mss);
+
+/* The path takes packets of `mtu` bytes from now on: what is in flight and larger goes out again,
+ * and is no sign of congestion. */
+void tcp_mtu_changed(struct tcp_conn *c, uint16_t mtu);
+
+/* Looks whether more, or less, has become known of the path. */
+void tcp_mtu_refresh(struct tcp_conn *c);
+
+/* A router says that a segment in flight was too large. */
+void tcp_mtu_error(struct tcp_conn *c, const struct net_error *error);
 
 /* ---- tcp_reassembly.c ---- */
 

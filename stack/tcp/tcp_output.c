@@ -157,6 +157,7 @@ enum tcp_data tcp_output_data(struct tcp_conn *c)
 {
     if (!has_unsent(c))
         return TCP_DATA_DONE;
+    tcp_mtu_refresh(c);
     if (c->snd_una == c->snd_max)
         tcp_cc_restart(c);
     for (;;) {

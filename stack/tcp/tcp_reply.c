@@ -61,7 +61,7 @@ void tcp_reply_cookie(struct tcp *t, const struct packet *p, const struct net_pa
         .flags = TCP_SYN | TCP_ACK,
         .window = window,
         .has_mss = true,
-        .mss = (uint16_t)(net_path_payload(path) - WIRE_TCP_LEN),
+        .mss = (uint16_t)(net_link_payload(path) - WIRE_TCP_LEN),
         .has_wscale = p->tcp.has_wscale,
         .wscale = t->config.window_scale,
         .has_timestamp = p->tcp.has_timestamp,

@@ -128,7 +128,7 @@ static void fill_header(struct tcp_conn *c, struct wire_tcp *h, uint32_t seq, ui
         bool answer = (flags & TCP_ACK) != 0;
 
         h->has_mss = true;
-        h->mss = (uint16_t)(net_path_payload(&c->path) - WIRE_TCP_LEN);
+        h->mss = (uint16_t)(net_link_payload(&c->path) - WIRE_TCP_LEN);
         h->has_wscale = !answer || c->scaling;
         h->wscale = c->sock.tcp->config.window_scale;
         h->has_timestamp = !answer || c->timestamps;

@@ -115,6 +115,7 @@ void wire_icmp_checksum(struct rte_mbuf *m);
 struct wire_quote {
     struct ip_addr src, dst;
     uint8_t protocol;
+    uint16_t length; /* of the packet, as its header has it */
     uint16_t sport, dport;
     uint32_t seq; /* TCP */
 };

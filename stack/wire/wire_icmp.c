@@ -54,6 +54,7 @@ bool wire_quote_parse(const uint8_t *data, size_t len, struct wire_quote *out)
         return false; /* a later fragment has no ports */
     memset(out, 0, sizeof *out);
     out->protocol = data[9];
+    out->length = wire_load16(data + 2);
     out->src = ip_from_v4(wire_load_addr(data + 12));
     out->dst = ip_from_v4(wire_load_addr(data + 16));
     data += header;

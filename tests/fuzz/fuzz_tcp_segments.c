@@ -401,6 +401,7 @@ static void step_icmp(struct run *r, struct flow *f)
     test_frame_tcp(&quoted, f->local_port, peer_port(r, f),
                    (c != NULL ? c->snd_una : 0) + offset_of(seq), 0, TCP_ACK);
     test_frame_finish(&quoted);
+    test_frame_put16(quoted.b + TEST_L3 + 2, (uint16_t)((kind & 0x40) != 0 ? mtu * 9u : 1500));
     test_frame_ether(&frame, stack_mac, peer_mac, WIRE_TYPE_IPV4);
     test_frame_ipv4(&frame, WIRE_IP_PROTO_ICMP, "10.0.0.2", "10.0.0.1");
     test_frame_icmp(&frame, (kind & 0x80) != 0 ? WIRE_ICMP_TIME : WIRE_ICMP_UNREACHABLE,

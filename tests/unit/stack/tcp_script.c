@@ -568,6 +568,7 @@ void script_icmp(struct script_conn *c, uint8_t type, uint8_t code, uint32_t res
     test_frame_ipv4(&quoted, 6, stack_ip, peer);
     test_frame_tcp(&quoted, c->stack_port, c->peer_port, c->stack_iss + seq, 0, TCP_ACK);
     test_frame_finish(&quoted);
+    test_frame_put16(quoted.b + TEST_L3 + 2, c->quoted_length != 0 ? c->quoted_length : 1500);
     frame_begin(c, &f, 1);
     test_frame_icmp(&f, type, code, rest);
     test_frame_append(&f, quoted.b + TEST_L3, 28);

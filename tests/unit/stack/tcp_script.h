@@ -56,7 +56,8 @@ struct script_conn {
     uint16_t mss; /* 0: no option */
     int wscale;   /* SCRIPT_NO_WSCALE: no option */
     bool timestamps;
-    uint16_t window; /* the field of every segment sent from now on */
+    uint16_t window;        /* the field of every segment sent from now on */
+    uint16_t quoted_length; /* of the packets that script_icmp() quotes; 0: 1,500 */
 
     uint32_t stack_iss; /* learned from the stack's SYN */
     uint32_t ts_base;   /* the timestamp is this plus the milliseconds since the start */

@@ -220,7 +220,7 @@ static void test_errors_reach_the_transport(void **state)
     } cases[] = {
         {3, 0, 0, NET_ERROR_UNREACHABLE, 0},   {3, 1, 0, NET_ERROR_UNREACHABLE, 0},
         {3, 2, 0, NET_ERROR_PORT, 0},          {3, 3, 0, NET_ERROR_PORT, 0},
-        {3, 4, 1280, NET_ERROR_MTU, 1280},     {3, 4, 0, NET_ERROR_MTU, 0},
+        {3, 4, 1280, NET_ERROR_MTU, 1280},     {3, 4, 0, NET_ERROR_MTU, 296},
         {3, 13, 77, NET_ERROR_UNREACHABLE, 0}, {11, 0, 0, NET_ERROR_TIME, 0},
     };
     struct fix *x = *state;
@@ -236,6 +236,7 @@ static void test_errors_reach_the_transport(void **state)
         assert_int_equal(heard.count, i + 1);
         assert_int_equal(heard.last.kind, cases[i].kind);
         assert_int_equal(heard.last.mtu, cases[i].mtu);
+        assert_int_equal(heard.last.length, 40);
         assert_int_equal(heard.last.ip_protocol, 6);
         assert_int_equal(heard.last.seq, 0x01020304);
         assert_true(ip_equal(&heard.last.local.addr, &us) && heard.last.local.port == 443);

@@ -409,43 +409,6 @@ static void test_icmp_on_connection(void **state)
     assert_int_equal(script_usage(s).connections[TCP_SYN_RECEIVED], 1);
 }
 
-/* RFC 1191: what was too large goes out again, smaller. */
-static void test_icmp_mtu(void **state)
-{
-    (void)state;
-    script_write(c, 2920);
-    script_expect(c, TCP_ACK, 1, 1, 1460);
-    script_expect(c, TCP_ACK, 1461, 1, 1460);
-    script_icmp(c, UNREACHABLE, TOO_BIG, 1000, 1);
-    script_expect(c, TCP_ACK, 1, 1, 960);
-    script_expect(c, TCP_ACK, 961, 1, 960);
-    script_expect(c, TCP_ACK, 1921, 1, 960);
-    script_expect(c, TCP_ACK, 2881, 1, 40);
-    script_send(c, TCP_ACK, 1, 2921, 0);
-    assert_int_equal(sock_unacknowledged(c->sock), 0);
-}
-
-/* Forged ones cannot make segments absurdly small, or larger again, or concern what is not in
- * flight. */
-static void test_icmp_mtu_forged(void **state)
-{
-    struct sock_info info;
-
-    (void)state;
-    script_write(c, 1460);
-    script_discard(s);
-    script_icmp(c, UNREACHABLE, TOO_BIG, 0, 1);
-    script_icmp(c, UNREACHABLE, TOO_BIG, 68, 1);
-    script_icmp(c, UNREACHABLE, TOO_BIG, 575, 1);
-    script_icmp(c, UNREACHABLE, TOO_BIG, 1500, 1);
-    script_icmp(c, UNREACHABLE, TOO_BIG, 65535, 1);
-    script_icmp(c, UNREACHABLE, TOO_BIG, 1000, 1461);
-    script_icmp(c, UNREACHABLE, TOO_BIG, 1000, 0);
-    script_expect_none(s);
-    sock_info(c->sock, &info);
-    assert_int_equal(info.mss, 1460);
-}
-
 #define TEST(name)    cmocka_unit_test_setup_teardown(name, setup, teardown)
 #define TEST_TS(name) cmocka_unit_test_setup_teardown(name, setup_timestamps, teardown)
 
@@ -473,8 +436,6 @@ int main(void)
         TEST_TS(test_paws_expiry),
         TEST(test_icmp_sequence),
         TEST(test_icmp_on_connection),
-        TEST(test_icmp_mtu),
-        TEST(test_icmp_mtu_forged),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

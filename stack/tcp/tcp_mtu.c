@@ -1,0 +1,63 @@
+/*
+ * Segment sizes: what the peer takes, bounded by what the path takes (RFC 9293, 3.7.1 and 3.7.2).
+ *
+ * What a path takes is known by destination (net_pmtu.c). A connection holds it in path.mtu, and
+ * looks it up anew before it sends once anything has changed there. Where segments have become
+ * smaller, what is in flight may have been lost for its size and for no congestion: it goes out
+ * again, cut anew, and the congestion window stays as it is (RFC 1191, 6.4; RFC 8201, 5.4).
+ */
+#include "stack/tcp/tcp_internal.h"
+
+#define TCP_MSS_MIN 88 /* RFC 9293 has no floor, but smaller ones would cause storms of segments \
+                        */
+
+static void mss_update(struct tcp_conn *c)
+{
+    uint16_t path = (uint16_t)(net_path_payload(&c->path) - WIRE_TCP_LEN);
+
+    c->mss = c->peer_mss < path ? c->peer_mss : path;
+}
+
+void tcp_mtu_init(struct tcp_conn *c, uint16_t peer_mss)
+{
+    c->peer_mss = peer_mss > TCP_MSS_MIN ? peer_mss : TCP_MSS_MIN;
+    mss_update(c);
+}
+
+void tcp_mtu_changed(struct tcp_conn *c, uint16_t mtu)
+{
+    uint32_t before = tcp_segment_size(c);
+
+    c->path.mtu = mtu;
+    mss_update(c);
+    if (tcp_segment_size(c) >= before || c->snd_una == c->snd_max)
+        return;
+    c->snd_nxt = c->snd_una;
+    c->timing = false;
+    tcp_conn_output(c);
+}
+
+void tcp_mtu_refresh(struct tcp_conn *c)
+{
+    const struct net *n = c->sock.tcp->net;
+    uint16_t mtu;
+
+    if (c->path_generation == net_pmtu_generation(n))
+        return;
+    c->path_generation = net_pmtu_generation(n);
+    mtu = net_pmtu_of(n, &c->path, &c->remote.addr);
+    if (mtu != c->path.mtu)
+        tcp_mtu_changed(c, mtu);
+}
+
+void tcp_mtu_error(struct tcp_conn *c, const struct net_error *error)
+{
+    struct tcp *t = c->sock.tcp;
+
+    /* A packet that is no larger than what is said to be taken was not refused for its size, and
+     * one that is larger than what we send was never ours (RFC 5927, 7). */
+    if (!tcp_synchronized(c) || error->length <= error->mtu || error->length > c->path.mtu)
+        return;
+    if (net_pmtu_learn(t->net, &c->path, &c->remote.addr, error->mtu, t->now))
+        tcp_mtu_refresh(c);
+}
