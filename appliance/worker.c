@@ -90,7 +90,7 @@ static clock_ns worker_deadline(const struct worker *w)
 
 static void worker_rest(struct worker *w, clock_ns now)
 {
-    clock_ns duration = worker_idle_sleep(&w->idle, now, worker_deadline(w));
+    clock_ns duration = idle_sleep(&w->idle, now, worker_deadline(w));
 
     if (duration == 0)
         return;
@@ -162,7 +162,7 @@ static void worker_loop(struct worker *w)
         clock_ns now = clock_now();
 
         if (worker_round(w, now)) {
-            worker_idle_busy(&w->idle, now);
+            idle_busy(&w->idle, now);
             COUNTER_INC(w->counters.worker_busy_rounds);
         } else {
             worker_rest(w, now);

@@ -18,10 +18,10 @@
 #include "appliance/punt.h"
 #include "appliance/secrets.h"
 #include "appliance/session_log/session_log.h"
-#include "appliance/worker_idle.h"
 #include "appliance/worker_snapshot.h"
 #include "base/counter.h"
 #include "base/error.h"
+#include "base/idle.h"
 #include "firewall/firewall.h"
 #include "proxy/proxy.h"
 #include "scheduler/scheduler.h"
@@ -77,7 +77,7 @@ struct worker {
     struct stack *stack;
     struct proxy *proxy;
     struct worker_snapshots snapshots;
-    struct worker_idle idle;
+    struct idle idle;
     struct worker_counters counters;
 };
 

@@ -6,33 +6,13 @@
  */
 #include "appliance/worker_setup.h"
 
-#include <rte_errno.h>
-#include <rte_lcore.h>
-#include <rte_mbuf.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* A power of two minus one wastes no memory in the pool's ring; rte_mempool_create(3). */
-static unsigned mempool_size(uint32_t n)
-{
-    unsigned size = 1;
-
-    while (size - 1 < n && size < (1u << 30))
-        size *= 2;
-    return n > size / 4 * 3 ? size - 1 : n;
-}
-
 static int setup_data_pool(struct worker *w, struct error *e)
 {
-    unsigned size = mempool_size(w->config.memory->data_mbufs);
-    char name[RTE_MEMPOOL_NAMESIZE];
-
-    snprintf(name, sizeof name, "data_%u", w->config.index);
-    w->data_pool = rte_pktmbuf_pool_create(name, size, RTE_MEMPOOL_CACHE_MAX_SIZE, 0,
-                                           RTE_MBUF_DEFAULT_BUF_SIZE, (int)rte_socket_id());
-    if (w->data_pool == NULL)
-        return error_set(e, "no memory for %u packet buffers: %s", size, rte_strerror(rte_errno));
-    return 0;
+    w->data_pool = io_data_pool_create(w->config.index, w->config.memory->data_mbufs, e);
+    return w->data_pool != NULL ? 0 : -1;
 }
 
 /* For the firewall's default; it is built before the stack, and asks when packets come. */

@@ -1,7 +1,13 @@
 /*
  * Readiness. The stack collects what happened to each socket while it processed a burst; the owner
- * then takes the events one socket at a time. Events tell of changes (edge-triggered): after one,
- * work until the call in question says that there is no more.
+ * then takes the events, one for each socket however much happened to it.
+ *
+ * Events tell of changes (edge-triggered): after one, work until the call in question says that
+ * there is no more; what is left is not told of again until more comes. READABLE: until
+ * sock_readable() is 0, with sock_eof() for the end. WRITABLE comes only after sock_write() or
+ * sock_writable() said that there is no room. ACCEPT: until sock_accept() returns NULL. Whoever
+ * wants levels keeps a list of the sockets that it has not finished with: sock_readable() and
+ * sock_writable() tell the present level at any time.
  */
 #ifndef STACK_EVENT_H
 #define STACK_EVENT_H
@@ -27,5 +33,10 @@ struct event {
 /* Takes the next event. A socket that is closed in the meantime has no events any more, so acting
  * on one event never leaves a dangling one. Returns false when there is none. */
 bool event_next(struct stack *s, struct event *out);
+
+/* The same for up to `max` at once; returns how many. Each is of another socket, so acting on one
+ * leaves the others as they are unless it closes their sockets: who closes a socket other than the
+ * event's own passes over its event in the rest of the batch, or takes events one by one. */
+unsigned event_take(struct stack *s, struct event *out, unsigned max);
 
 #endif

@@ -133,6 +133,15 @@ bool event_next(struct stack *s, struct event *out)
     return tcp_event_next(s->tcp, out);
 }
 
+unsigned event_take(struct stack *s, struct event *out, unsigned max)
+{
+    unsigned n = 0;
+
+    while (n < max && tcp_event_next(s->tcp, &out[n]))
+        n++;
+    return n;
+}
+
 const struct stack_counters *stack_counters(const struct stack *s)
 {
     return &s->counters;

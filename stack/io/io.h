@@ -38,6 +38,17 @@ void io_env_fini(void);
 int io_worker_enter(unsigned cpu, int numa_node, struct error *e);
 void io_worker_leave(void);
 
+/* ---- a worker's own mbufs ---- */
+
+/* mbufs of a data pool (stack_config.data_pool) for a worker whose queues may hold `buffers` of
+ * them and that sends through `ports` ports; and the bytes that so many take. */
+uint32_t io_data_pool_size(uint32_t buffers, unsigned ports);
+uint64_t io_data_pool_bytes(uint32_t mbufs);
+
+/* On the worker's thread, so that the memory is of its NUMA node. Lives until io_env_fini(): a
+ * device may refer to its mbufs until it is closed. */
+struct rte_mempool *io_data_pool_create(unsigned worker, uint32_t mbufs, struct error *e);
+
 /* ---- ports ---- */
 
 enum io_device {

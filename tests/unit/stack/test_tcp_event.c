@@ -259,20 +259,43 @@ static void test_deadline(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+/* In batches: in order, no more than asked for, each socket once. */
+static void test_taken_in_batches(void **state)
+{
+    struct script_conn *k[5];
+    struct event batch[3];
+
+    (void)state;
+    for (unsigned i = 0; i < 5; i++) {
+        k[i] = script_conn(s);
+        script_establish(k[i], listener);
+    }
+    script_events_leave(s);
+    script_hold(s);
+    for (unsigned i = 0; i < 5; i++) {
+        script_send(k[i], TCP_ACK, 1, 1, 10);
+        script_send(k[i], TCP_ACK, 11, 1, 10);
+    }
+    script_release(s);
+    assert_int_equal(event_take(script_stack(s), batch, 3), 3);
+    for (unsigned i = 0; i < 3; i++)
+        assert_ptr_equal(batch[i].sock, k[i]->sock);
+    sock_close(k[3]->sock); /* not of this batch: it is not in the next one */
+    assert_int_equal(event_take(script_stack(s), batch, 3), 1);
+    assert_ptr_equal(batch[0].sock, k[4]->sock);
+    assert_int_equal(event_take(script_stack(s), batch, 3), 0);
+    script_discard(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_edge_triggered),
-        TEST(test_collected),
-        TEST(test_before_user_set),
-        TEST(test_reset_before_user_set),
-        TEST(test_dropped_on_close),
-        TEST(test_writable),
-        TEST(test_writable_asked),
-        TEST(test_not_writable),
-        TEST(test_dead_socket),
-        TEST(test_listener),
-        TEST(test_texts),
+        TEST(test_edge_triggered),   TEST(test_collected),
+        TEST(test_before_user_set),  TEST(test_reset_before_user_set),
+        TEST(test_dropped_on_close), TEST(test_taken_in_batches),
+        TEST(test_writable),         TEST(test_writable_asked),
+        TEST(test_not_writable),     TEST(test_dead_socket),
+        TEST(test_listener),         TEST(test_texts),
         TEST(test_deadline),
     };
 

@@ -1,4 +1,4 @@
-#include "appliance/worker_idle.h"
+#include "base/idle.h"
 
 static clock_ns larger(clock_ns a, clock_ns b)
 {
@@ -6,32 +6,32 @@ static clock_ns larger(clock_ns a, clock_ns b)
 }
 
 /* As long as the silence and the work before it allow. */
-static clock_ns bounded(const struct worker_idle *i, clock_ns now)
+static clock_ns bounded(const struct idle *i, clock_ns now)
 {
     clock_ns silence = now - i->idle_since, work = i->idle_since - i->busy_since;
-    clock_ns bound = WORKER_IDLE_SLEEP_SHORT;
-    clock_ns sleep = larger(silence, work) / WORKER_IDLE_FRACTION;
+    clock_ns bound = IDLE_SLEEP_SHORT;
+    clock_ns sleep = larger(silence, work) / IDLE_FRACTION;
 
-    if (silence >= WORKER_IDLE_LONG)
-        bound = WORKER_IDLE_SLEEP_LONG;
-    sleep = larger(sleep, WORKER_IDLE_SLEEP_MIN);
+    if (silence >= IDLE_LONG)
+        bound = IDLE_SLEEP_LONG;
+    sleep = larger(sleep, IDLE_SLEEP_MIN);
     return sleep < bound ? sleep : bound;
 }
 
-clock_ns worker_idle_sleep(struct worker_idle *i, clock_ns now, clock_ns deadline)
+clock_ns idle_sleep(struct idle *i, clock_ns now, clock_ns deadline)
 {
     clock_ns sleep;
 
     if (i->empty_rounds == 0)
         i->idle_since = now;
-    if (i->empty_rounds < WORKER_IDLE_SPIN_ROUNDS) {
+    if (i->empty_rounds < IDLE_SPIN_ROUNDS) {
         i->empty_rounds++;
         return 0;
     }
     sleep = bounded(i, now);
     if (deadline < now + sleep)
         sleep = deadline > now ? deadline - now : 0;
-    if (sleep < WORKER_IDLE_WORTH)
+    if (sleep < IDLE_WORTH)
         return 0;
     i->slept = true;
     return sleep;

@@ -8,24 +8,24 @@
  * of what it had to wait for anyway, and sleeping costs a worker under load next to nothing. Sleeps
  * are bounded, and never reach past the next timer.
  */
-#ifndef APPLIANCE_WORKER_IDLE_H
-#define APPLIANCE_WORKER_IDLE_H
+#ifndef BASE_IDLE_H
+#define BASE_IDLE_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "base/clock.h"
 
-#define WORKER_IDLE_SPIN_ROUNDS 4
-#define WORKER_IDLE_SLEEP_MIN   (30 * CLOCK_US)
-#define WORKER_IDLE_SLEEP_SHORT (250 * CLOCK_US) /* the bound while the silence is short */
-#define WORKER_IDLE_SLEEP_LONG  (1 * CLOCK_MS)   /* the bound after WORKER_IDLE_LONG */
-#define WORKER_IDLE_LONG        (200 * CLOCK_MS)
-#define WORKER_IDLE_FRACTION    4              /* of the silence, or of the work */
-#define WORKER_IDLE_WORTH       (5 * CLOCK_US) /* shorter is not worth the switch */
+#define IDLE_SPIN_ROUNDS 4
+#define IDLE_SLEEP_MIN   (30 * CLOCK_US)
+#define IDLE_SLEEP_SHORT (250 * CLOCK_US) /* the bound while the silence is short */
+#define IDLE_SLEEP_LONG  (1 * CLOCK_MS)   /* the bound after IDLE_LONG */
+#define IDLE_LONG        (200 * CLOCK_MS)
+#define IDLE_FRACTION    4              /* of the silence, or of the work */
+#define IDLE_WORTH       (5 * CLOCK_US) /* shorter is not worth the switch */
 
 /* Zero-initialise it. */
-struct worker_idle {
+struct idle {
     clock_ns busy_since; /* the first round with work after the last sleep */
     clock_ns idle_since; /* the first empty round after that */
     uint32_t empty_rounds;
@@ -33,7 +33,7 @@ struct worker_idle {
 };
 
 /* The round that began at `now` had work. */
-static inline void worker_idle_busy(struct worker_idle *i, clock_ns now)
+static inline void idle_busy(struct idle *i, clock_ns now)
 {
     if (i->slept)
         i->busy_since = now;
@@ -43,6 +43,6 @@ static inline void worker_idle_busy(struct worker_idle *i, clock_ns now)
 
 /* The round that began at `now` was empty: returns the time to sleep, 0 to poll again at once.
  * `deadline` is that of the next timer, at or before `now` when work is queued. */
-clock_ns worker_idle_sleep(struct worker_idle *i, clock_ns now, clock_ns deadline);
+clock_ns idle_sleep(struct idle *i, clock_ns now, clock_ns deadline);
 
 #endif

@@ -1,0 +1,52 @@
+/*
+ * A worker's pool for what it builds itself: bytes written to send queues, and indirect mbufs. It
+ * is as large as the budget of its queues, which may all hold nothing else, plus what is on the way
+ * below the stack: frames that wait for a device and frames in its rings.
+ */
+#include <stdio.h>
+
+#include <rte_errno.h>
+#include <rte_lcore.h>
+#include <rte_mbuf.h>
+
+#include "stack/io/io_internal.h"
+
+/* An mbuf with its data room, its mempool header and a cache line lost to alignment. */
+#define IO_DATA_MBUF_BYTES (sizeof(struct rte_mbuf) + RTE_MBUF_DEFAULT_BUF_SIZE + 128)
+
+/* Frames below the stack, for each port: two scheduler queues and two device rings. */
+#define IO_DATA_BELOW_STACK (4 * 1024)
+
+uint32_t io_data_pool_size(uint32_t buffers, unsigned ports)
+{
+    return buffers + ports * IO_DATA_BELOW_STACK;
+}
+
+uint64_t io_data_pool_bytes(uint32_t mbufs)
+{
+    return (uint64_t)mbufs * IO_DATA_MBUF_BYTES;
+}
+
+/* A power of two minus one wastes no memory in the pool's ring; rte_mempool_create(3). */
+static unsigned io_data_pool_round(uint32_t n)
+{
+    unsigned size = 1;
+
+    while (size - 1 < n && size < (1u << 30))
+        size *= 2;
+    return n > size / 4 * 3 ? size - 1 : n;
+}
+
+struct rte_mempool *io_data_pool_create(unsigned worker, uint32_t mbufs, struct error *e)
+{
+    unsigned size = io_data_pool_round(mbufs);
+    char name[RTE_MEMPOOL_NAMESIZE];
+    struct rte_mempool *pool;
+
+    snprintf(name, sizeof name, "data_%u", worker);
+    pool = rte_pktmbuf_pool_create(name, size, RTE_MEMPOOL_CACHE_MAX_SIZE, 0,
+                                   RTE_MBUF_DEFAULT_BUF_SIZE, (int)rte_socket_id());
+    if (pool == NULL)
+        error_set(e, "no memory for %u packet buffers: %s", size, rte_strerror(rte_errno));
+    return pool;
+}
