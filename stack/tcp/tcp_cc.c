@@ -1,11 +1,13 @@
 /*
  * Congestion control: what all algorithms have in common. The initial window (RFC 6928), slow start
- * by bytes (RFC 3465), the state that a reduction without reason is undone to, the restart after a
- * rest (RFC 5681, 4.1).
+ * by bytes (RFC 3465), for the first time with HyStart++ (RFC 9406), the validation of the window
+ * (RFC 7661), what a reduction without reason is undone to, the restart after a rest.
  */
 #include "stack/tcp/tcp_cc.h"
 
 #include "stack/tcp/tcp_internal.h"
+
+#define BURST_MAX 8 /* segments; RFC 9406, 4.2 */
 
 static uint32_t max_u32(uint32_t a, uint32_t b)
 {
@@ -24,8 +26,7 @@ static const struct tcp_cc *algorithm(const struct tcp_conn *c)
 
 const struct tcp_cc *tcp_cc_find(enum stack_congestion which)
 {
-    (void)which;
-    return &tcp_newreno;
+    return which == STACK_NEWRENO ? &tcp_newreno : &tcp_cubic;
 }
 
 /* RFC 6928, 2: ten segments, but no more bytes than those of Ethernet are. */
@@ -43,12 +44,64 @@ void tcp_cc_init(struct tcp_conn *c)
     if (c->retries > 0)
         c->cwnd = tcp_segment_size(c);
     c->ssthresh = UINT32_MAX;
-    algorithm(c)->init(c);
+    c->round_end = c->snd_max;
+    tcp_hystart_init(&c->cc.hystart);
+}
+
+/* ---- growth ---- */
+
+/* RFC 3465, 2.2's L. One acknowledgement may answer a long train where the receiver's device joins
+ * segments, and pacing keeps what it releases from being a burst; without, RFC 9406, 4.2 names a
+ * bound. What was not in flight proves nothing: an acknowledgement after a timeout jumps far where
+ * the peer had most of it. */
+static uint32_t countable(const struct tcp_conn *c, const struct tcp_cc_ack *a)
+{
+    uint32_t bytes = min_u32(a->acked, min_u32(a->prior_flight, c->cwnd));
+
+    return c->sock.tcp->config.pacing_off ? min_u32(bytes, BURST_MAX * tcp_segment_size(c)) : bytes;
 }
 
 void tcp_cc_slow_start(struct tcp_conn *c, const struct tcp_cc_ack *a)
 {
-    c->cwnd += min_u32(a->acked, 2 * tcp_segment_size(c)); /* RFC 3465, L = 2 */
+    enum tcp_hystart_phase phase = TCP_HYSTART_SLOW_START;
+    uint32_t bytes = countable(c, a);
+
+    if (c->ssthresh == UINT32_MAX)
+        phase = tcp_hystart_ack(&c->cc.hystart, a);
+    if (phase == TCP_HYSTART_DONE) {
+        c->ssthresh = c->cwnd;
+        algorithm(c)->init(c);
+        return;
+    }
+    if (!a->window_limited)
+        return;
+    if (phase == TCP_HYSTART_CONSERVATIVE)
+        bytes = tcp_hystart_growth(&c->cc.hystart, bytes);
+    c->cwnd = min_u32(c->cwnd + bytes, c->ssthresh);
+}
+
+/* RFC 7661, 4.3: the window grows only while it is what limits us; a sender that never fills it
+ * would otherwise build up a burst. In slow start half of it is enough, as the other half is what
+ * the last acknowledgements have just opened. */
+void tcp_cc_progress(struct tcp_conn *c, struct tcp_cc_ack *a)
+{
+    a->round_ended = !seq_lt(c->snd_una, c->round_end);
+    a->window_limited = c->cwnd_limited || c->cwnd_limited_before ||
+                        (c->cwnd < c->ssthresh && a->prior_flight >= c->cwnd / 2);
+    if (a->round_ended) {
+        c->round_end = c->snd_max;
+        c->cwnd_limited_before = c->cwnd_limited;
+        c->cwnd_limited = false;
+    }
+}
+
+void tcp_cc_sent(struct tcp_conn *c)
+{
+    uint32_t in_flight = c->snd_nxt - c->snd_una;
+
+    if (seq_lt(c->snd_nxt, tcp_send_end(c)) && c->cwnd < c->snd_wnd &&
+        c->cwnd < in_flight + tcp_segment_size(c))
+        c->cwnd_limited = true;
 }
 
 void tcp_cc_ack(struct tcp_conn *c, const struct tcp_cc_ack *a)
@@ -57,10 +110,21 @@ void tcp_cc_ack(struct tcp_conn *c, const struct tcp_cc_ack *a)
     c->cwnd = min_u32(c->cwnd, TCP_CWND_MAX);
 }
 
+/* ---- reductions ---- */
+
+uint32_t tcp_cc_window_used(const struct tcp_conn *c)
+{
+    uint32_t flight = c->snd_max - c->snd_una;
+
+    return c->cwnd_limited || c->cwnd_limited_before ? c->cwnd : min_u32(c->cwnd, flight);
+}
+
 void tcp_cc_reduce(struct tcp_conn *c, enum tcp_cc_event event)
 {
     /* RFC 5681, 3.1: the first timeout of a segment reduces, further ones change nothing. */
     if (event != TCP_CC_TIMEOUT || c->retries <= 1) {
+        if (c->ssthresh == UINT32_MAX)
+            algorithm(c)->init(c);
         c->prior_cwnd = c->cwnd;
         c->prior_ssthresh = c->ssthresh;
         c->ssthresh = algorithm(c)->reduce(c, event);
@@ -79,14 +143,28 @@ void tcp_cc_undo(struct tcp_conn *c)
     c->cwnd = max_u32(c->cwnd, c->prior_cwnd);
     c->ssthresh = max_u32(c->ssthresh, c->prior_ssthresh);
     algorithm(c)->undo(c);
+    if (c->ssthresh == UINT32_MAX)
+        tcp_hystart_init(&c->cc.hystart);
 }
 
+/* ---- after a rest ---- */
+
+/*
+ * The window halves for every RTO of rest, down to the initial one: RFC 5681, 4.1 knows no better
+ * than that at once, RFC 7661 keeps all of it for minutes. What was reached is remembered in
+ * ssthresh.
+ */
 void tcp_cc_restart(struct tcp_conn *c)
 {
+    uint32_t restart = min_u32(initial_window(c), c->cwnd), was = c->cwnd;
     clock_ns idle = c->sock.tcp->now - c->sent_at;
 
     if (idle <= c->rto)
         return;
-    c->cwnd = min_u32(c->cwnd, initial_window(c));
+    for (clock_ns left = idle; left > c->rto && c->cwnd > restart; left -= c->rto)
+        c->cwnd = max_u32(c->cwnd / 2, restart);
+    if (c->ssthresh == UINT32_MAX)
+        return;
+    c->ssthresh = max_u32(c->ssthresh, (uint32_t)((uint64_t)was * 3 / 4));
     algorithm(c)->idle(c, idle);
 }

@@ -47,18 +47,26 @@ struct tcp_cc {
     void (*idle)(struct tcp_conn *c, clock_ns idle);
 };
 
-extern const struct tcp_cc tcp_newreno;
+extern const struct tcp_cc tcp_cubic, tcp_newreno;
 
 /* ---- for algorithms ---- */
 
-/* What is acknowledged opens the window by as much, within bounds (RFC 3465). */
+/* What is acknowledged opens the window by as much, within bounds (RFC 3465), or by a quarter of
+ * that (RFC 9406). */
 void tcp_cc_slow_start(struct tcp_conn *c, const struct tcp_cc_ack *a);
+
+/* The window that was in use when a loss was found: what a reduction starts from. Less than cwnd
+ * where the application had not filled that (RFC 7661, 4.4.1). */
+uint32_t tcp_cc_window_used(const struct tcp_conn *c);
 
 /* ---- what recovery calls: tcp_cc.c ---- */
 
 const struct tcp_cc *tcp_cc_find(enum stack_congestion which);
 
 void tcp_cc_init(struct tcp_conn *c);
+
+/* Fills round_ended and window_limited, when snd_una has moved. */
+void tcp_cc_progress(struct tcp_conn *c, struct tcp_cc_ack *a);
 void tcp_cc_ack(struct tcp_conn *c, const struct tcp_cc_ack *a);
 
 /* Saves cwnd and ssthresh for tcp_cc_undo(), and sets ssthresh. TIMEOUT sets cwnd to one segment,
@@ -69,7 +77,11 @@ void tcp_cc_reduce(struct tcp_conn *c, enum tcp_cc_event event);
 void tcp_cc_reduced(struct tcp_conn *c);
 void tcp_cc_undo(struct tcp_conn *c);
 
-/* Called before data is sent after a rest (RFC 5681, 4.1; RFC 7661). */
+/* Called before data is sent while nothing is in flight: after a rest the window is smaller
+ * (RFC 5681, 4.1; RFC 7661). */
 void tcp_cc_restart(struct tcp_conn *c);
+
+/* All that could be sent was: was it cwnd that kept back more? */
+void tcp_cc_sent(struct tcp_conn *c);
 
 #endif

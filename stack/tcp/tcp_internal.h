@@ -16,6 +16,8 @@
 #include "base/wheel.h"
 #include "stack/chain.h"
 #include "stack/tcp/tcp.h"
+#include "stack/tcp/tcp_cubic.h"
+#include "stack/tcp/tcp_hystart.h"
 #include "stack/wire/wire.h"
 
 /* ---- sequence numbers: comparison modulo 2^32 (RFC 9293, 3.4) ---- */
@@ -134,9 +136,12 @@ struct tcp_newreno {
     uint32_t acked; /* bytes, towards the next segment in congestion avoidance */
 };
 
-/* What the algorithm of congestion control remembers. */
+/* What congestion control remembers: of the first slow start, in which ssthresh is UINT32_MAX, and
+ * what the algorithm does from then on. */
 union tcp_cc_state {
+    struct tcp_hystart hystart;
     struct tcp_newreno newreno;
+    struct tcp_cubic cubic;
 };
 
 struct tcp_conn {
@@ -166,7 +171,9 @@ struct tcp_conn {
     bool memory_waiting : 1; /* on tcp->memory_waiters */
     bool in_half_open : 1;
     bool in_accept : 1;
-    bool in_time_wait : 1; /* on tcp->time_waiters */
+    bool in_time_wait : 1;        /* on tcp->time_waiters */
+    bool cwnd_limited : 1;        /* cwnd has kept us from sending, in the present round trip */
+    bool cwnd_limited_before : 1; /* the same in the last one */
 
     uint8_t snd_wscale, rcv_wscale;
     uint8_t dupacks;

@@ -8,8 +8,9 @@
  */
 #include "stack/tcp/tcp_internal.h"
 
-#define TCP_MSS_MIN 88 /* RFC 9293 has no floor, but smaller ones would cause storms of segments \
-                        */
+#define TCP_MSS_MIN                                                              \
+    88 /* RFC 9293 has no floor, but smaller ones would cause storms of segments \
+        */
 
 static void mss_update(struct tcp_conn *c)
 {

@@ -12,12 +12,12 @@ static void newreno_ack(struct tcp_conn *c, const struct tcp_cc_ack *a)
 {
     struct tcp_newreno *n = &c->cc.newreno;
 
-    if (!a->window_limited)
-        return;
     if (c->cwnd < c->ssthresh) {
         tcp_cc_slow_start(c, a);
         return;
     }
+    if (!a->window_limited)
+        return;
     n->acked += a->acked;
     if (n->acked >= c->cwnd) {
         n->acked -= c->cwnd;
@@ -27,7 +27,7 @@ static void newreno_ack(struct tcp_conn *c, const struct tcp_cc_ack *a)
 
 static uint32_t newreno_reduce(struct tcp_conn *c, enum tcp_cc_event event)
 {
-    uint32_t half = (c->snd_max - c->snd_una) / 2, least = 2 * tcp_segment_size(c);
+    uint32_t half = tcp_cc_window_used(c) / 2, least = 2 * tcp_segment_size(c);
 
     (void)event;
     c->cc.newreno.acked = 0;

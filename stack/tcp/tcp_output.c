@@ -176,6 +176,7 @@ enum tcp_data tcp_output_data(struct tcp_conn *c)
             return TCP_DATA_NO_MBUF;
         tcp_turn_charge(c, s.len);
     }
+    tcp_cc_sent(c);
     persist_begin(c);
     return TCP_DATA_DONE;
 }

@@ -22,30 +22,18 @@ static uint32_t min_u32(uint32_t a, uint32_t b)
 void tcp_recovery_init(struct tcp_conn *c)
 {
     c->recover = c->iss;
-    c->round_end = c->snd_max;
-}
-
-/* A round trip has passed when what was in flight at its beginning is acknowledged. */
-static bool round_ended(struct tcp_conn *c)
-{
-    if (seq_lt(c->snd_una, c->round_end))
-        return false;
-    c->round_end = c->snd_max;
-    return true;
 }
 
 static void open_ack(struct tcp_conn *c, uint32_t acked)
 {
-    uint32_t prior = flight_size(c) + acked;
     struct tcp_cc_ack a = {
         .acked = acked,
-        .prior_flight = prior,
+        .prior_flight = flight_size(c) + acked,
         .rtt = c->rtt_latest,
-        .round_ended = round_ended(c),
-        .window_limited = prior >= c->cwnd / 2,
     };
 
     c->dupacks = 0;
+    tcp_cc_progress(c, &a);
     tcp_cc_ack(c, &a);
 }
 

@@ -326,6 +326,7 @@ struct script *script_create(const struct script_config *config)
         .owns_flow = k->owns_flow,
         .owns_flow_ctx = k->owns_flow_ctx,
         .time_wait = k->time_wait,
+        .tcp = k->tcp,
         .ingress = ingress,
         .ingress_ctx = s,
     };

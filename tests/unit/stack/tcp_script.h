@@ -67,11 +67,12 @@ struct script_conn {
 };
 
 struct script_config {
-    uint32_t max_connections;  /* 0: 64 */
-    uint32_t max_buffers;      /* 0: 4096 */
-    uint32_t offloads;         /* STACK_TX_* */
-    uint16_t mtu;              /* 0: 1500 */
-    clock_ns time_wait;        /* 0: 60 s */
+    uint32_t max_connections; /* 0: 64 */
+    uint32_t max_buffers;     /* 0: 4096 */
+    uint32_t offloads;        /* STACK_TX_* */
+    uint16_t mtu;             /* 0: 1500 */
+    clock_ns time_wait;       /* 0: 60 s */
+    struct stack_tcp_config tcp;
     clock_ns start;            /* 0: SCRIPT_START */
     uint32_t frame_max;        /* of the egress hook; 0: no bound */
     bool one_queue;            /* all classes share the room of class 0 */

@@ -1,0 +1,209 @@
+/*
+ * CUBIC (RFC 9438). After a reduction the window follows a cubic function of the time since then,
+ * first back towards the window at which it lost, slowly around that, then beyond it: so that what
+ * a flow gets hardly depends on its round trip. Where Reno would be faster, on short and thin
+ * paths, CUBIC is as fast as Reno.
+ *
+ * All is integer arithmetic on bytes and milliseconds. A third power of the time is exact; its
+ * product with the segment size loses less than a thousandth of a segment. Fractions of a byte are
+ * kept for the next acknowledgement.
+ *
+ * The clock of a stage stands while something else than the window is the limit (4.2 and 5.8): the
+ * curve would otherwise run away while the window is not tested.
+ */
+#include "stack/tcp/tcp_cubic.h"
+
+#include "stack/tcp/tcp_cc.h"
+#include "stack/tcp/tcp_internal.h"
+
+/* beta = 0.7; C = 0.4 segments for a cubic second; alpha = 3 (1 - beta) / (1 + beta) = 9 / 17 */
+#define BETA_NUM      7
+#define BETA_DEN      10
+#define ALPHA_NUM     9
+#define ALPHA_DEN     17
+
+#define FRACTION_BITS 10
+
+/* The curve is cut off where it is beyond any window: 2^18 ms from K. */
+#define CURVE_SPAN INT64_C(262144)
+
+static uint32_t max_u32(uint32_t a, uint32_t b)
+{
+    return a > b ? a : b;
+}
+
+/* The largest number whose third power is not above x; x below 2^63. */
+static uint32_t cube_root(uint64_t x)
+{
+    uint64_t root = 0;
+
+    for (int bit = 20; bit >= 0; bit--) {
+        uint64_t next = root | UINT64_C(1) << bit;
+
+        if (next * next * next <= x)
+            root = next;
+    }
+    return (uint32_t)root;
+}
+
+/* K of 4.2: the time in which C t^3 makes `bytes`. */
+static uint32_t time_to_gain(uint32_t bytes, uint32_t mss)
+{
+    return cube_root(bytes * UINT64_C(2500000000) / mss);
+}
+
+/* W_cubic of 4.2, at `ms` of the stage. */
+static uint32_t window_at(const struct tcp_cubic_curve *v, uint64_t ms, uint32_t mss)
+{
+    int64_t t = (int64_t)ms - v->k, gain, window;
+
+    if (t > CURVE_SPAN)
+        t = CURVE_SPAN;
+    if (t < -CURVE_SPAN)
+        t = -CURVE_SPAN;
+    gain = t * t * t / 1000000 * mss * 2 / 5000;
+    window = v->w_max + gain;
+    if (window < 0)
+        return 0;
+    return window < TCP_CWND_MAX ? (uint32_t)window : TCP_CWND_MAX;
+}
+
+static void cubic_init(struct tcp_conn *c)
+{
+    c->cc.cubic = (struct tcp_cubic){0};
+}
+
+static void stage_begin(struct tcp_conn *c)
+{
+    struct tcp_cubic *u = &c->cc.cubic;
+    struct tcp_cubic_curve *v = &u->curve;
+
+    /* 4.10: after slow start without a loss, and 4.8: after a timeout, the curve begins flat. */
+    if (v->w_max <= c->cwnd) {
+        v->w_max = c->cwnd;
+        v->k = 0;
+    } else {
+        v->k = time_to_gain(v->w_max - c->cwnd, tcp_segment_size(c));
+    }
+    v->w_est = c->cwnd;
+    v->elapsed = 0;
+    u->counted_at = c->sock.tcp->now;
+    u->fraction = 0;
+    u->est_fraction = 0;
+}
+
+/* Whole milliseconds, so that nothing gets lost between two acknowledgements. */
+static void count_time(struct tcp_cubic *u, clock_ns now)
+{
+    uint64_t ms;
+
+    if (u->counted_at == 0) {
+        u->counted_at = now;
+        return;
+    }
+    ms = (now - u->counted_at) / CLOCK_MS;
+    u->counted_at += ms * CLOCK_MS;
+    ms += u->curve.elapsed;
+    u->curve.elapsed = ms < UINT32_MAX ? (uint32_t)ms : UINT32_MAX;
+}
+
+/* `acked` bytes make the window grow by `rate` for each `window` of them; the fraction of a byte is
+ * kept. */
+static uint32_t growth(uint16_t *fraction, uint32_t acked, uint64_t rate, uint64_t window)
+{
+    uint64_t grown = ((acked * rate) << FRACTION_BITS) / window + *fraction;
+
+    *fraction = (uint16_t)(grown & ((1u << FRACTION_BITS) - 1));
+    return (uint32_t)(grown >> FRACTION_BITS);
+}
+
+/* 4.3: Reno's window with CUBIC's beta. Once it is where the last loss was, it grows as Reno. */
+static void reno_grow(struct tcp_conn *c, uint32_t acked)
+{
+    struct tcp_cubic *u = &c->cc.cubic;
+    bool caught_up = u->curve.w_est >= c->prior_cwnd;
+    uint64_t mss = tcp_segment_size(c);
+
+    u->curve.w_est +=
+        caught_up ? growth(&u->est_fraction, acked, mss, c->cwnd)
+                  : growth(&u->est_fraction, acked, mss * ALPHA_NUM, (uint64_t)c->cwnd * ALPHA_DEN);
+    if (u->curve.w_est > TCP_CWND_MAX)
+        u->curve.w_est = TCP_CWND_MAX;
+}
+
+/* Where the curve is a round trip from now, at most half as much again (4.2). */
+static uint32_t target(const struct tcp_conn *c)
+{
+    const struct tcp_cubic_curve *v = &c->cc.cubic.curve;
+    uint64_t ms = v->elapsed + c->srtt / CLOCK_MS;
+    uint32_t window = window_at(v, ms, tcp_segment_size(c)), most = c->cwnd + c->cwnd / 2;
+
+    if (window < c->cwnd)
+        return c->cwnd;
+    return window < most ? window : most;
+}
+
+static void avoid(struct tcp_conn *c, uint32_t acked)
+{
+    struct tcp_cubic *u = &c->cc.cubic;
+
+    if (u->curve.w_est == 0)
+        stage_begin(c);
+    count_time(u, c->sock.tcp->now);
+    reno_grow(c, acked);
+    if (window_at(&u->curve, u->curve.elapsed, tcp_segment_size(c)) < u->curve.w_est)
+        c->cwnd = max_u32(c->cwnd, u->curve.w_est);
+    else
+        c->cwnd += growth(&u->fraction, acked, target(c) - c->cwnd, c->cwnd);
+}
+
+static void cubic_ack(struct tcp_conn *c, const struct tcp_cc_ack *a)
+{
+    if (c->cwnd < c->ssthresh)
+        tcp_cc_slow_start(c, a);
+    else if (a->window_limited)
+        avoid(c, a->acked);
+    else
+        c->cc.cubic.counted_at = 0;
+}
+
+/* 4.6, and 4.7: who loses below the window of the last loss gives room to others. */
+static uint32_t cubic_reduce(struct tcp_conn *c, enum tcp_cc_event event)
+{
+    uint32_t window = tcp_cc_window_used(c), least = 2 * tcp_segment_size(c);
+    struct tcp_cubic *u = &c->cc.cubic;
+
+    u->prior = u->curve;
+    if (event == TCP_CC_TIMEOUT)
+        u->curve.w_max = 0;
+    else if (window < u->curve.w_max)
+        u->curve.w_max = (uint32_t)((uint64_t)window * (BETA_DEN + BETA_NUM) / (2 * BETA_DEN));
+    else
+        u->curve.w_max = window;
+    u->curve.w_est = 0;
+    return max_u32((uint32_t)((uint64_t)window * BETA_NUM / BETA_DEN), least);
+}
+
+/* 4.9.1 */
+static void cubic_undo(struct tcp_conn *c)
+{
+    c->cc.cubic.curve = c->cc.cubic.prior;
+    c->cc.cubic.counted_at = 0;
+}
+
+/* Slow start leads back to ssthresh; the stage after that is a new one. */
+static void cubic_idle(struct tcp_conn *c, clock_ns idle)
+{
+    (void)idle;
+    c->cc.cubic.curve.w_est = 0;
+    c->cc.cubic.counted_at = 0;
+}
+
+const struct tcp_cc tcp_cubic = {
+    .name = "cubic",
+    .init = cubic_init,
+    .ack = cubic_ack,
+    .reduce = cubic_reduce,
+    .undo = cubic_undo,
+    .idle = cubic_idle,
+};

@@ -1,0 +1,34 @@
+/*
+ * HyStart++ (RFC 9406): leaves the first slow start before it overruns the bottleneck's queue, when
+ * the round trip grows. Any algorithm of congestion control may use it.
+ */
+#ifndef STACK_TCP_TCP_HYSTART_H
+#define STACK_TCP_TCP_HYSTART_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct tcp_cc_ack;
+
+/* Least round trips in microseconds; UINT32_MAX: none measured. */
+struct tcp_hystart {
+    uint32_t last_min, current_min;
+    uint32_t baseline; /* in conservative slow start: the round trip that led there; else 0 */
+    uint8_t samples;   /* of the present round */
+    uint8_t rounds;    /* of conservative slow start */
+    uint8_t acked;     /* what its growth has left of bytes */
+};
+
+enum tcp_hystart_phase {
+    TCP_HYSTART_SLOW_START,
+    TCP_HYSTART_CONSERVATIVE, /* slow start at a quarter of the pace */
+    TCP_HYSTART_DONE,         /* congestion avoidance */
+};
+
+void tcp_hystart_init(struct tcp_hystart *h);
+enum tcp_hystart_phase tcp_hystart_ack(struct tcp_hystart *h, const struct tcp_cc_ack *a);
+
+/* Of `bytes` acknowledged in conservative slow start: by how much the window may grow. */
+uint32_t tcp_hystart_growth(struct tcp_hystart *h, uint32_t bytes);
+
+#endif
