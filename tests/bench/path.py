@@ -1,0 +1,165 @@
+"""Our TCP and the kernel's on the same long, lossy path.
+
+    sender              path                      receiver
+    10.77.0.1/24                                  10.77.0.2/24
+       eth0 ──────── left  relay  right ──────────── eth0
+
+relay.c imposes delay, loss and the bottleneck; either end is the kernel, or bulk.c on our stack, for
+which the kernel gives up its address. The combinations take turns, with the same seed for all of a
+round. What the receiver got in a fixed time from when all flows stood is the goodput.
+"""
+
+import contextlib
+import dataclasses
+import os
+import re
+import statistics
+import sys
+import tempfile
+
+from lab.network import Namespace, join, remove_leftovers
+from lab.process import LabError
+
+PEER = os.path.join(os.path.dirname(os.path.realpath(__file__)), "path_peer.py")
+SENDER, RECEIVER, LENGTH, PORT = "10.77.0.1", "10.77.0.2", 24, 5001
+RATE = 200                 # Mbit/s
+QUEUE = 0.5                # of what fills the path
+# Ahead of everything else on the machine: the relay, and then the ends.
+REAL_TIME = ("chrt", "-f", "10")
+CPU_STACK, CPU_RELAY = "0", "1"
+
+
+@dataclasses.dataclass
+class Cell:
+    """A path. Where flows cannot fill it, several share it, so that chance evens out."""
+    round_trip: int        # ms
+    loss: float            # per cent
+    flows: int
+    seconds: int
+
+    @property
+    def name(self):
+        return f"{self.round_trip} ms, {self.loss:g} % loss, {self.flows} flow" \
+            + ("s" if self.flows > 1 else "")
+
+    @property
+    def queue(self):
+        return int(QUEUE * RATE * 1e6 / 8 * self.round_trip / 1e3)
+
+
+CELLS = [Cell(20, 0, 1, 8), Cell(20, 0.01, 4, 10), Cell(20, 1, 8, 10),
+         Cell(100, 0, 1, 15), Cell(100, 0.01, 4, 20), Cell(100, 1, 8, 20)]
+
+# Who sends and who receives.
+KERNEL, SENDING, RECEIVING = ("kernel", "kernel"), ("sluice", "kernel"), ("kernel", "sluice")
+COMBINATIONS = (KERNEL, SENDING, RECEIVING)
+
+
+class PathLab:
+    """Two ends and the path between them."""
+
+    def __init__(self, programs):
+        self.programs = programs
+        self.run_name = str(os.getpid())
+        self._cleanup = contextlib.ExitStack()
+
+    def __enter__(self):
+        remove_leftovers(self.run_name)
+        with contextlib.ExitStack() as stack:
+            self.directory = stack.enter_context(
+                tempfile.TemporaryDirectory(prefix="sluice-path-"))
+            self.sender, self.path, self.receiver = (
+                self._namespace(role, stack) for role in ("sender", "path", "receiver"))
+            join(self.sender, "eth0", self.path, "left")
+            join(self.path, "right", self.receiver, "eth0")
+            # What one transfer has learned of the path must not help the next; buffers are Linux's
+            # defaults.
+            for end in (self.sender, self.receiver):
+                end.run("sysctl", "-qw", "net.ipv4.tcp_no_metrics_save=1",
+                        "net.ipv4.tcp_rmem=4096 131072 6291456",
+                        "net.ipv4.tcp_wmem=4096 16384 4194304")
+            self._cleanup = stack.pop_all()
+        return self
+
+    def __exit__(self, kind, value, traceback):
+        self._cleanup.close()
+
+    def _namespace(self, role, stack):
+        namespace = Namespace(role, self.directory, self.run_name)
+        stack.callback(namespace.close)
+        return namespace
+
+    def relay(self, cell, seed):
+        process = self.path.start(
+            "taskset", "-c", CPU_RELAY, os.path.join(self.programs, "relay"), "left", "right",
+            "--rate", RATE, "--queue", cell.queue, "--delay", cell.round_trip / 2,
+            "--loss", cell.loss, "--seed", seed, name="relay")
+        process.wait_for("^relaying")
+        return process
+
+    def end(self, namespace, address, kind, *job):
+        """Starts one end: ("send", to, seconds, flows) or ("receive", port, seconds, flows)."""
+        namespace.run("ip", "address", "flush", "dev", "eth0")
+        if kind == "sluice":
+            return namespace.start(*REAL_TIME, os.path.join(self.programs, "bulk"), "--cpu",
+                                   CPU_STACK, "eth0", f"{address}/{LENGTH}", *job, name="bulk")
+        namespace.add_address("eth0", f"{address}/{LENGTH}")
+        job = ["source", *job[1].split(":"), *job[2:]] if job[0] == "send" else ["sink", *job[1:]]
+        return namespace.start(*REAL_TIME, sys.executable, PEER, *job, name="peer")
+
+    def transfer(self, cell, combination, seed):
+        """Returns the goodput in Mbit/s, what the sender said, and what the relay said."""
+        relay = self.relay(cell, seed)
+        receiver = self.end(self.receiver, RECEIVER, combination[1], "receive", PORT,
+                            cell.seconds, cell.flows)
+        receiver.wait_for("^listening", timeout=20)
+        sender = self.end(self.sender, SENDER, combination[0], "send", f"{RECEIVER}:{PORT}",
+                          cell.seconds + 1, cell.flows)
+        try:
+            total = receiver.wait_for(r"^total ([1-9]\d*) ([\d.]+)", timeout=cell.seconds + 60)
+        except LabError as error:
+            raise LabError(f"{error}\nthe sender:\n{sender.log()[-2000:]}") from None
+        for process in (sender, receiver):
+            process.wait(30)
+        relay.stop()
+        return int(total.group(1)) * 8e-6 / float(total.group(2)), sender.log(), relay.log()
+
+
+def measure(lab, cell, rounds, samples):
+    """All combinations in turn; returns the goodputs by combination."""
+    goodput = {combination: [] for combination in COMBINATIONS}
+    print(f"\n{cell.name}; {RATE} Mbit/s, queue {cell.queue // 1000} KB, {cell.seconds} s",
+          flush=True)
+    for number in range(1, rounds + 1):
+        for combination in COMBINATIONS:
+            rate, sender, relay = lab.transfer(cell, combination, number)
+            goodput[combination].append(rate)
+            again = max((int(n) for n in re.findall(r"flow 0 .* again (\d+)", sender)), default=0)
+            late = re.search(r"^late: (.*)", relay, re.MULTILINE).group(1)
+            drops = re.search(r"(\d+ lost, \d+ overflown)", relay).group(1)
+            print(f"  round {number}  {combination[0]:>6} -> {combination[1]:<6} "
+                  f"{rate:7.2f} Mbit/s  {drops}; flow 0 sent {again} again; relay late: {late}",
+                  flush=True)
+            if samples:
+                name = f"{cell.round_trip}ms-{cell.loss:g}-{number}-{'-'.join(combination)}.log"
+                with open(os.path.join(samples, name), "w", encoding="utf-8") as out:
+                    out.write(sender + relay)
+    return goodput
+
+
+def main(programs, rounds, quick=False, samples=None, cells=None):
+    """Runs the table; returns it for the file."""
+    table = {}
+    if samples:
+        os.makedirs(samples, exist_ok=True)
+    with PathLab(programs) as lab:
+        for cell in cells or CELLS:
+            if quick:
+                cell = dataclasses.replace(cell, seconds=cell.seconds // 2)
+            goodput = measure(lab, cell, 1 if quick else rounds, samples)
+            reference = statistics.median(goodput[KERNEL])
+            table[cell.name] = {"->".join(who): values for who, values in goodput.items()}
+            print(f"  median {reference:.2f} Mbit/s from kernel to kernel; ours sending "
+                  f"{statistics.median(goodput[SENDING]) / reference:.2f}, receiving "
+                  f"{statistics.median(goodput[RECEIVING]) / reference:.2f} of it", flush=True)
+    return table
