@@ -26,6 +26,7 @@ void tcp_input_syn_options(struct tcp_conn *c, const struct packet_tcp *syn)
         c->snd_wscale = syn->wscale > 14 ? 14 : syn->wscale; /* RFC 7323, 2.3 */
         c->rcv_wscale = t->config.window_scale;
     }
+    c->sack = syn->sack_permitted && !t->config.sack_off;
     c->timestamps = syn->has_timestamp;
     c->ts_recent = syn->ts_value;
     c->ts_recent_time = t->now;
@@ -346,6 +347,7 @@ static bool admit(struct tcp_conn *c, struct packet *p)
         if (p->payload_length == 0) {
             tcp_output_challenge(c);
         } else {
+            tcp_reassembly_old(c, p);
             c->ack_now = true;
             tcp_conn_output(c);
         }

@@ -66,7 +66,7 @@ static inline uint32_t seq_max(uint32_t a, uint32_t b)
 #define TCP_SHARE_MIN         4 /* segments that any queue may hold, whatever the others do */
 /* Patience with peers that take nothing when memory is short. */
 #define TCP_PRESSED_PATIENCE (10 * CLOCK_SEC)
-#define TCP_OUT_OF_ORDER_MAX 64    /* gaps in one connection's reassembly queue */
+#define TCP_OUT_OF_ORDER_MAX 256   /* gaps in one connection's reassembly queue */
 #define TCP_COOKIE_WINDOW    14600 /* ten segments on Ethernet */
 #define TCP_RECEIVE_BUFFER   (6u << 20)
 #define TCP_SEND_BUFFER      (4u << 20)
@@ -119,8 +119,14 @@ struct tcp_cursor {
 /* A run of bytes received ahead of a gap. */
 struct tcp_run {
     struct tcp_run *next;
-    uint32_t seq; /* of its first byte; its end is seq + chain.len */
+    LIST_ENTRY(tcp_run) recent; /* on conn->recent_runs */
+    uint32_t seq;               /* of its first byte; its end is seq + chain.len */
     struct chain chain;
+};
+
+/* Sequence numbers [left, right); empty: none. */
+struct tcp_range {
+    uint32_t left, right;
 };
 
 enum tcp_timer_kind {
@@ -159,6 +165,7 @@ struct tcp_conn {
     bool fin_ahead : 1;    /* the peer's FIN lies beyond a gap, at fin_seq */
     bool timestamps : 1;   /* RFC 7323, negotiated */
     bool scaling : 1;      /* window scale negotiated */
+    bool sack : 1;         /* RFC 2018, negotiated */
     bool nagle : 1;
     bool ack_now : 1;
     bool resend_head : 1;    /* retransmit the first unacknowledged segment */
@@ -217,7 +224,9 @@ struct tcp_conn {
     uint32_t send_queue_seq; /* sequence number of its first byte */
     struct tcp_cursor cursor;
     struct chain receive_queue;
-    struct tcp_run *runs; /* sorted, disjoint, not adjacent */
+    struct tcp_run *runs;             /* sorted, disjoint, not adjacent */
+    LIST_HEAD(, tcp_run) recent_runs; /* the same, the last one extended first */
+    struct tcp_range duplicate;       /* received again, to be reported (RFC 2883) */
     uint32_t run_segs, run_bytes;
     uint16_t run_count;
     uint32_t held; /* mbufs of all queues, as counted in tcp->held */
@@ -408,6 +417,19 @@ void tcp_mtu_error(struct tcp_conn *c, const struct net_error *error);
  */
 void tcp_reassembly_add(struct tcp_conn *c, struct packet *p);
 void tcp_reassembly_free(struct tcp_conn *c);
+
+/* The SACK blocks to send now, at most `max`: a duplicate first (RFC 2883), then runs, the last one
+ * extended first (RFC 2018, 4). Returns how many. */
+unsigned tcp_reassembly_sack(const struct tcp_conn *c, struct tcp_range *out, unsigned max);
+
+/* A segment that lies whole below what is expected: to be reported. */
+void tcp_reassembly_old(struct tcp_conn *c, const struct packet *p);
+
+/* Does a duplicate wait to be reported? */
+static inline bool tcp_reassembly_repeated(const struct tcp_conn *c)
+{
+    return c->duplicate.left != c->duplicate.right;
+}
 
 /* ---- tcp_window.c ---- */
 

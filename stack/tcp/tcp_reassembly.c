@@ -3,6 +3,10 @@
  * ahead of a gap waits in a list of runs, sorted, disjoint and merged where they touch, so that
  * its length is the number of gaps. Each byte is kept once; of copies that differ, which the RFC
  * leaves open, either may be the one.
+ *
+ * What waits is reported by SACK blocks, what came twice by a block of its own (DSACK): the sender
+ * learns that it sent too much. Runs are also on a list by when they were extended last, from which
+ * the blocks are taken: so each change is reported as soon and as often as RFC 2018, 4 asks.
  */
 #include <string.h>
 
@@ -53,11 +57,57 @@ static void run_remove(struct tcp_conn *c, struct tcp_run **at)
     struct tcp_run *r = *at;
 
     *at = r->next;
+    LIST_REMOVE(r, recent);
     c->run_segs -= r->chain.segs;
     c->run_bytes -= r->chain.len;
     c->run_count--;
     chain_free(&r->chain);
     pool_put(&c->sock.tcp->runs, r);
+}
+
+static void run_touch(struct tcp_conn *c, struct tcp_run *r)
+{
+    LIST_REMOVE(r, recent);
+    LIST_INSERT_HEAD(&c->recent_runs, r, recent);
+}
+
+unsigned tcp_reassembly_sack(const struct tcp_conn *c, struct tcp_range *out, unsigned max)
+{
+    const struct tcp_run *r;
+    unsigned n = 0;
+
+    if (n < max && tcp_reassembly_repeated(c))
+        out[n++] = c->duplicate;
+    LIST_FOREACH (r, &c->recent_runs, recent) {
+        if (n == max)
+            break;
+        out[n++] = (struct tcp_range){r->seq, run_end(r)};
+    }
+    return n;
+}
+
+/* Each duplicate is reported once (RFC 2883, 4): a second one must not take the place of one that
+ * still waits for its acknowledgement, unless they join. */
+static void note_duplicate(struct tcp_conn *c, uint32_t left, uint32_t right)
+{
+    if (!c->sack || !seq_lt(left, right))
+        return;
+    if (tcp_reassembly_repeated(c)) {
+        if (left == c->duplicate.right) {
+            c->duplicate.right = right;
+            return;
+        }
+        tcp_output_ack(c);
+    }
+    c->duplicate = (struct tcp_range){left, right};
+}
+
+void tcp_reassembly_old(struct tcp_conn *c, const struct packet *p)
+{
+    uint32_t end = p->tcp.seq + p->payload_length;
+
+    if (seq_le(end, c->rcv_nxt) && p->payload_length > 0)
+        note_duplicate(c, p->tcp.seq, end);
 }
 
 void tcp_reassembly_free(struct tcp_conn *c)
@@ -86,6 +136,7 @@ static void deliver_runs(struct tcp_conn *c)
 
         c->run_segs -= r->chain.segs;
         c->run_bytes -= r->chain.len;
+        note_duplicate(c, r->seq, r->seq + RTE_MIN(old, r->chain.len));
         chain_drop(&r->chain, old);
         if (r->chain.len > 0)
             deliver(c, &r->chain);
@@ -111,6 +162,7 @@ static bool run_insert(struct tcp_conn *c, struct tcp_run *before, struct tcp_ru
         r->seq = seq;
         r->next = *at;
         *at = r;
+        LIST_INSERT_HEAD(&c->recent_runs, r, recent);
         c->run_count++;
     }
     segs = r->chain.segs;
@@ -131,30 +183,51 @@ static void run_merge(struct tcp_conn *c, struct tcp_run *r)
     append(&r->chain, &next->chain);
     c->run_segs += r->chain.segs;
     r->next = next->next;
+    LIST_REMOVE(next, recent);
     c->run_count--;
     pool_put(&c->sock.tcp->runs, next);
+}
+
+/* The run that begins at or before `seq`, the last such; *at is what follows it. The one extended
+ * last is the likely one. */
+static struct tcp_run *run_before(struct tcp_conn *c, uint32_t seq, struct tcp_run ***at)
+{
+    struct tcp_run *before = LIST_FIRST(&c->recent_runs);
+
+    if (before != NULL && !seq_le(before->seq, seq))
+        before = NULL;
+    *at = before != NULL ? &before->next : &c->runs;
+    while (**at != NULL && seq_le((**at)->seq, seq)) {
+        before = **at;
+        *at = &before->next;
+    }
+    return before;
 }
 
 /* Queues [seq, end) ahead of a gap. */
 static void add_ahead(struct tcp_conn *c, struct packet *p, uint32_t skip, uint32_t seq,
                       uint32_t end)
 {
-    struct tcp_run **at = &c->runs, *before = NULL;
+    struct tcp_run **at, *before = run_before(c, seq, &at);
     struct chain payload;
 
-    while (*at != NULL && seq_le((*at)->seq, seq)) {
-        before = *at;
-        at = &before->next;
-    }
     if (before != NULL && seq_lt(seq, run_end(before))) {
-        skip += run_end(before) - seq;
-        seq = run_end(before);
+        uint32_t known = run_end(before) - seq < end - seq ? run_end(before) - seq : end - seq;
+
+        note_duplicate(c, seq, seq + known);
+        run_touch(c, before);
+        skip += known;
+        seq += known;
     }
     /* Runs that the new bytes cover whole give way; one that they reach into cuts their end. */
-    while (*at != NULL && seq_lt(seq, end) && seq_le(run_end(*at), end))
+    while (*at != NULL && seq_lt(seq, end) && seq_le(run_end(*at), end)) {
+        note_duplicate(c, (*at)->seq, run_end(*at));
         run_remove(c, at);
-    if (*at != NULL && seq_lt((*at)->seq, end))
+    }
+    if (*at != NULL && seq_lt((*at)->seq, end)) {
+        note_duplicate(c, (*at)->seq, end);
         end = (*at)->seq;
+    }
     if (!seq_lt(seq, end)) {
         tcp_count(c->sock.tcp, tcp_duplicate_segments);
         return;
@@ -166,6 +239,7 @@ static void add_ahead(struct tcp_conn *c, struct packet *p, uint32_t skip, uint3
         return;
     }
     if (before != NULL && run_end(before) == end) {
+        run_touch(c, before);
         run_merge(c, before);
     } else if (*at != NULL) {
         run_merge(c, *at);
@@ -188,6 +262,7 @@ void tcp_reassembly_add(struct tcp_conn *c, struct packet *p)
     bool in_order;
 
     if (seq_lt(seq, c->rcv_nxt)) {
+        note_duplicate(c, seq, seq_lt(end, c->rcv_nxt) ? end : c->rcv_nxt);
         skip = c->rcv_nxt - seq;
         seq = c->rcv_nxt;
     }

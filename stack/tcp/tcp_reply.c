@@ -64,6 +64,7 @@ void tcp_reply_cookie(struct tcp *t, const struct packet *p, const struct net_pa
         .mss = (uint16_t)(net_link_payload(path) - WIRE_TCP_LEN),
         .has_wscale = p->tcp.has_wscale,
         .wscale = t->config.window_scale,
+        .sack_permitted = p->tcp.sack_permitted && !t->config.sack_off,
         .has_timestamp = p->tcp.has_timestamp,
     };
 

@@ -13,6 +13,7 @@
 #include "stack/tcp/tcp_internal.h"
 
 #define TCP_REFERENCES_MAX 40 /* mbufs of payload in one frame; devices take at least this many */
+#define TCP_OPTIONS_MAX    40
 #define TCP_TSO_MAX        61440u /* payload of one frame that the device segments */
 
 /* ---- the place of a byte in the send queue ---- */
@@ -118,7 +119,22 @@ static uint32_t reference_limit(struct tcp_cursor at, uint32_t len)
     return total;
 }
 
-static void fill_header(struct tcp_conn *c, struct wire_tcp *h, uint32_t seq, uint8_t flags)
+/* SACK blocks, as many as find room beside the timestamps and the payload (RFC 2018, 3). */
+static void fill_sack(const struct tcp_conn *c, struct wire_tcp *h, uint32_t payload)
+{
+    uint32_t used = payload + tcp_option_length(c), room = c->mss > used ? c->mss - used : 0;
+    struct tcp_range blocks[4];
+
+    room = RTE_MIN(room, TCP_OPTIONS_MAX - tcp_option_length(c));
+    h->sack_count = (uint8_t)tcp_reassembly_sack(c, blocks, room >= 4 ? (room - 4) / 8 : 0);
+    for (unsigned i = 0; i < h->sack_count; i++) {
+        h->sack[i].left = blocks[i].left;
+        h->sack[i].right = blocks[i].right;
+    }
+}
+
+static void fill_header(struct tcp_conn *c, struct wire_tcp *h, uint32_t seq, uint32_t payload,
+                        uint8_t flags)
 {
     *h = (struct wire_tcp){
         .sport = c->local.port, .dport = c->remote.port, .seq = seq, .flags = flags};
@@ -132,10 +148,13 @@ static void fill_header(struct tcp_conn *c, struct wire_tcp *h, uint32_t seq, ui
         h->has_wscale = !answer || c->scaling;
         h->wscale = c->sock.tcp->config.window_scale;
         h->has_timestamp = !answer || c->timestamps;
+        h->sack_permitted = answer ? c->sack : !c->sock.tcp->config.sack_off;
         h->window = c->syn_window;
     } else {
         h->has_timestamp = c->timestamps;
         h->window = (uint16_t)tcp_window_offer(c);
+        if (c->sack && (flags & TCP_RST) == 0)
+            fill_sack(c, h, payload);
     }
     if (h->has_timestamp) {
         h->ts_value = tcp_ts_now(c);
@@ -173,11 +192,18 @@ static void transmit(struct tcp_conn *c, struct rte_mbuf *m, size_t header, uint
              band_of(c, payload, flags), m, t->now);
 }
 
-/* What every segment with an ACK settles. */
-static void acknowledged(struct tcp_conn *c)
+/* What every segment with an ACK settles. SACK blocks that are due and found no room beside the
+ * payload go in a segment of their own. */
+static void acknowledged(struct tcp_conn *c, bool blocks)
 {
+    bool untold = c->sack && !blocks && (c->runs != NULL || tcp_reassembly_repeated(c));
+
     c->last_ack_sent = c->rcv_nxt;
-    c->ack_now = false;
+    c->ack_now = c->ack_now && untold;
+    if (blocks && tcp_reassembly_repeated(c)) {
+        tcp_count(c->sock.tcp, tcp_dsacks_sent);
+        c->duplicate.right = c->duplicate.left;
+    }
     c->unacked_segments = 0;
     tcp_timer_stop(c, TCP_TIMER_DELAYED_ACK);
 }
@@ -198,7 +224,7 @@ bool tcp_segment_send(struct tcp_conn *c, uint32_t seq, uint32_t len, uint8_t fl
         at = cursor_at(c, seq);
         references = references && reference_limit(at, len) == len;
     }
-    fill_header(c, &h, seq, flags);
+    fill_header(c, &h, seq, len, flags);
     header_len = wire_tcp_emit(&h, header);
     room = (uint8_t *)rte_pktmbuf_append(m, (uint16_t)header_len);
     if (room == NULL)
@@ -210,7 +236,7 @@ bool tcp_segment_send(struct tcp_conn *c, uint32_t seq, uint32_t len, uint8_t fl
         c->cursor = at;
     }
     if ((flags & TCP_ACK) != 0)
-        acknowledged(c);
+        acknowledged(c, h.sack_count > 0);
     transmit(c, m, header_len, len, flags);
     return true;
 no_mbuf:

@@ -283,6 +283,7 @@ void sock_info(const struct sock *k, struct sock_info *out)
         .send_buffer = c->buffers.send,
         .receive_buffer = c->buffers.receive,
         .congestion = c->sock.tcp->cc->name,
+        .sack = c->sack,
         .timestamps = c->timestamps,
         .path_mtu = c->path.mtu,
     };

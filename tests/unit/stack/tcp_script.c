@@ -521,10 +521,16 @@ void script_send_raw(struct script_conn *c, const struct packet_tcp *tcp, const 
         .has_timestamp = tcp->has_timestamp,
         .ts_value = tcp->ts_value,
         .ts_echo = tcp->ts_echo,
+        .sack_permitted = tcp->sack_permitted,
+        .sack_count = tcp->sack_count,
     };
     uint8_t header[WIRE_TCP_MAX];
     struct test_frame f;
 
+    for (unsigned i = 0; i < tcp->sack_count; i++) {
+        h.sack[i].left = tcp->sack[i].left;
+        h.sack[i].right = tcp->sack[i].right;
+    }
     frame_begin(c, &f, 6);
     test_frame_append(&f, header, wire_tcp_emit(&h, header));
     if (len > 0)
@@ -533,7 +539,9 @@ void script_send_raw(struct script_conn *c, const struct packet_tcp *tcp, const 
     frame_input(c->s, &f);
 }
 
-void script_send(struct script_conn *c, uint8_t flags, uint32_t seq, uint32_t ack, uint32_t len)
+/* What every segment of the peer says. */
+static struct packet_tcp peer_header(const struct script_conn *c, uint8_t flags, uint32_t seq,
+                                     uint32_t ack)
 {
     bool syn = (flags & TCP_SYN) != 0;
     struct packet_tcp h = {
@@ -544,19 +552,39 @@ void script_send(struct script_conn *c, uint8_t flags, uint32_t seq, uint32_t ac
         .mss = c->mss,
         .has_wscale = syn && c->wscale != SCRIPT_NO_WSCALE,
         .wscale = (uint8_t)c->wscale,
+        .sack_permitted = syn && c->sack,
         .has_timestamp = c->timestamps,
         .ts_value = c->ts_base + (uint32_t)((c->s->now - c->s->start) / CLOCK_MS),
     };
-    uint8_t data[TEST_FRAME_MAX];
 
     if ((flags & TCP_ACK) != 0) {
         h.ack = c->stack_iss + ack;
         h.ts_echo = c->ts_recent;
     }
+    return h;
+}
+
+void script_send(struct script_conn *c, uint8_t flags, uint32_t seq, uint32_t ack, uint32_t len)
+{
+    struct packet_tcp h = peer_header(c, flags, seq, ack);
+    uint8_t data[TEST_FRAME_MAX];
+
     assert_true(len <= sizeof data);
     for (uint32_t i = 0; i < len; i++)
         data[i] = script_byte(seq - 1 + i);
     script_send_raw(c, &h, data, len);
+}
+
+void script_send_sack(struct script_conn *c, uint32_t ack, unsigned count, const uint32_t *edges)
+{
+    struct packet_tcp h = peer_header(c, TCP_ACK, 1, ack);
+
+    h.sack_count = (uint8_t)count;
+    for (unsigned i = 0; i < count; i++) {
+        h.sack[i].left = c->stack_iss + edges[2 * i];
+        h.sack[i].right = c->stack_iss + edges[2 * i + 1];
+    }
+    script_send_raw(c, &h, NULL, 0);
 }
 
 void script_icmp(struct script_conn *c, uint8_t type, uint8_t code, uint32_t rest, uint32_t seq)
@@ -658,6 +686,23 @@ const struct script_segment *script_expect_at(struct script_conn *c, uint8_t fla
         }
     }
     return g;
+}
+
+void script_assert_sack_at(const struct script_conn *c, const struct script_segment *g,
+                           unsigned count, const uint32_t *edges, const char *file, int line)
+{
+    bool same = g->tcp.sack_count == count;
+
+    for (unsigned i = 0; same && i < count; i++)
+        same = g->tcp.sack[i].left - c->peer_iss == edges[2 * i] &&
+               g->tcp.sack[i].right - c->peer_iss == edges[2 * i + 1];
+    if (same)
+        return;
+    for (unsigned i = 0; i < g->tcp.sack_count; i++)
+        print_error("sack block %u: %u to %u\n", i, g->tcp.sack[i].left - c->peer_iss,
+                    g->tcp.sack[i].right - c->peer_iss);
+    print_error("%u blocks expected\n", count);
+    _fail(file, line);
 }
 
 void script_expect_none_at(struct script *s, const char *file, int line)

@@ -56,6 +56,7 @@ struct script_conn {
     uint16_t mss; /* 0: no option */
     int wscale;   /* SCRIPT_NO_WSCALE: no option */
     bool timestamps;
+    bool sack;              /* SACK permitted */
     uint16_t window;        /* the field of every segment sent from now on */
     uint16_t quoted_length; /* of the packets that script_icmp() quotes; 0: 1,500 */
 
@@ -119,6 +120,9 @@ void script_events_leave(struct script *s);
 /* Sends a segment with `len` bytes of the peer's stream, the first of which is that of `seq`. */
 void script_send(struct script_conn *c, uint8_t flags, uint32_t seq, uint32_t ack, uint32_t len);
 
+/* An acknowledgement with SACK blocks: `count` pairs of sequence numbers of the stack's stream. */
+void script_send_sack(struct script_conn *c, uint32_t ack, unsigned count, const uint32_t *edges);
+
 /* The same with nothing added: everything absolute, as it stands in *tcp, payload as given. */
 void script_send_raw(struct script_conn *c, const struct packet_tcp *tcp, const void *payload,
                      uint32_t len);
@@ -148,6 +152,12 @@ void script_establish_active(struct script_conn *c, const struct sock_options *o
 const struct script_segment *script_expect_at(struct script_conn *c, uint8_t flags, uint32_t seq,
                                               uint32_t ack, uint32_t len, const char *file,
                                               int line);
+
+/* Its SACK blocks are these: `count` pairs of sequence numbers of the peer's stream. */
+#define script_assert_sack(c, segment, count, ...) \
+    script_assert_sack_at(c, segment, count, (const uint32_t[]){__VA_ARGS__}, __FILE__, __LINE__)
+void script_assert_sack_at(const struct script_conn *c, const struct script_segment *g,
+                           unsigned count, const uint32_t *edges, const char *file, int line);
 
 /* Nothing is on the wire. */
 #define script_expect_none(s) script_expect_none_at(s, __FILE__, __LINE__)

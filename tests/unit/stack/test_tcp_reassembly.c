@@ -181,9 +181,9 @@ static void test_gaps_bounded(void **state)
     (void)state;
     for (uint32_t i = 1; i <= 500; i++)
         script_send(c, TCP_ACK, 1 + 100 * i, 1, 10);
-    assert_int_equal(info_out_of_order(), 64 * 10);
-    assert_int_equal(script_usage(s).buffers_used, 64);
-    assert_int_equal(script_counters(s)->tcp_out_of_order_dropped, 500 - 64);
+    assert_int_equal(info_out_of_order(), 256 * 10);
+    assert_int_equal(script_usage(s).buffers_used, 256);
+    assert_int_equal(script_counters(s)->tcp_out_of_order_dropped, 500 - 256);
     /* In order still goes on. */
     script_send(c, TCP_ACK, 1, 1, 100);
     assert_int_equal(script_read(c, 1000), 110);
