@@ -161,7 +161,7 @@ static void run_rules(struct firewall *f, struct packet *packets, unsigned count
         struct packet *p = &packets[i];
         enum firewall_family family;
 
-        if (p->drop != DROP_NONE || p->kind == PACKET_ARP)
+        if (p->drop != DROP_NONE || p->kind == PACKET_ARP || p->kind == PACKET_ND)
             continue;
         family = firewall_family_of(&p->src);
         of_family[family][counts[family]++] = p;

@@ -2,7 +2,8 @@
  * The stack's ingress hook: which packets may come in at all. Works on parsed bursts.
  *
  * Always dropped: impossible TCP flag combinations (SYN with FIN or RST, FIN without ACK, none at
- * all), sources that cannot be on a wire (martians) and our own addresses as source. ARP is never
+ * all), sources that cannot be on a wire (martians) and our own addresses as source. ARP and IPv6
+ * neighbour discovery are never
  * subject to rules. Then the ordered rules: the first one that matches and is not `count` or `log`
  * decides; those two count (and log) what reaches them and let it go on. Rules are stateless: they
  * see every packet, those of connections that stand as well. The default is not: with

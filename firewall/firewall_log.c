@@ -46,7 +46,8 @@ static void format_packet(const struct packet *p, char *out)
     } else if (p->ip_protocol == IPPROTO_UDP) {
         format_ports(p, "UDP", "", out);
     } else if (p->kind == PACKET_ICMP) {
-        snprintf(out, 2 * PART_MAX, "ICMP %s > %s type %u code %u", ip_format(&p->src, src),
+        snprintf(out, 2 * PART_MAX, "%s %s > %s type %u code %u",
+                 p->ip_protocol == IPPROTO_ICMPV6 ? "ICMPv6" : "ICMP", ip_format(&p->src, src),
                  ip_format(&p->dst, dst), p->icmp.type, p->icmp.code);
     } else {
         snprintf(out, 2 * PART_MAX, "protocol %u %s > %s", p->ip_protocol, ip_format(&p->src, src),

@@ -96,7 +96,10 @@ static void refuse(struct packet *p, bool reject)
 static bool is_icmp_error(const struct packet *p)
 {
     enum { UNREACHABLE = 3, TIME_EXCEEDED = 11, PARAMETER_PROBLEM = 12 };
+    enum { PROTOCOL_ICMPV6 = 58, ICMPV6_INFORMATIONAL = 128 };
 
+    if (p->kind == PACKET_ICMP && p->ip_protocol == PROTOCOL_ICMPV6)
+        return p->icmp.type < ICMPV6_INFORMATIONAL; /* RFC 4443, 2.1: errors have the lower half */
     return p->kind == PACKET_ICMP &&
            (p->icmp.type == UNREACHABLE || p->icmp.type == TIME_EXCEEDED ||
             p->icmp.type == PARAMETER_PROBLEM);

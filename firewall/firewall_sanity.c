@@ -3,8 +3,8 @@
  *
  * The check costs a few nanoseconds a packet and has no branch that depends on the number of
  * addresses: martians by the first octet, our own addresses by a bit set over the last one (a hit
- * there is rare, and only then are the addresses compared), impossible flags by masks. ARP is left
- * to the neighbour table, which knows the interface's networks.
+ * there is rare, and only then are the addresses compared), impossible flags by masks. ARP and
+ * neighbour discovery are left to the neighbour table, which knows the interface's networks.
  */
 #include <stdlib.h>
 
@@ -63,10 +63,20 @@ static bool is_martian_destination_v4(uint8_t first)
     return first == 0 || first == 127;
 }
 
+/* RFC 4291, 2.5.2, 2.5.3 and 2.7. Mapped addresses do not get as far as here. The unspecified
+ * address is a source only where a host looks for its own address, which is no packet for rules. */
+static bool is_martian_v6(const struct ip_addr *a)
+{
+    static const struct ip_addr loopback = {.b = {[15] = 1}};
+
+    return ip_is_unspecified(a) || ip_equal(a, &loopback);
+}
+
 static bool addresses_impossible(const struct packet *p)
 {
     if (!ip_is_v4(&p->src))
-        return false;
+        return is_martian_v6(&p->src) || p->src.b[0] == 0xff || is_martian_v6(&p->dst) ||
+               ip_equal(&p->src, &p->dst);
     return is_martian_v4(p->src.b[12]) || is_martian_destination_v4(p->dst.b[12]) ||
            ip_equal(&p->src, &p->dst);
 }
@@ -103,7 +113,7 @@ void firewall_sanity_check(const struct firewall_sanity *s, struct packet *packe
     for (unsigned i = 0; i < count; i++) {
         struct packet *p = &packets[i];
 
-        if (p->drop == DROP_NONE && p->kind != PACKET_ARP)
+        if (p->drop == DROP_NONE && p->kind != PACKET_ARP && p->kind != PACKET_ND)
             p->drop = check(s, p);
     }
 }

@@ -14,12 +14,14 @@
     X(drop_ip_header, "IP header length impossible")                                           \
     X(drop_ip_length, "IP total length larger than the frame or smaller than the header")      \
     X(drop_ip_checksum, "IP header checksum wrong")                                            \
-    X(drop_ip_option, "IP source-route option or malformed options")                           \
+    X(drop_ip_option, "IP source-route option, malformed or forbidden options")                \
+    X(drop_ip_extension, "IPv6 extension headers out of order, too many or too long")          \
     X(drop_ip_fragment, "IP fragment")                                                         \
     X(drop_ip_martian, "source or destination address that cannot be on a wire")               \
     X(drop_ip_spoofed, "source address is one of our own")                                     \
     X(drop_ip_destination, "IP destination is not ours")                                       \
     X(drop_ip_protocol, "IP protocol that is not served")                                      \
+    X(drop_nd_invalid, "IPv6 neighbour discovery malformed, or not from the link")             \
     X(drop_icmp_invalid, "ICMP message truncated or with a wrong checksum")                    \
     X(drop_icmp_type, "ICMP message of a type that is not served")                             \
     X(drop_icmp_unmatched, "ICMP error that quotes no connection of ours")                     \

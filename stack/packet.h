@@ -17,7 +17,12 @@
 
 struct rte_mbuf;
 
-enum packet_kind { PACKET_ARP, PACKET_ICMP, PACKET_TCP, PACKET_OTHER };
+/*
+ * PACKET_ND is to IPv6 what ARP is to IPv4, without which there is none: neighbour and router
+ * discovery (RFC 4861) from a station on the link, and the queries of multicast listener discovery
+ * (RFC 3810). PACKET_ICMP is ICMP or ICMPv6, as ip_protocol says.
+ */
+enum packet_kind { PACKET_ARP, PACKET_ND, PACKET_ICMP, PACKET_TCP, PACKET_OTHER };
 
 /* TCP flags as in the header's 14th byte (RFC 9293, 3.1). */
 #define TCP_FIN 0x01
@@ -45,6 +50,16 @@ struct packet_tcp {
     } sack[4];
 };
 
+/* One fragment of a packet (RFC 791; RFC 8200, 4.5). Offsets are from the start of the frame. */
+struct packet_fragment {
+    uint32_t id;
+    uint16_t offset;   /* of its data in the whole packet's, bytes */
+    uint16_t data;     /* where its data begins; it ends with the packet */
+    uint16_t header;   /* IPv6: the fragment header, 8 bytes; else 0 */
+    uint16_t named_at; /* IPv6: the byte that says that a fragment header follows */
+    bool more;
+};
+
 /*
  * What the firewall attaches to a packet. A connection keeps the label of the segment that began it
  * (with SYN cookies: of the ACK that proved it); sock_label() tells it.
@@ -59,17 +74,22 @@ struct packet {
     enum drop_cause drop; /* DROP_NONE while the packet is good; a hook sets it to drop */
     bool reject;          /* dropped by the firewall: the sender is told, by RST or ICMP */
     bool fragment;        /* of IP: PACKET_OTHER, whatever the protocol */
+    uint8_t problem;      /* IPv6: it ends before its transport, in what its sender is to be told by
+                             an ICMPv6 parameter problem (RFC 8200, 4): the code, plus one */
     enum packet_kind kind;
     struct packet_label label; /* zero before the firewall */
     uint8_t iface;             /* index of the interface it came in on */
     uint8_t ip_protocol;
-    uint8_t ttl;
-    uint8_t tos;
+    uint8_t ttl;             /* IPv6: hop limit */
+    uint8_t tos;             /* IPv6: traffic class */
     uint16_t l3_offset;      /* of the ARP or IP header, from the start of the frame */
-    uint16_t l4_offset;      /* of the TCP or ICMP header */
+    uint16_t l4_offset;      /* of the TCP or ICMP header, behind options and extension headers */
     uint16_t payload_offset; /* of the TCP payload or the ICMP body after its 8-byte header */
-    uint16_t l3_length;      /* IP total length: bytes from l3_offset on; what follows is padding */
-    uint32_t payload_length; /* bytes of TCP payload, or of ICMP body */
+    uint16_t l3_length; /* of the IP packet: bytes from l3_offset on; what follows is padding */
+    uint32_t payload_length;      /* bytes of TCP payload, or of ICMP body */
+    uint16_t problem_at;          /* of the problem, from l3_offset */
+    uint16_t named_at;            /* IPv6: of the byte that names ip_protocol, from l3_offset */
+    struct packet_fragment piece; /* where `fragment` is set */
     struct ip_addr src, dst;
     uint16_t sport, dport; /* of TCP and UDP, and of UDP's first fragments; else 0 */
     union {

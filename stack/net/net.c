@@ -71,7 +71,7 @@ static void input_one(struct net *n, struct packet *p, clock_ns now)
         p->drop = drop_ethernet_address;
     else if (p->kind == PACKET_ARP)
         net_arp_input(n, p, now);
-    else if (group)
+    else if (group || !ip_is_v4(&p->dst))
         p->drop = drop_ip_destination;
     else
         net_ipv4_input(n, p, now);

@@ -14,7 +14,6 @@
  * one of them, the leader, hands it on.
  */
 #include <assert.h>
-#include <netinet/icmp6.h>
 #include <netinet/in.h>
 
 #include "stack/net/net_internal.h"
@@ -43,20 +42,6 @@ bool net_punts(const struct net *n, uint8_t iface)
     return n->iface[iface].punt != NULL;
 }
 
-/* IPv6 neighbour and router discovery (RFC 4861): ICMPv6 right behind the IPv6 header. */
-static bool is_neighbour_discovery(const struct rte_mbuf *m)
-{
-    uint8_t copy[WIRE_ETHER_LEN + 40 + 1];
-    const uint8_t *frame = rte_pktmbuf_read(m, 0, sizeof copy, copy);
-    uint8_t type;
-
-    if (frame == NULL || frame[12] != WIRE_TYPE_IPV6 >> 8 || frame[13] != (WIRE_TYPE_IPV6 & 0xff) ||
-        frame[WIRE_ETHER_LEN + 6] != IPPROTO_ICMPV6)
-        return false;
-    type = frame[WIRE_ETHER_LEN + 40];
-    return type >= ND_ROUTER_SOLICIT && type <= ND_REDIRECT;
-}
-
 /* Whose a segment is its ports tell, which are in the first fragment only. A TCP that finds its
  * path's MTU (RFC 1191) sends no fragments; filters are eluded with them (RFC 1858). */
 static bool is_tcp_fragment(const struct packet *p)
@@ -78,7 +63,7 @@ void net_punt(struct net *n, struct packet *p)
     const struct net_iface *iface = &n->iface[p->iface];
 
     if (iface->punt == NULL || !is_addressed(iface, p->m) || is_tcp_fragment(p) ||
-        (iface->follower && (p->kind == PACKET_ARP || is_neighbour_discovery(p->m))))
+        (iface->follower && (p->kind == PACKET_ARP || p->kind == PACKET_ND)))
         return;
     COUNTER_INC(n->counters->punted);
     iface->punt(iface->punt_ctx, p->m);

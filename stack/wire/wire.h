@@ -1,7 +1,8 @@
 /*
  * Bytes on the wire: parsing into checked values and emitting from them. No state, no clock.
- * Ethernet II, ARP (RFC 826), IPv4 (RFC 791), ICMP (RFC 792), TCP (RFC 9293, options of RFC 7323
- * and RFC 2018).
+ * Ethernet II, ARP (RFC 826), IPv4 (RFC 791), ICMP (RFC 792), IPv6 with its extension headers (RFC
+ * 8200), ICMPv6 (RFC 4443), TCP (RFC 9293, options of RFC 7323 and RFC 2018). Neighbour discovery
+ * has a header of its own, wire_nd.h.
  */
 #ifndef STACK_WIRE_WIRE_H
 #define STACK_WIRE_WIRE_H
@@ -15,23 +16,31 @@
 
 struct rte_mbuf;
 
-#define WIRE_ETHER_LEN     14
-#define WIRE_IPV4_LEN      20 /* as we emit it: without options */
-#define WIRE_TCP_LEN       20 /* without options */
-#define WIRE_TCP_MAX       60 /* with the most options */
-#define WIRE_IP_PROTO_ICMP 1
-#define WIRE_IP_PROTO_TCP  6
-#define WIRE_IP_PROTO_UDP  17
-#define WIRE_TYPE_IPV4     0x0800
-#define WIRE_TYPE_ARP      0x0806
-#define WIRE_TYPE_IPV6     0x86dd
+#define WIRE_ETHER_LEN      14
+#define WIRE_IPV4_LEN       20 /* as we emit it: without options */
+#define WIRE_IPV6_LEN       40
+#define WIRE_TCP_LEN        20 /* without options */
+#define WIRE_TCP_MAX        60 /* with the most options */
+#define WIRE_IP_PROTO_ICMP  1
+#define WIRE_IP_PROTO_TCP   6
+#define WIRE_IP_PROTO_UDP   17
+#define WIRE_IP_PROTO_ICMP6 58
+#define WIRE_IP_PROTO_NONE  59 /* IPv6: nothing follows */
+#define WIRE_TYPE_IPV4      0x0800
+#define WIRE_TYPE_ARP       0x0806
+#define WIRE_TYPE_IPV6      0x86dd
 
 /*
  * Parses the frame p->m into *p (everything but m and iface is set here) and returns p->drop:
  * DROP_NONE when the frame is well-formed. Reads only inside the mbuf and does not change it;
  * headers that span segments are read by copy. Verifies the IP and transport checksums unless the
  * driver vouched for them in ol_flags. A priority tag (VLAN 0) is skipped: l3_offset is then 18.
+ * Of IPv6 extension headers (RFC 8200, 4), WIRE_IPV6_EXT_COUNT and WIRE_IPV6_EXT_BYTES at most are
+ * read; a packet with more is dropped.
  */
+#define WIRE_IPV6_EXT_COUNT 5
+#define WIRE_IPV6_EXT_BYTES 128
+
 enum drop_cause wire_parse(struct packet *p);
 
 /* As wire_parse() for the options of a TCP header alone: `len` bytes at `options`. Returns false
@@ -73,6 +82,16 @@ void wire_ipv4_emit(uint8_t *out, const struct ip_addr *src, const struct ip_add
                     uint8_t protocol, uint8_t tos, uint16_t total_length, uint16_t id,
                     bool offload);
 
+/* An IPv6 header to emit (RFC 8200, 3). */
+struct wire_ipv6 {
+    struct ip_addr src, dst;
+    uint8_t next_header, traffic_class, hop_limit;
+    uint32_t flow_label;     /* 20 bits (RFC 6437) */
+    uint16_t payload_length; /* of everything behind this header */
+};
+
+void wire_ipv6_emit(const struct wire_ipv6 *h, uint8_t *out);
+
 void wire_ether_emit(uint8_t *out, const uint8_t dst[6], const uint8_t src[6], uint16_t type);
 
 /* ARP for Ethernet and IPv4: 28 bytes. */
@@ -109,9 +128,27 @@ void wire_icmp_emit(uint8_t *out, uint8_t type, uint8_t code, uint32_t rest);
 /* Sets the checksum of a message whose data begins at the ICMP header; the header is contiguous. */
 void wire_icmp_checksum(struct rte_mbuf *m);
 
-/* The quoted packet inside an ICMP error: `len` bytes that begin at its IP header. Ports are those
- * of TCP and UDP, 0 for others. Returns false when header and 8 bytes are not all there, or not of
- * a first fragment. */
+/* ICMPv6 (RFC 4443). */
+#define WIRE_ICMP6_UNREACHABLE     1
+#define WIRE_ICMP6_TOO_BIG         2
+#define WIRE_ICMP6_TIME            3
+#define WIRE_ICMP6_PROBLEM         4
+#define WIRE_ICMP6_INFORMATIONAL   128 /* types from here on are no errors */
+#define WIRE_ICMP6_ECHO_REQUEST    128
+#define WIRE_ICMP6_ECHO_REPLY      129
+
+#define WIRE_ICMP6_CODE_PROHIBITED 1 /* of unreachable */
+#define WIRE_ICMP6_CODE_PORT       4
+#define WIRE_ICMP6_CODE_FIELD      0 /* of a parameter problem: erroneous header field */
+#define WIRE_ICMP6_CODE_NEXT       1 /* next header that is not known */
+#define WIRE_ICMP6_CODE_OPTION     2 /* option that is not known */
+
+/* As wire_icmp_checksum(), which ICMPv6 sums with the pseudo-header. */
+void wire_icmp6_checksum(struct rte_mbuf *m, const struct ip_addr *src, const struct ip_addr *dst);
+
+/* The quoted packet inside an ICMP or ICMPv6 error: `len` bytes that begin at its IP header. Ports
+ * are those of TCP and UDP, 0 for others. Returns false when header and 8 bytes are not all there,
+ * or not of a first fragment, or behind extension headers, which we do not send. */
 struct wire_quote {
     struct ip_addr src, dst;
     uint8_t protocol;

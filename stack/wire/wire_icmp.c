@@ -6,8 +6,6 @@
 
 #include "stack/wire/wire_internal.h"
 
-#define IP_PROTO_UDP 17
-
 enum drop_cause wire_icmp_input(struct packet *p, const struct wire_frame *f)
 {
     const uint8_t *h = f->head + p->l4_offset;
@@ -41,28 +39,58 @@ void wire_icmp_checksum(struct rte_mbuf *m)
     wire_store_sum(h + 2, (uint16_t)~wire_sum_mbuf(m, 0, m->pkt_len, 0));
 }
 
-bool wire_quote_parse(const uint8_t *data, size_t len, struct wire_quote *out)
+/* What every transport begins with: its ports, and TCP's sequence number. */
+static void quote_transport(const uint8_t *data, struct wire_quote *out)
 {
-    size_t header;
-
-    if (len < WIRE_IPV4_LEN || data[0] >> 4 != 4)
-        return false;
-    header = (data[0] & 0x0fu) * 4;
-    if (header < WIRE_IPV4_LEN || len < header + 8)
-        return false;
-    if ((wire_load16(data + 6) & 0x1fff) != 0)
-        return false; /* a later fragment has no ports */
-    memset(out, 0, sizeof *out);
-    out->protocol = data[9];
-    out->length = wire_load16(data + 2);
-    out->src = ip_from_v4(wire_load_addr(data + 12));
-    out->dst = ip_from_v4(wire_load_addr(data + 16));
-    data += header;
-    if (out->protocol == WIRE_IP_PROTO_TCP || out->protocol == IP_PROTO_UDP) {
+    if (out->protocol == WIRE_IP_PROTO_TCP || out->protocol == WIRE_IP_PROTO_UDP) {
         out->sport = wire_load16(data);
         out->dport = wire_load16(data + 2);
     }
     if (out->protocol == WIRE_IP_PROTO_TCP)
         out->seq = wire_load32(data + 4);
+}
+
+static bool quote_ipv6(const uint8_t *data, size_t len, struct wire_quote *out)
+{
+    if (len < WIRE_IPV6_LEN + 8)
+        return false;
+    out->protocol = data[6];
+    out->length = (uint16_t)RTE_MIN(WIRE_IPV6_LEN + wire_load16(data + 4), UINT16_MAX);
+    out->src = wire_load_addr6(data + 8);
+    out->dst = wire_load_addr6(data + 24);
+    if (ip_is_v4(&out->src) || ip_is_v4(&out->dst))
+        return false; /* mapped addresses are IPv4 to us, and never on a wire */
+    quote_transport(data + WIRE_IPV6_LEN, out);
     return true;
+}
+
+static bool quote_ipv4(const uint8_t *data, size_t len, struct wire_quote *out)
+{
+    size_t header = (data[0] & 0x0fu) * 4;
+
+    if (header < WIRE_IPV4_LEN || len < header + 8)
+        return false;
+    if ((wire_load16(data + 6) & 0x1fff) != 0)
+        return false; /* a later fragment has no ports */
+    out->protocol = data[9];
+    out->length = wire_load16(data + 2);
+    out->src = ip_from_v4(wire_load_addr(data + 12));
+    out->dst = ip_from_v4(wire_load_addr(data + 16));
+    quote_transport(data + header, out);
+    return true;
+}
+
+bool wire_quote_parse(const uint8_t *data, size_t len, struct wire_quote *out)
+{
+    memset(out, 0, sizeof *out);
+    if (len < WIRE_IPV4_LEN)
+        return false;
+    switch (data[0] >> 4) {
+    case 4:
+        return quote_ipv4(data, len, out);
+    case 6:
+        return quote_ipv6(data, len, out);
+    default:
+        return false;
+    }
 }

@@ -10,8 +10,9 @@
 
 #include "stack/wire/wire.h"
 
-/* Ethernet with one tag, IPv4 and TCP, both with all their options. */
-#define WIRE_HEADERS_MAX (WIRE_ETHER_LEN + 4 + 60 + 60)
+/* Ethernet with one tag, IPv6 with the most extension headers, and TCP with all its options; IPv4's
+ * options are fewer. */
+#define WIRE_HEADERS_MAX (WIRE_ETHER_LEN + 4 + WIRE_IPV6_LEN + WIRE_IPV6_EXT_BYTES + WIRE_TCP_MAX)
 
 /* A frame under examination. */
 struct wire_frame {
@@ -57,6 +58,14 @@ static inline void wire_store32(uint8_t *p, uint32_t v)
     memcpy(p, &v, sizeof v);
 }
 
+static inline struct ip_addr wire_load_addr6(const uint8_t *p)
+{
+    struct ip_addr a;
+
+    memcpy(a.b, p, sizeof a.b);
+    return a;
+}
+
 /* A checksum is stored as it was summed: in memory's byte order (RFC 1071, 2 (B)). */
 static inline void wire_store_sum(uint8_t *p, uint16_t sum)
 {
@@ -70,7 +79,12 @@ uint16_t wire_pseudo_sum(const struct ip_addr *src, const struct ip_addr *dst, u
 /* Each parses the header at its offset in p->l3_offset or p->l4_offset and sets what it says. */
 enum drop_cause wire_arp_input(struct packet *p, const struct wire_frame *f);
 enum drop_cause wire_ipv4_input(struct packet *p, const struct wire_frame *f);
+enum drop_cause wire_ipv6_input(struct packet *p, const struct wire_frame *f);
+enum drop_cause wire_icmp6_input(struct packet *p, const struct wire_frame *f);
 enum drop_cause wire_icmp_input(struct packet *p, const struct wire_frame *f);
+
+/* UDP's ports are for the firewall: nothing here speaks it. Too short for a header, it has none. */
+void wire_udp_input(struct packet *p, const struct wire_frame *f);
 enum drop_cause wire_tcp_input(struct packet *p, const struct wire_frame *f);
 
 #endif

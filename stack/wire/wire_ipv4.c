@@ -9,6 +9,7 @@
 
 #define IPV4_DF       0x4000
 #define IPV4_FRAGMENT 0x3fff /* more fragments, or an offset */
+#define IPV4_MORE     0x2000
 #define IPV4_OFFSET   0x1fff
 #define IPV4_TTL      64
 #define UDP_LEN       8
@@ -43,8 +44,7 @@ static bool ipv4_checksum_ok(const struct rte_mbuf *m, const uint8_t *header, si
     return mark != RTE_MBUF_F_RX_IP_CKSUM_UNKNOWN || wire_sum(header, len, 0) == UINT16_MAX;
 }
 
-/* Nothing here speaks UDP; its ports are for the firewall. Too short for a header, it has none. */
-static void udp_ports(struct packet *p, const struct wire_frame *f)
+void wire_udp_input(struct packet *p, const struct wire_frame *f)
 {
     if (p->payload_length < UDP_LEN)
         return;
@@ -58,17 +58,21 @@ static void udp_ports(struct packet *p, const struct wire_frame *f)
  * who fragments would pass every rule about ports and types (RFC 1858, 3).
  */
 static enum drop_cause ipv4_fragment_input(struct packet *p, const struct wire_frame *f,
-                                           unsigned offset)
+                                           uint16_t id, uint16_t field)
 {
     const uint8_t *h = f->head + p->l4_offset;
 
-    if (offset != 0 ||
+    p->piece = (struct packet_fragment){.id = id,
+                                        .offset = (uint16_t)((field & IPV4_OFFSET) * 8),
+                                        .data = p->l4_offset,
+                                        .more = (field & IPV4_MORE) != 0};
+    if (p->piece.offset != 0 ||
         (p->ip_protocol != WIRE_IP_PROTO_UDP && p->ip_protocol != WIRE_IP_PROTO_ICMP))
         return DROP_NONE;
     if (p->payload_length < UDP_LEN) /* and ICMP's */
         return drop_truncated;
     if (p->ip_protocol == WIRE_IP_PROTO_UDP) {
-        udp_ports(p, f);
+        wire_udp_input(p, f);
     } else {
         p->icmp.type = h[0];
         p->icmp.code = h[1];
@@ -84,7 +88,7 @@ static enum drop_cause ipv4_payload_input(struct packet *p, const struct wire_fr
     case WIRE_IP_PROTO_TCP:
         return wire_tcp_input(p, f);
     case WIRE_IP_PROTO_UDP:
-        udp_ports(p, f);
+        wire_udp_input(p, f);
         return DROP_NONE;
     default:
         return DROP_NONE;
@@ -125,7 +129,7 @@ enum drop_cause wire_ipv4_input(struct packet *p, const struct wire_frame *f)
     p->payload_length = total - header;
     p->fragment = (wire_load16(h + 6) & IPV4_FRAGMENT) != 0;
     if (p->fragment)
-        return ipv4_fragment_input(p, f, wire_load16(h + 6) & IPV4_OFFSET);
+        return ipv4_fragment_input(p, f, wire_load16(h + 4), wire_load16(h + 6));
     return ipv4_payload_input(p, f);
 }
 

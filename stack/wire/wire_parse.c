@@ -49,6 +49,8 @@ static enum drop_cause frame_input(struct packet *p, const struct wire_frame *f)
     switch (type) {
     case WIRE_TYPE_IPV4:
         return wire_ipv4_input(p, f);
+    case WIRE_TYPE_IPV6:
+        return wire_ipv6_input(p, f);
     case WIRE_TYPE_ARP:
         return wire_arp_input(p, f);
     default:

@@ -31,6 +31,8 @@ static void hit(unsigned rule, const struct packet *p)
 
 static bool passes_by_default(const struct packet *p)
 {
+    if (p->kind == PACKET_ICMP && !ip_is_v4(&p->src))
+        return p->icmp.type < 128;
     return p->kind == PACKET_ICMP && (p->icmp.type == 3 || p->icmp.type == 11);
 }
 

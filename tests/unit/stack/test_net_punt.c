@@ -163,15 +163,18 @@ static void test_tcp_fragments(void **state)
 
 static void test_ipv6(void **state)
 {
-    uint8_t solicitation[72] = {0x60, [4] = 0, 32, 58, 255, [40] = 135};
+    const uint8_t solicitation[24] = {135, [8] = 0xfe, 0x80, [23] = 9};
     struct test_frame f;
 
     (void)state;
     test_frame_ether(&f, fix_broadcast, fix_peer, 0x86dd);
+    test_frame_ipv6(&f, 58, "fe80::7", "ff02::1:ff00:9");
+    f.b[TEST_L3 + 7] = 255;
     test_frame_append(&f, solicitation, sizeof solicitation);
+    test_frame_finish(&f);
     expect_punted(&f, PUNTING, true);
     expect_punted(&f, FOLLOWING, false); /* the leader has it, too */
-    f.b[TEST_L3 + 6] = 6;
+    f.b[TEST_L3 + 6] = 89;
     expect_punted(&f, FOLLOWING, true);
 }
 

@@ -257,7 +257,7 @@ static void test_ethernet(void **state)
     struct test_frame f = good_tcp("x", 1);
 
     (void)state;
-    test_frame_put16(f.b + 12, 0x86dd);
+    test_frame_put16(f.b + 12, 0x88cc);
     assert_int_equal(drop_of(&f), drop_ethernet_type);
     test_frame_put16(f.b + 12, 46); /* an 802.3 length */
     assert_int_equal(drop_of(&f), drop_ethernet_type);

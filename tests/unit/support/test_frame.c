@@ -47,6 +47,15 @@ uint32_t test_frame_pseudo(const uint8_t *ipv4_header, uint16_t tcp_length)
     return sum;
 }
 
+uint32_t test_frame_pseudo6(const uint8_t *ipv6_header, uint8_t protocol, uint16_t length)
+{
+    uint32_t sum = protocol + (uint32_t)length;
+
+    for (unsigned i = 8; i < 40; i += 2)
+        sum += test_frame_get16(ipv6_header + i);
+    return sum;
+}
+
 void test_frame_append(struct test_frame *f, const void *bytes, size_t len)
 {
     if (f->len + len > sizeof f->b)
@@ -106,6 +115,17 @@ void test_frame_ipv4(struct test_frame *f, uint8_t protocol, const char *src, co
     put_addr(p + 16, dst);
 }
 
+void test_frame_ipv6(struct test_frame *f, uint8_t next, const char *src, const char *dst)
+{
+    uint8_t *p = frame_room(f, 40);
+
+    p[0] = 0x60;
+    p[6] = next;
+    p[7] = 57;
+    if (inet_pton(AF_INET6, src, p + 8) != 1 || inet_pton(AF_INET6, dst, p + 24) != 1)
+        abort();
+}
+
 void test_frame_tcp(struct test_frame *f, uint16_t sport, uint16_t dport, uint32_t seq,
                     uint32_t ack, uint8_t flags)
 {
@@ -135,44 +155,90 @@ void test_frame_icmp(struct test_frame *f, uint8_t type, uint8_t code, uint32_t 
     test_frame_put32(p + 4, rest);
 }
 
+static bool is_ipv6(const uint8_t *ip)
+{
+    return ip[0] >> 4 == 6;
+}
+
 void test_frame_finish(struct test_frame *f)
 {
-    test_frame_put16(f->b + TEST_L3 + 2, (uint16_t)(f->len - TEST_L3));
+    uint8_t *ip = f->b + TEST_L3;
+
+    if (is_ipv6(ip))
+        test_frame_put16(ip + 4, (uint16_t)(f->len - TEST_L3 - 40));
+    else
+        test_frame_put16(ip + 2, (uint16_t)(f->len - TEST_L3));
     test_frame_checksums(f);
 }
 
 /* Where the checksum of the payload lies from its start, or -1. */
 static int checksum_offset(uint8_t protocol)
 {
-    return protocol == 6 ? 16 : protocol == 1 ? 2 : -1;
+    return protocol == 6 ? 16 : protocol == 1 || protocol == 58 ? 2 : -1;
+}
+
+/* What lies behind an IP header: protocol, place and length. */
+struct transport {
+    uint8_t protocol;
+    size_t at; /* from the IP header */
+    uint16_t len;
+    uint32_t pseudo;
+};
+
+static struct transport transport_of(const uint8_t *ip)
+{
+    struct transport t;
+
+    if (!is_ipv6(ip)) {
+        t.protocol = ip[9];
+        t.at = (ip[0] & 0x0fu) * 4;
+        t.len = (uint16_t)(test_frame_get16(ip + 2) - t.at);
+        t.pseudo = t.protocol == 6 ? test_frame_pseudo(ip, t.len) : 0;
+        return t;
+    }
+    t.protocol = ip[6];
+    t.len = test_frame_get16(ip + 4);
+    t.at = 40;
+    while ((t.protocol == 0 || t.protocol == 43 || t.protocol == 44 || t.protocol == 60) &&
+           t.len >= 8) {
+        size_t size = t.protocol == 44 ? 8 : (ip[t.at + 1] + 1u) * 8;
+
+        if (size > t.len)
+            break;
+        t.protocol = ip[t.at];
+        t.at += size;
+        t.len = (uint16_t)(t.len - size);
+    }
+    t.pseudo = test_frame_pseudo6(ip, t.protocol, t.len);
+    return t;
 }
 
 void test_frame_checksums(struct test_frame *f)
 {
     uint8_t *ip = f->b + TEST_L3;
-    size_t header = (ip[0] & 0x0fu) * 4;
-    uint16_t len = (uint16_t)(test_frame_get16(ip + 2) - header);
-    uint32_t pseudo = ip[9] == 6 ? test_frame_pseudo(ip, len) : 0;
-    int at = checksum_offset(ip[9]);
+    struct transport t = transport_of(ip);
+    int at = checksum_offset(t.protocol);
 
-    test_frame_put16(ip + 10, 0);
-    test_frame_put16(ip + 10, test_frame_sum(ip, header, 0));
-    if (at < 0 || len < at + 2)
+    if (!is_ipv6(ip)) {
+        test_frame_put16(ip + 10, 0);
+        test_frame_put16(ip + 10, test_frame_sum(ip, t.at, 0));
+    }
+    if (at < 0 || t.len < at + 2)
         return;
-    test_frame_put16(ip + header + at, 0);
-    test_frame_put16(ip + header + at, test_frame_sum(ip + header, len, pseudo));
+    test_frame_put16(ip + t.at + at, 0);
+    test_frame_put16(ip + t.at + at, test_frame_sum(ip + t.at, t.len, t.pseudo));
 }
 
 bool test_frame_sums_right(const uint8_t *frame, size_t len)
 {
     const uint8_t *ip = frame + TEST_L3;
-    size_t header = (ip[0] & 0x0fu) * 4;
-    size_t total = test_frame_get16(ip + 2);
-    uint16_t payload = (uint16_t)(total - header);
+    struct transport t;
 
-    if (len < TEST_L3 + 20 || ip[0] >> 4 != 4 || total < header || total > len - TEST_L3)
+    if (len < TEST_L3 + 20 || (is_ipv6(ip) && len < TEST6_L4))
         return false;
-    return test_frame_sum(ip, header, 0) == 0 &&
-           test_frame_sum(ip + header, payload, ip[9] == 6 ? test_frame_pseudo(ip, payload) : 0) ==
-               0;
+    t = transport_of(ip);
+    if (t.at + t.len > len - TEST_L3 ||
+        (!is_ipv6(ip) && (ip[0] >> 4 != 4 || test_frame_sum(ip, t.at, 0) != 0)))
+        return false;
+    return checksum_offset(t.protocol) < 0 || test_frame_sum(ip + t.at, t.len, t.pseudo) == 0;
 }

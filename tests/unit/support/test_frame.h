@@ -20,6 +20,7 @@
 #define TEST_FRAME_MAX 9200
 #define TEST_L3        14 /* where the IPv4 header begins */
 #define TEST_L4        34 /* and what follows it, when it has no options */
+#define TEST6_L4       54 /* what follows an IPv6 header */
 
 struct test_frame {
     size_t len;
@@ -34,6 +35,8 @@ void test_frame_ether(struct test_frame *f, const uint8_t dst[6], const uint8_t 
 void test_frame_arp(struct test_frame *f, uint16_t operation, const uint8_t sender_mac[6],
                     const char *sender, const uint8_t target_mac[6], const char *target);
 void test_frame_ipv4(struct test_frame *f, uint8_t protocol, const char *src, const char *dst);
+/* Hop limit 57. Extension headers are appended behind it, 8 bytes or a multiple of them each. */
+void test_frame_ipv6(struct test_frame *f, uint8_t next, const char *src, const char *dst);
 void test_frame_tcp(struct test_frame *f, uint16_t sport, uint16_t dport, uint32_t seq,
                     uint32_t ack, uint8_t flags);
 void test_frame_icmp(struct test_frame *f, uint8_t type, uint8_t code, uint32_t rest);
@@ -42,11 +45,11 @@ void test_frame_append(struct test_frame *f, const void *bytes, size_t len);
 /* Appends TCP options (the length a multiple of four) and raises the data offset. */
 void test_frame_tcp_options(struct test_frame *f, const void *options, size_t len);
 
-/* Sets the IPv4 total length to the end of the frame, then the checksums. */
+/* Sets the IPv4 total length, or the IPv6 payload length, to the end of the frame, then the checksums. */
 void test_frame_finish(struct test_frame *f);
 
-/* The checksums alone: of the IPv4 header, and of TCP or ICMP over the bytes up to the total
- * length. */
+/* The checksums alone: of the IPv4 header, and of TCP, ICMP or ICMPv6 over the bytes up to the
+ * total length. */
 void test_frame_checksums(struct test_frame *f);
 
 uint16_t test_frame_get16(const uint8_t *p);
@@ -59,8 +62,9 @@ uint16_t test_frame_sum(const void *bytes, size_t len, uint32_t initial);
 
 /* The sum over TCP's pseudo-header, for `initial`. */
 uint32_t test_frame_pseudo(const uint8_t *ipv4_header, uint16_t tcp_length);
+uint32_t test_frame_pseudo6(const uint8_t *ipv6_header, uint8_t protocol, uint16_t length);
 
-/* A well-formed IPv4 header, and behind it a well-formed TCP segment or ICMP message? */
+/* A well-formed IPv4 or IPv6 header, and behind it a well-formed TCP segment or ICMP message? */
 bool test_frame_sums_right(const uint8_t *frame, size_t len);
 
 #endif
