@@ -135,6 +135,7 @@ enum tcp_timer_kind {
     TCP_TIMER_DELAYED_ACK,
     TCP_TIMER_KEEPALIVE, /* keepalive; of an active open the connect timeout; orphaned in
                             FIN_WAIT_2 its end */
+    TCP_TIMER_PACE,      /* new data may follow: tcp_pacing.c */
     TCP_TIMER_COUNT,
 };
 
@@ -238,6 +239,7 @@ struct tcp_conn {
     clock_ns progress_at;  /* when the peer last acknowledged something, or had nothing to */
     clock_ns heard_at;     /* when anything acceptable came from the peer */
     clock_ns challenge_at; /* of the last challenge ACK */
+    clock_ns pace_at;      /* from when new data may follow what was sent */
     clock_ns sent_at;      /* when data was last sent: RFC 5681, 4.1 */
     clock_ns probed_at;    /* when a window probe or a keepalive was */
 

@@ -8,6 +8,7 @@
  */
 #include "stack/tcp/tcp_cc.h"
 #include "stack/tcp/tcp_internal.h"
+#include "stack/tcp/tcp_pacing.h"
 
 /* The congestion window, with RFC 3042's two segments for the first duplicates. */
 static uint32_t congestion_window(const struct tcp_conn *c)
@@ -78,6 +79,7 @@ static void note_sent(struct tcp_conn *c, uint32_t seq, uint32_t len, bool fin)
         c->snd_max = end;
     }
     c->sent_at = t->now;
+    tcp_pacing_sent(c, len);
     if (!tcp_timer_running(c, TCP_TIMER_RETRANSMIT))
         tcp_timer_set(c, TCP_TIMER_RETRANSMIT, t->now + c->rto);
     if (tcp_timer_running(c, TCP_TIMER_PERSIST)) { /* the window has opened */
@@ -170,6 +172,8 @@ enum tcp_data tcp_output_data(struct tcp_conn *c)
             break;
         if (!tcp_turn_room(c))
             return TCP_DATA_BLOCKED;
+        if (!again && tcp_pacing_wait(c))
+            return TCP_DATA_DONE;
         if (c->credit <= 0)
             return TCP_DATA_SPENT;
         if (!(again ? resend_head(c) : send_one(c, s)))

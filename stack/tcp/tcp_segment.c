@@ -11,6 +11,7 @@
 #include <rte_memcpy.h>
 
 #include "stack/tcp/tcp_internal.h"
+#include "stack/tcp/tcp_pacing.h"
 
 #define TCP_REFERENCES_MAX 40 /* mbufs of payload in one frame; devices take at least this many */
 #define TCP_OPTIONS_MAX    40
@@ -255,6 +256,7 @@ uint32_t tcp_segment_payload(const struct tcp_conn *c, uint32_t seq, uint32_t le
     if ((c->path.offloads & wanted) != wanted)
         return segment;
     len = RTE_MIN(len, RTE_MIN(tcp_turn_frame_max(c), TCP_TSO_MAX));
+    len = RTE_MIN(len, tcp_pacing_frame_max(c));
     if (len <= segment)
         return segment;
     len = reference_limit(cursor_at(c, seq), len);

@@ -148,6 +148,12 @@ static bool delayed_ack_expired(struct tcp_conn *c)
     return true;
 }
 
+static bool pace_expired(struct tcp_conn *c)
+{
+    tcp_conn_output(c);
+    return true;
+}
+
 static void arm(struct tcp_conn *c)
 {
     clock_ns first = CLOCK_NEVER;
@@ -167,6 +173,7 @@ static void timer_fire(struct wheel_timer *timer, clock_ns now)
         [TCP_TIMER_PERSIST] = persist_expired,
         [TCP_TIMER_DELAYED_ACK] = delayed_ack_expired,
         [TCP_TIMER_KEEPALIVE] = keepalive_expired,
+        [TCP_TIMER_PACE] = pace_expired,
     };
     struct tcp_conn *c =
         (struct tcp_conn *)(void *)((char *)timer - offsetof(struct tcp_conn, timer));

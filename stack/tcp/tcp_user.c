@@ -6,6 +6,7 @@
 
 #include "stack/tcp/tcp_cc.h"
 #include "stack/tcp/tcp_internal.h"
+#include "stack/tcp/tcp_pacing.h"
 
 const char *tcp_state_name(enum tcp_state state)
 {
@@ -284,6 +285,7 @@ void sock_info(const struct sock *k, struct sock_info *out)
         .receive_buffer = c->buffers.receive,
         .congestion = c->sock.tcp->cc->name,
         .sack = c->sack,
+        .pacing_rate = tcp_pacing_rate(c),
         .timestamps = c->timestamps,
         .path_mtu = c->path.mtu,
     };
