@@ -103,7 +103,8 @@ static const void *of_scheduler(const struct worker *w, unsigned port,
 static const void *of_io(const struct worker *w, unsigned port, union figures_port_scratch *scratch)
 {
     scratch->io = (struct io_counters){0};
-    io_port_counters(w->port[port].io, w->config.index, &scratch->io);
+    if (w->config.ports->port[port].device == port)
+        io_port_counters(w->port[port].io, w->config.index, &scratch->io);
     return &scratch->io;
 }
 

@@ -191,6 +191,8 @@ static void collect_pools(const struct command_context *c, FILE *out, const char
         for (unsigned p = 0; p < c->ports->count; p++) {
             struct metrics_labels labels = port_labels(&c->workers->worker[n], &c->ports->port[p]);
 
+            if (c->ports->port[p].device != p)
+                continue;
             io_port_pool_usage(c->ports->port[p].io, n, &in_use, &size);
             metrics_text_count(out, name, &labels, used ? in_use : size);
         }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <rte_common.h>
 #include <rte_ether.h>
 
 #include "base/log.h"
@@ -13,28 +14,48 @@ static const enum io_device device_kinds[] = {
     [POLICY_DEVICE_VDEV] = IO_DEVICE_VDEV,
 };
 
+/* The first interface on the device of another one. */
+static unsigned device_owner(const struct policy *policy, unsigned index)
+{
+    unsigned i = 0;
+
+    while (!policy_interface_shares(&policy->interfaces[i], &policy->interfaces[index]))
+        i++;
+    return i;
+}
+
 unsigned ports_pci(const struct policy *policy, const char **out)
 {
     unsigned count = 0;
 
     for (unsigned i = 0; i < policy->interface_count && count < STACK_MAX_IFACES; i++) {
-        if (policy->interfaces[i].device_kind == POLICY_DEVICE_PCI)
+        if (policy->interfaces[i].device_kind == POLICY_DEVICE_PCI && device_owner(policy, i) == i)
             out[count++] = policy->interfaces[i].device;
     }
     return count;
 }
 
-static struct io_port_config port_config(const struct policy_interface *f, unsigned workers,
-                                         const struct memory_plan *memory)
+/* Of the device that an interface owns: it carries the largest packets that any interface on it is
+ * to carry. */
+static struct io_port_config port_config(const struct policy *policy, unsigned owner,
+                                         unsigned workers, const struct memory_plan *memory)
 {
-    return (struct io_port_config){
+    const struct policy_interface *f = &policy->interfaces[owner];
+    struct io_port_config config = {
         .name = f->name,
         .kind = device_kinds[f->device_kind],
         .device = f->device,
         .workers = workers,
-        .mtu = f->mtu,
         .buffers = memory->buffers,
     };
+
+    for (unsigned i = owner; i < policy->interface_count; i++) {
+        if (device_owner(policy, i) != owner)
+            continue;
+        config.interfaces++;
+        config.mtu = RTE_MAX(config.mtu, policy->interfaces[i].mtu);
+    }
+    return config;
 }
 
 /* The kernel's frames wait in the interface's scheduler and device, beside the stack's own. */
@@ -62,9 +83,11 @@ uint64_t ports_memory(const struct policy *policy, unsigned workers,
     uint64_t bytes = 0;
 
     for (unsigned i = 0; i < policy->interface_count; i++) {
-        const struct io_port_config config = port_config(&policy->interfaces[i], workers, memory);
+        if (device_owner(policy, i) == i) {
+            const struct io_port_config config = port_config(policy, i, workers, memory);
 
-        bytes += io_port_memory(&config);
+            bytes += io_port_memory(&config);
+        }
         if (policy->interfaces[i].punt_tap != NULL) {
             const struct io_port_config tap =
                 tap_config(&policy->interfaces[i], workers, RTE_ETHER_MTU, NULL);
@@ -75,40 +98,80 @@ uint64_t ports_memory(const struct policy *policy, unsigned workers,
     return bytes;
 }
 
-static int tap_open(struct port *p, const struct policy_interface *f,
-                    const struct io_port_config *of, struct error *e)
+static int tap_open(struct port *p, const struct policy_interface *f, unsigned workers,
+                    const struct secrets *secrets, struct error *e)
 {
-    struct io_port_config config = tap_config(f, of->workers, p->facts.mtu, p->facts.mac);
+    struct io_port_config config = tap_config(f, workers, p->mtu, p->facts.mac);
 
-    p->tap = NULL;
     if (f->punt_tap == NULL)
         return 0;
-    memcpy(config.rss_key, of->rss_key, sizeof config.rss_key);
+    memcpy(config.rss_key, secrets->rss_key, sizeof config.rss_key);
     p->tap = io_port_open(&config, e);
     return p->tap != NULL ? 0 : -1;
 }
 
-static int port_open(struct port *p, const struct policy_interface *f,
-                     const struct io_port_config *config, struct error *e)
+/* What does not need the device. */
+static int port_init(struct port *p, const struct policy_interface *f, struct error *e)
 {
+    *p = (struct port){.vlan = f->vlan, .addr_count = f->addr_count};
     if (f->addr_count > STACK_IFACE_ADDRS)
         return error_set(e, "interface %s: more than %d addresses", f->name, STACK_IFACE_ADDRS);
-    p->addr_count = f->addr_count;
     memcpy(p->addrs, f->addrs, f->addr_count * sizeof *f->addrs);
     p->name = strdup(f->name);
-    if (p->name == NULL)
-        return error_set(e, "out of memory");
-    p->io = io_port_open(config, e);
-    if (p->io == NULL) {
-        free(p->name);
-        return -1;
+    return p->name != NULL ? 0 : error_set(e, "out of memory");
+}
+
+/* Opens the device, or shares it with the port that owns it. */
+static int port_attach(struct ports *ports, unsigned index, struct io_port_config *config,
+                       const struct secrets *secrets, struct error *e)
+{
+    struct port *p = &ports->port[index];
+
+    if (p->device == index) {
+        memcpy(config->rss_key, secrets->rss_key, sizeof config->rss_key);
+        p->io = io_port_open(config, e);
+        p->shared = config->interfaces > 1;
+    } else {
+        p->io = ports->port[p->device].io;
+        p->shared = true;
     }
+    if (p->io == NULL)
+        return -1;
     io_port_facts(p->io, &p->facts);
-    if (tap_open(p, f, config, e) < 0) {
+    return 0;
+}
+
+static void port_close(const struct port *p, bool owner)
+{
+    io_port_close(p->tap);
+    if (owner)
         io_port_close(p->io);
+    free(p->name);
+}
+
+static int port_open(struct ports *ports, const struct policy *policy, unsigned index,
+                     unsigned workers, const struct memory_plan *memory,
+                     const struct secrets *secrets, struct error *e)
+{
+    const struct policy_interface *f = &policy->interfaces[index];
+    unsigned owner = device_owner(policy, index);
+    struct io_port_config config = port_config(policy, owner, workers, memory);
+    struct port *p = &ports->port[index];
+
+    if (port_init(p, f, e) < 0)
+        return -1;
+    p->device = owner;
+    if (port_attach(ports, index, &config, secrets, e) < 0) {
         free(p->name);
         return -1;
     }
+    p->mtu = f->mtu != 0 ? f->mtu : p->facts.mtu;
+    if (tap_open(p, f, workers, secrets, e) < 0) {
+        port_close(p, owner == index);
+        return -1;
+    }
+    if (p->vlan != 0)
+        log_info("port", "%s: VLAN %u of %s, MTU %u", p->name, p->vlan, f->device, p->mtu);
     p->link_up = io_port_link_up(p->io);
     if (!p->link_up)
         log_warn("port", "%s: the link is down", p->name);
@@ -122,11 +185,7 @@ int ports_open(struct ports *ports, const struct policy *policy, unsigned worker
     if (policy->interface_count > STACK_MAX_IFACES)
         return error_set(e, "more than %d interfaces", STACK_MAX_IFACES);
     for (unsigned i = 0; i < policy->interface_count; i++) {
-        const struct policy_interface *f = &policy->interfaces[i];
-        struct io_port_config config = port_config(f, workers, memory);
-
-        memcpy(config.rss_key, secrets->rss_key, sizeof config.rss_key);
-        if (port_open(&ports->port[i], f, &config, e) < 0) {
+        if (port_open(ports, policy, i, workers, memory, secrets, e) < 0) {
             ports_close(ports);
             return -1;
         }
@@ -143,12 +202,18 @@ void ports_close(struct ports *ports)
             io_port_stop(ports->port[i].tap);
     }
     while (ports->count > 0) {
-        struct port *p = &ports->port[--ports->count];
-
-        io_port_close(p->io);
-        io_port_close(p->tap);
-        free(p->name);
+        ports->count--;
+        port_close(&ports->port[ports->count], ports->port[ports->count].device == ports->count);
     }
+}
+
+unsigned ports_of_vlan(const struct ports *ports, unsigned device, uint16_t vlan)
+{
+    for (unsigned i = device; i < ports->count; i++) {
+        if (ports->port[i].device == device && ports->port[i].vlan == vlan)
+            return i;
+    }
+    return device;
 }
 
 const struct port *ports_of_address(const struct ports *ports, const struct ip_addr *addr)

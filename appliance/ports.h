@@ -1,5 +1,10 @@
-/* The ports of all interfaces, in the order of the policy: an interface's index in the stack is its
- * index here. Opened before the workers start, closed after they ended. */
+/*
+ * The ports of all interfaces, in the order of the policy: an interface's index in the stack is its
+ * index here. Opened before the workers start, closed after they ended.
+ *
+ * Interfaces of several VLANs may share a device. The first of them owns it: what is counted of the
+ * device and its pools is told under that one's name.
+ */
 #ifndef APPLIANCE_PORTS_H
 #define APPLIANCE_PORTS_H
 
@@ -15,9 +20,12 @@
 #include "stack/stack.h"
 
 struct port {
-    char *name; /* the policy's */
-    struct io_port *io;
+    char *name;         /* the policy's */
+    struct io_port *io; /* of the interface's device */
     struct io_port_facts facts;
+    unsigned device;     /* index of the port that owns the device: its own, or an earlier one's */
+    bool shared;         /* several ports have the device */
+    uint16_t vlan, mtu;  /* of the interface */
     struct io_port *tap; /* to the kernel, for what is punted; NULL: none */
     bool link_up;
     struct ip_prefix addrs[STACK_IFACE_ADDRS];
@@ -44,6 +52,10 @@ void ports_close(struct ports *ports);
 
 /* The port on which this address is ours; the first one when it is none of ours. */
 const struct port *ports_of_address(const struct ports *ports, const struct ip_addr *addr);
+
+/* The port to which a VLAN of a device belongs (0: untagged frames); the device's owner when it is
+ * no port's. */
+unsigned ports_of_vlan(const struct ports *ports, unsigned device, uint16_t vlan);
 
 /* The NUMA node that all ports share, or -1 where they differ or none is known. */
 int ports_numa_node(const struct ports *ports);

@@ -86,6 +86,8 @@ static void report_port(FILE *out, const struct worker *w, unsigned index, const
 
     for (const struct figures_port_table *t = figures_port_tables; t->table != NULL; t++)
         report_table(out, n, port, t->table, t->of(w, index, &scratch));
+    if (w->config.ports->port[index].device != index)
+        return;
     io_port_pool_usage(p->io, n, &used, &size);
     fprintf(out, "worker %u pool_%s_used %u\nworker %u pool_%s_size %u\n", n, port, used, n, port,
             size);

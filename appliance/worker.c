@@ -23,28 +23,66 @@
 
 COUNTER_TABLE(worker_counter_table, WORKER_COUNTERS);
 
-static unsigned worker_receive(struct worker *w, clock_ns now)
+/* Each of the interfaces on a device gets its VLAN's frames in their order, the device's owner also
+ * those of no interface. */
+static void worker_sort(struct worker *w, unsigned device, struct rte_mbuf **burst, unsigned count,
+                        clock_ns now)
+{
+    const struct ports *ports = w->config.ports;
+    struct rte_mbuf *own[WORKER_BURST];
+    unsigned of[WORKER_BURST];
+
+    for (unsigned i = 0; i < count; i++)
+        of[i] = ports_of_vlan(ports, device, stack_frame_vlan(burst[i]));
+    for (unsigned port = device; port < ports->count; port++) {
+        unsigned n = 0;
+
+        if (ports->port[port].device != device)
+            continue;
+        for (unsigned i = 0; i < count; i++) {
+            if (of[i] == port)
+                own[n++] = burst[i];
+        }
+        if (n > 0)
+            stack_input(w->stack, port, own, n, now);
+    }
+}
+
+static unsigned worker_receive_device(struct worker *w, unsigned device, clock_ns now)
 {
     struct rte_mbuf *burst[WORKER_BURST];
+    unsigned n = io_port_receive(w->port[device].io, w->config.index, burst, WORKER_BURST);
+
+    if (n > 0 && w->config.ports->port[device].shared)
+        worker_sort(w, device, burst, n, now);
+    else if (n > 0)
+        stack_input(w->stack, device, burst, n, now);
+    return n;
+}
+
+static unsigned worker_receive(struct worker *w, clock_ns now)
+{
     unsigned total = 0;
 
     for (unsigned i = 0; i < w->config.ports->count; i++) {
-        unsigned n = io_port_receive(w->port[i].io, w->config.index, burst, WORKER_BURST);
-
-        if (n > 0)
-            stack_input(w->stack, i, burst, n, now);
-        total += n + punt_receive(&w->port[i].punt, w->stack, i, now);
+        if (w->config.ports->port[i].device == i)
+            total += worker_receive_device(w, i, now);
+        total += punt_receive(&w->port[i].punt, w->stack, i, now);
     }
     return total;
 }
 
 /* Returns how many frames the devices took. A device that takes none, as when its link is down, is
- * no reason to stay awake. */
+ * no reason to stay awake. Who is first changes from round to round: interfaces on one device would
+ * else leave it to the first of them when it is slow. */
 static uint32_t worker_transmit(struct worker *w, clock_ns now)
 {
+    unsigned count = w->config.ports->count;
+    unsigned first = (unsigned)(w->counters.worker_rounds % count);
     uint32_t sent = 0;
 
-    for (unsigned i = 0; i < w->config.ports->count; i++) {
+    for (unsigned k = 0; k < count; k++) {
+        unsigned i = first + k < count ? first + k : first + k - count;
         struct scheduler *s = w->port[i].scheduler;
         uint32_t waiting = scheduler_waiting(s);
 

@@ -107,7 +107,8 @@ static int setup_iface(struct worker *w, unsigned index, struct error *e)
     const struct port *p = &w->config.ports->port[index];
     struct stack_iface_config config = {
         .name = p->name,
-        .mtu = p->facts.mtu,
+        .mtu = p->mtu,
+        .vlan = p->vlan,
         .offloads = p->facts.offloads,
         .tx_pool = io_port_tx_pool(p->io, w->config.index),
         .egress = scheduler_egress(w->port[index].scheduler),

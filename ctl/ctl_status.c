@@ -64,6 +64,7 @@ static const struct ctl_column port_columns[] = {
     {"LINK", "link", NULL, false},
     {"DRIVER", "driver", NULL, false},
     {"MAC", "mac", NULL, false},
+    {"VLAN", "vlan", NULL, true},
     {"MTU", "mtu", NULL, true},
     {"QUEUES", "queues", NULL, true},
     {"RX PACKETS", "io_rx_packets", NULL, true},

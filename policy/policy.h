@@ -34,6 +34,7 @@ struct policy_interface {
     struct policy_mark mark, device_mark;
     enum policy_device device_kind;
     const char *device;      /* the interface's name, PCI address or vdev string */
+    uint16_t vlan;           /* 0: untagged; interfaces with different ones may share a device */
     uint16_t mtu;            /* 0: the device's own */
     struct ip_prefix *addrs; /* the host's part kept */
     unsigned addr_count;
@@ -335,6 +336,9 @@ struct policy *policy_parse(const char *text, size_t len, const char *path,
                             struct policy_report *report);
 
 void policy_free(struct policy *p);
+
+/* Do the two name the same device in the same way? */
+bool policy_interface_shares(const struct policy_interface *a, const struct policy_interface *b);
 
 /*
  * Can a running process change from one snapshot to the other? Interfaces, routes, workers,

@@ -34,6 +34,11 @@ static bool same_device(const struct policy_interface *a, const struct policy_in
     return len == strcspn(b->device, ",") && strncmp(a->device, b->device, len) == 0;
 }
 
+bool policy_interface_shares(const struct policy_interface *a, const struct policy_interface *b)
+{
+    return a->device_kind == b->device_kind && strcmp(a->device, b->device) == 0;
+}
+
 static bool overlap(const struct ip_prefix *a, const struct ip_prefix *b)
 {
     return known(&a->addr) && known(&b->addr) &&
@@ -61,15 +66,30 @@ static void check_overlap(struct policy_reader *r, unsigned index, unsigned addr
     }
 }
 
+/* Interfaces may share a device that both write alike; a VLAN of it is one interface's. */
+static void check_device(struct policy_reader *r, unsigned index, unsigned former)
+{
+    const struct policy_interface *in = &r->snapshot->policy.interfaces[index];
+    const struct policy_interface *of = &r->snapshot->policy.interfaces[former];
+
+    if (!same_device(in, of))
+        return;
+    if (!policy_interface_shares(in, of) || (in->vlan == of->vlan && in->vlan == 0))
+        policy_reader_error(r, policy_reader_entry(r, "interfaces", index, "device"),
+                            "the device is that of interface \"%s\" (line %u) already", of->name,
+                            of->mark.line);
+    else if (in->vlan == of->vlan)
+        policy_reader_error(r, policy_reader_entry(r, "interfaces", index, "vlan"),
+                            "VLAN %u of the device is that of interface \"%s\" (line %u) already",
+                            in->vlan, of->name, of->mark.line);
+}
+
 static void check_interface(struct policy_reader *r, unsigned index)
 {
     const struct policy_interface *interfaces = r->snapshot->policy.interfaces;
 
     for (unsigned former = 0; former < index; former++)
-        if (same_device(&interfaces[index], &interfaces[former]))
-            policy_reader_error(r, policy_reader_entry(r, "interfaces", index, "device"),
-                                "the device is that of interface \"%s\" (line %u) already",
-                                interfaces[former].name, interfaces[former].mark.line);
+        check_device(r, index, former);
     for (unsigned i = 0; i < interfaces[index].addr_count; i++)
         for (unsigned former = 0; former <= index; former++)
             check_overlap(r, index, i, &interfaces[former]);

@@ -107,6 +107,16 @@ static const struct policy_type type_mtu = {
     .range = "from 576 to 9000",
 };
 
+static const struct policy_type type_vlan = {
+    .name = "VLAN",
+    .expected = "the number of a VLAN",
+    .size = sizeof(uint16_t),
+    .read = policy_scalar_number,
+    .min = 1,
+    .max = 4094,
+    .range = "from 1 to 4094",
+};
+
 static const struct policy_key punt_keys[] = {
     {.name = "tap",
      .type = &type_netdev,
@@ -140,6 +150,12 @@ static const struct policy_key interface_keys[] = {
      .type = &type_device,
      .required = true,
      .help = "Where packets come from and go to."},
+    {.name = "vlan",
+     .type = &type_vlan,
+     .offset = AT(interface, vlan),
+     .help = "Only frames with this IEEE 802.1Q tag, from 1 to 4094, are the interface's; without "
+             "the key, untagged ones. Several interfaces may name one device, each with a VLAN of "
+             "its own."},
     {.name = "addresses",
      .type = &type_addresses,
      LIST_AT(interface, addrs, addr_count),

@@ -28,8 +28,8 @@ static bool same_text(const char *a, const char *b)
 static bool same_interface(const struct policy_interface *a, const struct policy_interface *b)
 {
     if (strcmp(a->name, b->name) != 0 || a->device_kind != b->device_kind ||
-        strcmp(a->device, b->device) != 0 || a->mtu != b->mtu || a->addr_count != b->addr_count ||
-        !same_text(a->punt_tap, b->punt_tap))
+        strcmp(a->device, b->device) != 0 || a->mtu != b->mtu || a->vlan != b->vlan ||
+        a->addr_count != b->addr_count || !same_text(a->punt_tap, b->punt_tap))
         return false;
     for (unsigned i = 0; i < a->addr_count; i++)
         if (a->addrs[i].len != b->addrs[i].len || !ip_equal(&a->addrs[i].addr, &b->addrs[i].addr))

@@ -8,7 +8,7 @@
     X(drop_truncated, "frame shorter than its headers say")                                    \
     X(drop_ethernet_type, "Ethernet type that is not served")                                  \
     X(drop_ethernet_address, "unicast frame for another station")                              \
-    X(drop_vlan, "VLAN-tagged frame on an untagged interface")                                 \
+    X(drop_vlan, "frame of a VLAN that no interface has, or with several tags")                \
     X(drop_arp_invalid, "ARP packet malformed or not for Ethernet and IPv4")                   \
     X(drop_ip_version, "IP version field does not match the Ethernet type")                    \
     X(drop_ip_header, "IP header length impossible")                                           \

@@ -89,6 +89,7 @@ struct packet {
     uint32_t payload_length;      /* bytes of TCP payload, or of ICMP body */
     uint16_t problem_at;          /* of the problem, from l3_offset */
     uint16_t named_at;            /* IPv6: of the byte that names ip_protocol, from l3_offset */
+    uint16_t vlan;                /* IEEE 802.1Q; 0: untagged, or tagged with a priority only */
     struct packet_fragment piece; /* where `fragment` is set */
     struct ip_addr src, dst;
     uint16_t sport, dport; /* of TCP and UDP, and of UDP's first fragments; else 0 */

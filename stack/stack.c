@@ -60,10 +60,18 @@ int stack_route_add(struct stack *s, const struct stack_route *route, struct err
     return net_route_add(s->net, route, e);
 }
 
+/* A frame of another VLAN is not the interface's, whatever is in it. */
+static void vlan_check(struct packet *p, uint16_t vlan)
+{
+    if (p->vlan != vlan)
+        p->drop = drop_vlan;
+}
+
 /* Parses a whole burst before the first packet is acted on: the reads of the headers overlap. */
 static void parse_burst(struct stack *s, unsigned iface, struct rte_mbuf **frames, unsigned count,
                         struct packet *packets)
 {
+    uint16_t vlan = net_vlan(s->net, (uint8_t)iface);
     uint64_t bytes = 0;
 
     for (unsigned i = 0; i < count; i++)
@@ -73,9 +81,15 @@ static void parse_burst(struct stack *s, unsigned iface, struct rte_mbuf **frame
         packets[i].iface = (uint8_t)iface;
         bytes += frames[i]->pkt_len;
         wire_parse(&packets[i]);
+        vlan_check(&packets[i], vlan);
     }
     COUNTER_ADD(s->counters.rx_packets, count);
     COUNTER_ADD(s->counters.rx_bytes, bytes);
+}
+
+uint16_t stack_frame_vlan(const struct rte_mbuf *frame)
+{
+    return wire_ether_vlan(frame);
 }
 
 void stack_input(struct stack *s, unsigned iface, struct rte_mbuf **frames, unsigned count,

@@ -127,6 +127,9 @@ int stack_iface_add(struct stack *s, const struct stack_iface_config *config, st
 /* Adds a route through the interface that reaches `via` directly. Returns 0, or -1. */
 int stack_route_add(struct stack *s, const struct stack_route *route, struct error *e);
 
+/* The VLAN of a received frame, 0: none; tells which of the interfaces on a port it is for. */
+uint16_t stack_frame_vlan(const struct rte_mbuf *frame);
+
 /* Takes `count` received frames. Valid checksum marks of the driver (RTE_MBUF_F_RX_*_CKSUM_GOOD)
  * are trusted; otherwise checksums are computed. */
 void stack_input(struct stack *s, unsigned iface, struct rte_mbuf **frames, unsigned count,

@@ -30,7 +30,7 @@ static json_t *mac_string(const uint8_t mac[6])
                         mac[5]);
 }
 
-/* Sums over the workers. */
+/* Sums over the workers; of a device that several interfaces share, for its owner alone. */
 static void port_counters(const struct command_context *c, unsigned port, struct io_counters *sum)
 {
     const uint64_t *from;
@@ -38,7 +38,7 @@ static void port_counters(const struct command_context *c, unsigned port, struct
     struct io_counters of_worker;
 
     *sum = (struct io_counters){0};
-    for (unsigned i = 0; i < c->workers->count; i++) {
+    for (unsigned i = 0; i < c->workers->count && c->ports->port[port].device == port; i++) {
         of_worker = (struct io_counters){0};
         io_port_counters(c->ports->port[port].io, i, &of_worker);
         from = (const uint64_t *)&of_worker;
@@ -50,10 +50,10 @@ static void port_counters(const struct command_context *c, unsigned port, struct
 static json_t *port_object(const struct command_context *c, unsigned index)
 {
     const struct port *p = &c->ports->port[index];
-    json_t *object =
-        json_pack("{s:s, s:s, s:s, s:o, s:I, s:I}", "interface", p->name, "driver", p->facts.driver,
-                  "link", p->link_up ? "up" : "down", "mac", mac_string(p->facts.mac), "mtu",
-                  (json_int_t)p->facts.mtu, "queues", (json_int_t)p->facts.queues);
+    json_t *object = json_pack("{s:s, s:s, s:s, s:o, s:I, s:I, s:I}", "interface", p->name,
+                               "driver", p->facts.driver, "link", p->link_up ? "up" : "down", "mac",
+                               mac_string(p->facts.mac), "vlan", (json_int_t)p->vlan, "mtu",
+                               (json_int_t)p->mtu, "queues", (json_int_t)p->facts.queues);
     struct io_counters sum;
 
     port_counters(c, index, &sum);

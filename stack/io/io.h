@@ -65,6 +65,7 @@ struct io_port_config {
     const char *device;
     unsigned workers;
     uint16_t mtu;        /* 0: the device's own */
+    unsigned interfaces; /* that share the port, each with a scheduler; 0: one */
     uint32_t buffers;    /* mbufs a worker that its stack may hold (stack_config.max_buffers) */
     uint8_t rss_key[40]; /* the same for all ports */
     const uint8_t *mac;  /* IO_DEVICE_TAP: the address of the kernel's end; NULL: one of its own */

@@ -11,6 +11,9 @@
  * sees every frame too: it keeps silent as long as it holds no address there, and would answer our
  * connections with RSTs if it held ours; hence the warning about addresses.
  *
+ * What a device notes beside a received frame does not reach an AF_XDP socket: a VLAN's tag that it
+ * took out would be lost, and the frame would pass for an untagged one. So it must leave tags in.
+ *
  * How the sockets are driven, decided by measurement on a veth: busy_budget=0, because the driver's
  * busy polling makes a recvfrom() of each poll of an empty queue (0.4 us instead of 0.01 us) and
  * saves nothing under load where the kernel copies; force_copy=1 without hugepages, because
@@ -63,6 +66,7 @@ void io_device_plan(enum io_driver driver, const struct io_port_config *config, 
                                   .steering = config->workers > 1 && !hw_rss,
                                   .device_rx = IO_DEVICE_RING,
                                   .device_tx = IO_DEVICE_RING,
+                                  .interfaces = RTE_MAX(config->interfaces, 1U),
                                   .buffers = config->buffers,
                                   .mtu = mtu};
     if (driver == IO_DRIVER_XDP) {
@@ -140,6 +144,7 @@ static int io_device_open_xdp(struct io_device_state *d, const struct io_netdev 
     if (d->mtu > IO_XDP_MAX_MTU)
         return error_set(e, "its MTU of %u is more than AF_XDP carries (%u)", d->mtu,
                          IO_XDP_MAX_MTU);
+    d->vlan_strip_was_on = io_netdev_vlan_strip_off(n->name);
     if (io_xsk_check_free(n->name, n->rx_channels, e) != 0 ||
         io_device_fit_channels(d, n, workers, e) != 0)
         return -1;
@@ -193,8 +198,9 @@ void io_device_announce(const struct io_device_state *d)
     /* Its peer leaves checksums and segmentation to a device that is none, and no driver tells. */
     if (d->veth)
         log_info(IO_AREA,
-                 "%s is a veth: its other end must compute checksums and segment by itself "
-                 "(ethtool -K PEER tx off tso off gso off)",
+                 "%s is a veth: its other end must compute checksums, segment by itself "
+                 "and write VLAN tags into the frame (ethtool -K PEER tx off tso off gso off "
+                 "txvlan off)",
                  d->netdev);
 
     if ((d->driver != IO_DRIVER_XDP && d->driver != IO_DRIVER_PACKET) ||
@@ -385,6 +391,8 @@ static void io_device_restore(const struct io_device_state *d)
 
     if (d->gro_was_on)
         io_netdev_gro_on(d->netdev);
+    if (d->vlan_strip_was_on)
+        io_netdev_vlan_strip_on(d->netdev);
     if (d->mtu_was > 0)
         io_netdev_set_mtu(d->netdev, d->mtu_was, NULL);
     if (d->channels_were > 0 && io_netdev_read(d->netdev, &n, NULL) == 0)

@@ -66,6 +66,10 @@ bool io_netdev_running(const char *name);
 bool io_netdev_gro_off(const char *name);
 void io_netdev_gro_on(const char *name);
 
+/* Switches off that the device takes VLAN tags out of received frames; true when it did. */
+bool io_netdev_vlan_strip_off(const char *name);
+void io_netdev_vlan_strip_on(const char *name);
+
 /* Global addresses that the kernel holds on the interface, as text; false when there is none. */
 bool io_netdev_addresses(const char *name, char *out, size_t size);
 
@@ -103,11 +107,12 @@ int io_xsk_check_free(const char *netdev, unsigned queues, struct error *e);
 /* What the sizes of a port's pools follow from. */
 struct io_pool_plan {
     unsigned workers, queues;
-    bool steering;      /* any worker may hold what any queue received */
-    bool shared;        /* frames are transmitted from the receive pool (AF_XDP) */
-    uint32_t device_rx; /* mbufs the device keeps on the receive side */
-    uint32_t device_tx; /* mbufs the device keeps until it has sent them */
-    uint32_t buffers;   /* mbufs the stack of one worker may hold */
+    bool steering;       /* any worker may hold what any queue received */
+    unsigned interfaces; /* on the port */
+    bool shared;         /* frames are transmitted from the receive pool (AF_XDP) */
+    uint32_t device_rx;  /* mbufs the device keeps on the receive side */
+    uint32_t device_tx;  /* mbufs the device keeps until it has sent them */
+    uint32_t buffers;    /* mbufs the stack of one worker may hold */
     uint16_t mtu;
     uint16_t reserve; /* bytes of each mbuf's room that the device takes for itself */
 };
@@ -188,6 +193,7 @@ struct io_device_state {
     int numa_node;
     bool veth;
     bool gro_was_on;        /* to be put back */
+    bool vlan_strip_was_on; /* likewise */
     unsigned channels_were; /* likewise; 0: unchanged */
     unsigned mtu_was;       /* likewise; 0: unchanged */
     struct io_sockets sockets_before, sockets;

@@ -211,6 +211,28 @@ void io_netdev_gro_on(const char *name)
     io_netdev_set_gro(name, true);
 }
 
+bool io_netdev_vlan_strip_off(const char *name)
+{
+    struct ethtool_value v = {.cmd = ETHTOOL_GFLAGS};
+
+    if (io_netdev_ethtool(name, &v) != 0 || (v.data & ETH_FLAG_RXVLAN) == 0)
+        return false;
+    v.cmd = ETHTOOL_SFLAGS;
+    v.data &= ~(uint32_t)ETH_FLAG_RXVLAN;
+    return io_netdev_ethtool(name, &v) == 0;
+}
+
+void io_netdev_vlan_strip_on(const char *name)
+{
+    struct ethtool_value v = {.cmd = ETHTOOL_GFLAGS};
+
+    if (io_netdev_ethtool(name, &v) != 0)
+        return;
+    v.cmd = ETHTOOL_SFLAGS;
+    v.data |= ETH_FLAG_RXVLAN;
+    io_netdev_ethtool(name, &v);
+}
+
 static bool io_netdev_address_counts(const struct ifaddrs *a, const char *name)
 {
     if (a->ifa_addr == NULL || strcmp(a->ifa_name, name) != 0)

@@ -44,7 +44,8 @@ static uint32_t io_pool_egress(const struct io_pool_plan *plan)
 {
     bool through_ring = plan->queues < plan->workers;
 
-    return IO_POOL_EGRESS + 2 * IO_BURST + (through_ring ? IO_RING_SIZE + IO_BURST : 0);
+    return plan->interfaces * IO_POOL_EGRESS + 2 * IO_BURST +
+           (through_ring ? IO_RING_SIZE + IO_BURST : 0);
 }
 
 void io_pool_size(const struct io_pool_plan *plan, struct io_pool_size *out)

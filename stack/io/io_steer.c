@@ -141,7 +141,6 @@ unsigned io_steer(const struct io_rss *r, const struct rte_mbuf *m, unsigned sel
     if (eth == NULL)
         return 0;
     type = eth->ether_type;
-    /* A priority tag (VLAN 0) is skipped, as the stack skips it; other tags it drops. */
     if (type == rte_cpu_to_be_16(RTE_ETHER_TYPE_VLAN)) {
         tag = io_steer_take(&b, sizeof *tag);
         if (tag == NULL)

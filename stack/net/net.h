@@ -85,6 +85,9 @@ int net_iface_add(struct net *n, const struct stack_iface_config *config, clock_
                   struct error *e);
 int net_route_add(struct net *n, const struct stack_route *route, struct error *e);
 
+/* The VLAN whose frames are the interface's; 0: untagged ones. */
+uint16_t net_vlan(const struct net *n, uint8_t iface);
+
 void net_handler_set(struct net *n, uint8_t ip_protocol, net_handler *handler,
                      net_error_handler *error, void *ctx);
 

@@ -17,15 +17,13 @@ static void arp_send(struct net *n, struct net_iface *iface, const uint8_t dst[6
                      const struct wire_arp *arp)
 {
     struct rte_mbuf *m = rte_pktmbuf_alloc(iface->tx_pool);
-    uint8_t *frame;
 
     if (m == NULL) {
         COUNTER_INC(n->counters->tx_no_mbuf);
         return;
     }
-    frame = (uint8_t *)rte_pktmbuf_append(m, WIRE_ETHER_LEN + WIRE_ARP_LEN);
-    wire_ether_emit(frame, dst, iface->mac, WIRE_TYPE_ARP);
-    wire_arp_emit(arp, frame + WIRE_ETHER_LEN);
+    wire_arp_emit(arp, (uint8_t *)rte_pktmbuf_append(m, WIRE_ARP_LEN));
+    net_iface_prepend(iface, m, dst, WIRE_TYPE_ARP);
     if (arp->operation == WIRE_ARP_REQUEST)
         COUNTER_INC(n->counters->arp_requests_sent);
     else

@@ -3,6 +3,8 @@
 
 #include "stack/net/net_internal.h"
 
+#define NET_VLAN_MAX 4094
+
 static bool mac_is_station(const uint8_t mac[6])
 {
     static const uint8_t none[6];
@@ -16,6 +18,8 @@ static int config_check(const struct net *n, const struct stack_iface_config *c,
         return error_set(e, "interface %s: more than %d interfaces", c->name, STACK_MAX_IFACES);
     if (c->mtu < 576 || c->mtu > 9000)
         return error_set(e, "interface %s: MTU %u is not from 576 to 9000", c->name, c->mtu);
+    if (c->vlan > NET_VLAN_MAX)
+        return error_set(e, "interface %s: VLAN %u is not from 1 to 4094", c->name, c->vlan);
     if (c->addr_count > STACK_IFACE_ADDRS)
         return error_set(e, "interface %s: more than %d addresses", c->name, STACK_IFACE_ADDRS);
     if (!mac_is_station(c->mac))
@@ -52,6 +56,7 @@ int net_iface_add(struct net *n, const struct stack_iface_config *config, clock_
     *iface = (struct net_iface){
         .index = (uint8_t)n->iface_count,
         .mtu = config->mtu,
+        .vlan = config->vlan,
         .offloads = config->offloads,
         .tx_pool = config->tx_pool,
         .egress = config->egress,
@@ -86,6 +91,28 @@ struct ip_addr net_iface_source(const struct net_iface *iface, const struct ip_a
             return ip_from_v4(a->addr);
     }
     return ip_from_v4(iface->ipv4[0].addr);
+}
+
+void net_iface_prepend(const struct net_iface *iface, struct rte_mbuf *m, const uint8_t *dst,
+                       uint16_t type)
+{
+    static const uint8_t unresolved[6];
+    uint16_t len = WIRE_ETHER_LEN + (iface->vlan != 0 ? WIRE_VLAN_LEN : 0);
+    uint8_t *header = (uint8_t *)rte_pktmbuf_prepend(m, len);
+
+    assert(header != NULL);
+    if (dst == NULL)
+        dst = unresolved;
+    if (iface->vlan != 0)
+        wire_ether_emit_tagged(header, dst, iface->mac, iface->vlan, type);
+    else
+        wire_ether_emit(header, dst, iface->mac, type);
+    m->l2_len = len;
+}
+
+uint16_t net_vlan(const struct net *n, uint8_t iface)
+{
+    return n->iface[iface].vlan;
 }
 
 void net_iface_transmit(struct net *n, struct net_iface *iface, struct rte_mbuf *m,

@@ -32,6 +32,7 @@ struct net_iface {
     uint8_t mac[6];
     uint8_t index;
     uint16_t mtu;
+    uint16_t vlan;     /* 0: untagged */
     uint32_t offloads; /* STACK_TX_* */
     struct rte_mempool *tx_pool;
     struct stack_egress egress;
@@ -49,6 +50,11 @@ struct net_iface {
 /* Our address on the interface from which to talk to `peer`: the one that shares a network with it,
  * else the first. The interface has an address of that family. */
 struct ip_addr net_iface_source(const struct net_iface *iface, const struct ip_addr *peer);
+
+/* Puts the interface's Ethernet header, with its tag, before the packet, and sets l2_len. `dst` may
+ * be NULL: it is filled in by net_neighbour_output(). */
+void net_iface_prepend(const struct net_iface *iface, struct rte_mbuf *m, const uint8_t *dst,
+                       uint16_t type);
 
 /* A frame's place in the egress hook. */
 struct net_place {

@@ -118,17 +118,15 @@ void net_ipv4_output(struct net *n, const struct net_path *path, const struct ip
                      const struct ip_addr *dst, uint8_t protocol, enum egress_band band,
                      struct rte_mbuf *m, clock_ns now)
 {
-    static const uint8_t unresolved[6];
     struct net_iface *iface = &n->iface[path->iface];
     uint32_t total = m->pkt_len + WIRE_IPV4_LEN;
-    uint8_t *frame = (uint8_t *)rte_pktmbuf_prepend(m, WIRE_ETHER_LEN + WIRE_IPV4_LEN);
+    uint8_t *header = (uint8_t *)rte_pktmbuf_prepend(m, WIRE_IPV4_LEN);
 
-    assert(frame != NULL && total <= UINT16_MAX);
-    wire_ether_emit(frame, unresolved, iface->mac, WIRE_TYPE_IPV4);
-    wire_ipv4_emit(frame + WIRE_ETHER_LEN, src, dst, protocol, (uint8_t)(path->dscp << 2),
-                   (uint16_t)total, 0, ipv4_checksum_offload(iface, m));
-    m->l2_len = WIRE_ETHER_LEN;
+    assert(header != NULL && total <= UINT16_MAX);
+    wire_ipv4_emit(header, src, dst, protocol, (uint8_t)(path->dscp << 2), (uint16_t)total, 0,
+                   ipv4_checksum_offload(iface, m));
     m->l3_len = WIRE_IPV4_LEN;
+    net_iface_prepend(iface, m, NULL, WIRE_TYPE_IPV4);
     net_neighbour_output(n, iface, &path->next_hop, m,
                          (struct net_place){(uint8_t)band, path->egress_class}, now);
 }

@@ -16,6 +16,8 @@
 #include <assert.h>
 #include <netinet/in.h>
 
+#include <rte_ether.h>
+
 #include "stack/net/net_internal.h"
 
 #define REJECTS_PER_SECOND 1000
@@ -58,12 +60,20 @@ static bool is_addressed(const struct net_iface *iface, const struct rte_mbuf *m
     return (mac[0] & 1) != 0 || memcmp(mac, iface->mac, 6) == 0;
 }
 
+/* The other stack's end is the VLAN's alone, as the interface is: it knows no tag. */
+static bool untag(const struct net_iface *iface, const struct packet *p)
+{
+    if (iface->vlan == 0 || p->l3_offset == WIRE_ETHER_LEN)
+        return true;
+    return p->m->data_len >= WIRE_ETHER_LEN + WIRE_VLAN_LEN && rte_vlan_strip(p->m) == 0;
+}
+
 void net_punt(struct net *n, struct packet *p)
 {
     const struct net_iface *iface = &n->iface[p->iface];
 
     if (iface->punt == NULL || !is_addressed(iface, p->m) || is_tcp_fragment(p) ||
-        (iface->follower && (p->kind == PACKET_ARP || p->kind == PACKET_ND)))
+        (iface->follower && (p->kind == PACKET_ARP || p->kind == PACKET_ND)) || !untag(iface, p))
         return;
     COUNTER_INC(n->counters->punted);
     iface->punt(iface->punt_ctx, p->m);
@@ -88,19 +98,26 @@ void net_punt_sent(struct net_iface *iface, uint32_t bytes)
     balance_add(iface, bytes);
 }
 
+/* As it came from a device: what that noted of it is nothing to the next one. */
+static bool inject_prepare(const struct net_iface *iface, struct rte_mbuf **frame)
+{
+    (*frame)->ol_flags &= RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL;
+    (*frame)->tx_offload = 0;
+    (*frame)->vlan_tci = iface->vlan;
+    return iface->vlan == 0 || rte_vlan_insert(frame) == 0;
+}
+
 void net_inject(struct net *n, unsigned index, struct rte_mbuf *frame)
 {
     struct net_iface *iface = &n->iface[index];
 
     assert(index < n->iface_count);
-    if ((iface->crowded && iface->inject_balance < 0) || net_room(n, iface->index, 0) == 0) {
+    if ((iface->crowded && iface->inject_balance < 0) || net_room(n, iface->index, 0) == 0 ||
+        !inject_prepare(iface, &frame)) {
         COUNTER_INC(n->counters->inject_dropped);
         rte_pktmbuf_free(frame);
         return;
     }
-    /* As it came from a device: what that noted of it is nothing to the next one. */
-    frame->ol_flags &= RTE_MBUF_F_INDIRECT | RTE_MBUF_F_EXTERNAL;
-    frame->tx_offload = 0;
     COUNTER_INC(n->counters->injected);
     balance_add(iface, -(int64_t)frame->pkt_len);
     net_iface_enqueue(n, iface, frame, (struct net_place){EGRESS_DATA, 0});

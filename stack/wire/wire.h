@@ -17,6 +17,7 @@
 struct rte_mbuf;
 
 #define WIRE_ETHER_LEN      14
+#define WIRE_VLAN_LEN       4  /* of an IEEE 802.1Q tag, between the addresses and the type */
 #define WIRE_IPV4_LEN       20 /* as we emit it: without options */
 #define WIRE_IPV6_LEN       40
 #define WIRE_TCP_LEN        20 /* without options */
@@ -29,12 +30,14 @@ struct rte_mbuf;
 #define WIRE_TYPE_IPV4      0x0800
 #define WIRE_TYPE_ARP       0x0806
 #define WIRE_TYPE_IPV6      0x86dd
+#define WIRE_TYPE_VLAN      0x8100
 
 /*
  * Parses the frame p->m into *p (everything but m and iface is set here) and returns p->drop:
  * DROP_NONE when the frame is well-formed. Reads only inside the mbuf and does not change it;
  * headers that span segments are read by copy. Verifies the IP and transport checksums unless the
- * driver vouched for them in ol_flags. A priority tag (VLAN 0) is skipped: l3_offset is then 18.
+ * driver vouched for them in ol_flags. A tag in the frame is skipped, so that l3_offset is 18; one
+ * that the driver took out is read from the mbuf. Several tags are dropped.
  * Of IPv6 extension headers (RFC 8200, 4), WIRE_IPV6_EXT_COUNT and WIRE_IPV6_EXT_BYTES at most are
  * read; a packet with more is dropped.
  */
@@ -42,6 +45,10 @@ struct rte_mbuf;
 #define WIRE_IPV6_EXT_BYTES 128
 
 enum drop_cause wire_parse(struct packet *p);
+
+/* The VLAN of a frame that was not parsed yet, as wire_parse() finds it; 0 where that finds none.
+ */
+uint16_t wire_ether_vlan(const struct rte_mbuf *m);
 
 /* As wire_parse() for the options of a TCP header alone: `len` bytes at `options`. Returns false
  * when an option has an impossible length. */
@@ -93,6 +100,10 @@ struct wire_ipv6 {
 void wire_ipv6_emit(const struct wire_ipv6 *h, uint8_t *out);
 
 void wire_ether_emit(uint8_t *out, const uint8_t dst[6], const uint8_t src[6], uint16_t type);
+
+/* The same with a tag of VLAN 1 to 4094 and no priority: WIRE_ETHER_LEN + WIRE_VLAN_LEN bytes. */
+void wire_ether_emit_tagged(uint8_t *out, const uint8_t dst[6], const uint8_t src[6], uint16_t vlan,
+                            uint16_t type);
 
 /* ARP for Ethernet and IPv4: 28 bytes. */
 struct wire_arp {

@@ -12,7 +12,8 @@
 
 /* Ethernet with one tag, IPv6 with the most extension headers, and TCP with all its options; IPv4's
  * options are fewer. */
-#define WIRE_HEADERS_MAX (WIRE_ETHER_LEN + 4 + WIRE_IPV6_LEN + WIRE_IPV6_EXT_BYTES + WIRE_TCP_MAX)
+#define WIRE_HEADERS_MAX \
+    (WIRE_ETHER_LEN + WIRE_VLAN_LEN + WIRE_IPV6_LEN + WIRE_IPV6_EXT_BYTES + WIRE_TCP_MAX)
 
 /* A frame under examination. */
 struct wire_frame {

@@ -9,34 +9,38 @@
 
 #include "stack/wire/wire_internal.h"
 
-#define TYPE_VLAN  0x8100
-#define TYPE_QINQ  0x88a8
-#define VLAN_VID   0x0fff
-#define VLAN_BYTES 4
+#define TYPE_QINQ 0x88a8
+#define VLAN_VID  0x0fff
 
-/*
- * Finds the type and where its header begins. VLAN 0 is no VLAN but a priority (IEEE 802.1Q, 6.9):
- * such frames belong to the untagged interface, and some virtual switches tag everything so.
- */
+/* The tag that stands in the frame, if any. VLAN 0 is no VLAN but a priority (IEEE 802.1Q, 6.9):
+ * such frames are untagged ones, and some virtual switches tag everything so. */
+static enum drop_cause tag_input(struct packet *p, const struct wire_frame *f, uint16_t *type)
+{
+    uint16_t vlan;
+
+    if (f->len < WIRE_ETHER_LEN + WIRE_VLAN_LEN)
+        return drop_truncated;
+    vlan = wire_load16(f->head + WIRE_ETHER_LEN) & VLAN_VID;
+    if (vlan != 0 && p->vlan != 0)
+        return drop_vlan;
+    p->vlan |= vlan;
+    *type = wire_load16(f->head + WIRE_ETHER_LEN + 2);
+    p->l3_offset += WIRE_VLAN_LEN;
+    return *type == WIRE_TYPE_VLAN || *type == TYPE_QINQ ? drop_vlan : DROP_NONE;
+}
+
+/* Finds the VLAN, the type, and where its header begins. Drivers may have taken the tag out. */
 static enum drop_cause ether_input(struct packet *p, const struct wire_frame *f, uint16_t *type)
 {
     if (f->len < WIRE_ETHER_LEN)
         return drop_truncated;
-    if ((f->m->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0 && (f->m->vlan_tci & VLAN_VID) != 0)
-        return drop_vlan;
+    if ((f->m->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0)
+        p->vlan = f->m->vlan_tci & VLAN_VID;
     *type = wire_load16(f->head + 12);
     p->l3_offset = WIRE_ETHER_LEN;
-    if (*type == TYPE_QINQ)
-        return drop_vlan;
-    if (*type != TYPE_VLAN)
-        return DROP_NONE;
-    if (f->len < WIRE_ETHER_LEN + VLAN_BYTES)
-        return drop_truncated;
-    if ((wire_load16(f->head + WIRE_ETHER_LEN) & VLAN_VID) != 0)
-        return drop_vlan;
-    *type = wire_load16(f->head + WIRE_ETHER_LEN + 2);
-    p->l3_offset += VLAN_BYTES;
-    return DROP_NONE;
+    if (*type == WIRE_TYPE_VLAN)
+        return tag_input(p, f, type);
+    return *type == TYPE_QINQ ? drop_vlan : DROP_NONE;
 }
 
 static enum drop_cause frame_input(struct packet *p, const struct wire_frame *f)
@@ -56,6 +60,19 @@ static enum drop_cause frame_input(struct packet *p, const struct wire_frame *f)
     default:
         return drop_ethernet_type;
     }
+}
+
+uint16_t wire_ether_vlan(const struct rte_mbuf *m)
+{
+    uint8_t copy[WIRE_ETHER_LEN + WIRE_VLAN_LEN];
+    const uint8_t *head;
+
+    if ((m->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0 && (m->vlan_tci & VLAN_VID) != 0)
+        return m->vlan_tci & VLAN_VID;
+    head = rte_pktmbuf_read(m, 0, sizeof copy, copy);
+    if (head == NULL || wire_load16(head + 12) != WIRE_TYPE_VLAN)
+        return 0;
+    return wire_load16(head + WIRE_ETHER_LEN) & VLAN_VID;
 }
 
 enum drop_cause wire_parse(struct packet *p)

@@ -89,6 +89,10 @@ class Lab:
         finally:
             self._cleanup.close()
 
+    def on_exit(self, function):
+        """Calls the function when the scenario is over, before its namespaces go."""
+        self._cleanup.callback(function)
+
     def scale(self, full, reduced):
         """Sizes for the optimised build and for the sanitizers', which is many times slower."""
         return reduced if self.sanitized else full

@@ -22,6 +22,30 @@ static const struct policy_case interface_cases[] = {
      "  b: {device: {vdev: \"net_memif0,id=1\"}, addresses: [10.0.1.1/24]}\n"
      "  c: {device: {vdev: net_memif01}, addresses: [10.0.2.1/24]}\n" REST,
      {"3:7: error: interfaces.b.device: the device is that of interface \"a\" (line 2) already"}},
+    {"VLANs of one device",
+     "interfaces:\n"
+     "  a: {device: {kernel: eth1}, addresses: [10.0.0.1/24]}\n"
+     "  b: {device: {kernel: eth1}, vlan: 7, addresses: [10.0.1.1/24]}\n"
+     "  c: {device: {kernel: eth1}, vlan: 4094, addresses: [10.0.2.1/24]}\n"
+     "  d: {device: {kernel: eth2}, vlan: 7, addresses: [10.0.3.1/24]}\n" REST,
+     {NULL}},
+    {"a VLAN twice",
+     "interfaces:\n"
+     "  a: {device: {kernel: eth1}, vlan: 7, addresses: [10.0.0.1/24]}\n"
+     "  b: {device: {kernel: eth1}, vlan: 7, addresses: [10.0.1.1/24]}\n" REST,
+     {"3:37: error: interfaces.b.vlan: VLAN 7 of the device is that of interface \"a\" (line 2) "
+      "already"}},
+    {"a VLAN of a device in another way",
+     "interfaces:\n"
+     "  a: {device: {kernel: eth1}, vlan: 7, addresses: [10.0.0.1/24]}\n"
+     "  b: {device: {af-packet: eth1}, vlan: 8, addresses: [10.0.1.1/24]}\n" REST,
+     {"3:7: error: interfaces.b.device: the device is that of interface \"a\" (line 2) already"}},
+    {"no VLAN",
+     "interfaces:\n"
+     "  a: {device: {kernel: eth1}, vlan: 4095, addresses: [10.0.0.1/24]}\n"
+     "  b: {device: {kernel: eth2}, vlan: 0, addresses: [10.0.1.1/24]}\n" REST,
+     {"2:37: error: interfaces.a.vlan: expected a value from 1 to 4094, found \"4095\"",
+      "3:37: error: interfaces.b.vlan: expected a value from 1 to 4094, found \"0\""}},
     {"same name of another kind",
      "interfaces:\n"
      "  a: {device: {vdev: net_tap0}, addresses: [10.0.0.1/24]}\n"

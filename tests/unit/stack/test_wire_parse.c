@@ -282,12 +282,16 @@ static void test_vlan(void **state)
     struct packet p;
 
     (void)state;
-    assert_int_equal(drop_of(&f), drop_vlan);
+    p = parse(&f);
+    assert_int_equal(p.drop, DROP_NONE);
+    assert_int_equal(p.vlan, 5);
+    assert_int_equal(p.l3_offset, 18);
     f = tagged(0x88a8, 0);
     assert_int_equal(drop_of(&f), drop_vlan);
     f = tagged(0x8100, 0xe000); /* a priority and no VLAN */
     p = parse(&f);
     assert_int_equal(p.drop, DROP_NONE);
+    assert_int_equal(p.vlan, 0);
     assert_int_equal(p.l3_offset, 18);
     assert_int_equal(p.l4_offset, 38);
     assert_int_equal(p.dport, 443);
@@ -297,8 +301,30 @@ static void test_vlan(void **state)
     f = good_tcp("x", 1);
     m = test_mbuf_exact(f.b, f.len);
     m->ol_flags |= RTE_MBUF_F_RX_VLAN | RTE_MBUF_F_RX_VLAN_STRIPPED;
+    m->vlan_tci = 0x6005;
+    assert_int_equal(wire_ether_vlan(m), 5);
+    p = parse_mbuf(m);
+    assert_int_equal(p.drop, DROP_NONE);
+    assert_int_equal(p.vlan, 5);
+    assert_int_equal(p.l3_offset, 14);
+}
+
+/* Two tags are dropped, whether the driver took the outer one out or not. */
+static void test_stacked_vlans(void **state)
+{
+    struct test_frame f = tagged(0x8100, 7);
+    struct rte_mbuf *m = test_mbuf_exact(f.b, f.len);
+
+    (void)state;
+    assert_int_equal(wire_ether_vlan(m), 7);
+    m->ol_flags |= RTE_MBUF_F_RX_VLAN | RTE_MBUF_F_RX_VLAN_STRIPPED;
     m->vlan_tci = 5;
+    assert_int_equal(wire_ether_vlan(m), 5);
     assert_int_equal(parse_mbuf(m).drop, drop_vlan);
+    test_frame_put16(f.b + 16, 0x8100);
+    assert_int_equal(drop_of(&f), drop_vlan);
+    test_frame_put16(f.b + 16, 0x88a8);
+    assert_int_equal(drop_of(&f), drop_vlan);
 }
 
 static void test_ip_header(void **state)
@@ -583,29 +609,18 @@ static void test_split_everywhere(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_tcp_segment),
-        cmocka_unit_test(test_syn_options),
-        cmocka_unit_test(test_icmp_echo),
-        cmocka_unit_test(test_arp),
-        cmocka_unit_test(test_other_protocol),
-        cmocka_unit_test(test_udp_ports),
-        cmocka_unit_test(test_padding_is_ignored),
-        cmocka_unit_test(test_harmless_ip_options),
-        cmocka_unit_test(test_ethernet),
-        cmocka_unit_test(test_vlan),
-        cmocka_unit_test(test_ip_header),
-        cmocka_unit_test(test_ip_length),
-        cmocka_unit_test(test_fragments),
-        cmocka_unit_test(test_first_fragments),
-        cmocka_unit_test(test_ip_options),
-        cmocka_unit_test(test_tcp_data_offset),
-        cmocka_unit_test(test_icmp_too_short),
-        cmocka_unit_test(test_arp_fields),
-        cmocka_unit_test(test_marks),
-        cmocka_unit_test(test_icmp_ignores_marks),
-        cmocka_unit_test(test_cut_at_every_length),
-        cmocka_unit_test(test_every_bit_flipped),
-        cmocka_unit_test(test_split_everywhere),
+        cmocka_unit_test(test_tcp_segment),        cmocka_unit_test(test_syn_options),
+        cmocka_unit_test(test_icmp_echo),          cmocka_unit_test(test_arp),
+        cmocka_unit_test(test_other_protocol),     cmocka_unit_test(test_udp_ports),
+        cmocka_unit_test(test_padding_is_ignored), cmocka_unit_test(test_harmless_ip_options),
+        cmocka_unit_test(test_ethernet),           cmocka_unit_test(test_vlan),
+        cmocka_unit_test(test_stacked_vlans),      cmocka_unit_test(test_ip_header),
+        cmocka_unit_test(test_ip_length),          cmocka_unit_test(test_fragments),
+        cmocka_unit_test(test_first_fragments),    cmocka_unit_test(test_ip_options),
+        cmocka_unit_test(test_tcp_data_offset),    cmocka_unit_test(test_icmp_too_short),
+        cmocka_unit_test(test_arp_fields),         cmocka_unit_test(test_marks),
+        cmocka_unit_test(test_icmp_ignores_marks), cmocka_unit_test(test_cut_at_every_length),
+        cmocka_unit_test(test_every_bit_flipped),  cmocka_unit_test(test_split_everywhere),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
