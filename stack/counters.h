@@ -56,9 +56,13 @@
     X(tcp_out_of_order_dropped, "segments ahead of a gap dropped for want of room")           \
     X(tcp_challenge_acks, "challenge ACKs sent (RFC 5961)")                                   \
     X(tcp_challenge_acks_limited, "challenge ACKs held back by the rate limit")               \
+    X(tcp_challenge_budget_exhausted, "challenge ACKs held back: budget of all used up")      \
+    X(tcp_urgent, "segments with the URG bit, taken as any others (RFC 6093)")                \
+    X(tcp_orphans_reset, "connections without an owner reset: too many of them")              \
     X(tcp_zero_window_probes, "persist probes sent")                                          \
     X(tcp_keepalive_probes, "keepalive probes sent")                                          \
     X(tcp_time_wait_reused, "TIME_WAIT connections recycled for new ones")                    \
+    X(tcp_time_wait_reopened, "TIME_WAIT connections opened anew by the peer (RFC 6191)")     \
     X(tcp_no_ports, "active opens refused because no source port was free")                   \
     X(tcp_syn_expired, "half-open connections given up")                                      \
     X(tcp_cookies_sent, "SYNs answered with a cookie (RFC 4987, 3.6)")                        \

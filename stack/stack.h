@@ -161,6 +161,7 @@ const struct stack_counters *stack_counters(const struct stack *s);
 struct stack_usage {
     uint32_t connections[11]; /* by enum tcp_state (stack/socket.h) */
     uint32_t connections_used, connections_max;
+    uint32_t orphans; /* of them: nobody owns them any more, and they have not come to TIME_WAIT */
     uint32_t buffers_used, buffers_max;
     uint32_t neighbours;
 };

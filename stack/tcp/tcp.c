@@ -69,6 +69,7 @@ struct tcp *tcp_create(const struct stack_config *config, struct net *net,
     t->port_key = derive_key(config->secret, "source ports");
     t->cookie_key = derive_key(config->secret, "SYN cookies");
     t->ts_key = derive_key(config->secret, "timestamps");
+    t->challenge_key = derive_key(config->secret, "challenge ACKs");
     t->owns_flow = config->owns_flow;
     t->owns_flow_ctx = config->owns_flow_ctx;
     t->config = complete(config);
@@ -80,6 +81,7 @@ struct tcp *tcp_create(const struct stack_config *config, struct net *net,
     TAILQ_INIT(&t->output);
     TAILQ_INIT(&t->memory_waiters);
     TAILQ_INIT(&t->time_waiters);
+    TAILQ_INIT(&t->orphans);
     TAILQ_INIT(&t->dead);
     tcp_turn_init(t);
     if (pool_init(&t->conns, sizeof(struct tcp_conn), config->max_connections) < 0 ||
@@ -271,6 +273,7 @@ static void leave_lists(struct tcp_conn *c)
     c->output_pending = false;
     c->memory_waiting = false;
     c->in_time_wait = false;
+    tcp_orphan_remove(c);
     tcp_listener_forget(c);
 }
 
@@ -303,12 +306,6 @@ void tcp_conn_end(struct tcp_conn *c, enum sock_error error)
         tcp_event_raise(&c->sock, EVENT_ERROR);
 }
 
-static void wait_unowned(struct tcp_conn *c)
-{
-    TAILQ_INSERT_TAIL(&c->sock.tcp->time_waiters, c, queue_link);
-    c->in_time_wait = true;
-}
-
 void tcp_conn_disown(struct tcp_conn *c)
 {
     event_cancel(&c->sock);
@@ -321,23 +318,13 @@ void tcp_conn_disown(struct tcp_conn *c)
     chain_free(&c->receive_queue);
     tcp_reassembly_free(c);
     tcp_conn_account(c);
-    if (c->state == TCP_TIME_WAIT)
-        wait_unowned(c);
-    else if (c->state == TCP_FIN_WAIT_2)
+    if (c->state == TCP_TIME_WAIT) {
+        tcp_time_wait_unowned(c);
+        return;
+    }
+    if (c->state == TCP_FIN_WAIT_2)
         tcp_timer_set(c, TCP_TIMER_KEEPALIVE, c->sock.tcp->now + c->sock.tcp->config.fin_wait_2);
-}
-
-void tcp_conn_time_wait(struct tcp_conn *c)
-{
-    tcp_timer_stop_all(c);
-    chain_free(&c->send_queue);
-    c->cursor.m = NULL;
-    tcp_reassembly_free(c);
-    tcp_conn_account(c);
-    tcp_conn_state(c, TCP_TIME_WAIT);
-    tcp_timer_set(c, TCP_TIMER_RETRANSMIT, c->sock.tcp->now + c->sock.tcp->time_wait);
-    if (!c->sock.owned)
-        wait_unowned(c);
+    tcp_orphan_add(c);
 }
 
 /* ---- the round ---- */
@@ -421,6 +408,7 @@ void tcp_usage(const struct tcp *t, struct stack_usage *out)
         out->connections[s] = __atomic_load_n(&t->state_count[s], __ATOMIC_RELAXED);
     out->connections_used = __atomic_load_n(&t->conns.used, __ATOMIC_RELAXED);
     out->connections_max = t->conns.capacity;
+    out->orphans = __atomic_load_n(&t->orphan_count, __ATOMIC_RELAXED);
     out->buffers_used = __atomic_load_n(&t->held, __ATOMIC_RELAXED);
     out->buffers_max = t->held_max;
 }

@@ -82,7 +82,7 @@ static bool fin_acked(struct tcp_conn *c)
                           c->sock.tcp->now + c->sock.tcp->config.fin_wait_2);
         return true;
     case TCP_CLOSING:
-        tcp_conn_time_wait(c);
+        tcp_time_wait_enter(c);
         return true;
     case TCP_LAST_ACK:
         tcp_conn_end(c, SOCK_OK);
@@ -102,7 +102,7 @@ bool tcp_ack(struct tcp_conn *c, struct packet *p, bool *ended)
     /* RFC 5961, 5.2: outside [SND.UNA - MAX.SND.WND, SND.NXT] it may be an attacker's guess. */
     if (seq_lt(c->snd_max, ack) || seq_lt(ack, c->snd_una - c->max_snd_wnd)) {
         p->drop = drop_tcp_ack;
-        tcp_output_challenge(c);
+        tcp_challenge(c);
         return false;
     }
     c->heard_at = t->now;

@@ -25,7 +25,8 @@ struct sock *tcp_connect(struct tcp *t, const struct ip_endpoint *remote,
         return NULL;
     }
     if (reuse != NULL) {
-        iss_min = reuse->snd_max + 128 * 1024; /* RFC 6191: beyond anything the old one sent */
+        iss_min =
+            reuse->snd_max + TCP_REUSE_ISS_GAP; /* RFC 6191: beyond anything the old one sent */
         tcp_count(t, tcp_time_wait_reused);
         tcp_conn_end(reuse, SOCK_OK);
     }

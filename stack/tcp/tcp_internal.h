@@ -60,7 +60,7 @@ static inline uint32_t seq_max(uint32_t a, uint32_t b)
 #define TCP_FIN_WAIT_2_TIME   (60 * CLOCK_SEC) /* for connections that nobody owns any more */
 #define TCP_TIME_WAIT_DEFAULT (60 * CLOCK_SEC)
 #define TCP_TIME_WAIT_REUSE   (1 * CLOCK_SEC) /* RFC 6191: timestamps must have moved on */
-#define TCP_CHALLENGE_GAP     (500 * CLOCK_MS)
+#define TCP_REUSE_ISS_GAP     (128 * 1024)    /* beyond what the former connection sent */
 #define TCP_PAWS_EXPIRY       (24 * 24 * 3600 * CLOCK_SEC) /* RFC 7323, 5.5 */
 #define TCP_STARVED_RETRY     (20 * CLOCK_US)
 #define TCP_SHARE_MIN         4 /* segments that any queue may hold, whatever the others do */
@@ -180,6 +180,7 @@ struct tcp_conn {
     bool in_half_open : 1;
     bool in_accept : 1;
     bool in_time_wait : 1;        /* on tcp->time_waiters */
+    bool in_orphans : 1;          /* on tcp->orphans */
     bool cwnd_limited : 1;        /* cwnd has kept us from sending, in the present round trip */
     bool cwnd_limited_before : 1; /* the same in the last one */
 
@@ -236,18 +237,18 @@ struct tcp_conn {
     uint16_t syn_window; /* what our SYN offers: never scaled (RFC 7323, 2.2) */
     uint32_t promised;   /* what sock_writable() told last, less what was written since */
     clock_ns keepalive, user_timeout;
-    clock_ns progress_at;  /* when the peer last acknowledged something, or had nothing to */
-    clock_ns heard_at;     /* when anything acceptable came from the peer */
-    clock_ns challenge_at; /* of the last challenge ACK */
-    clock_ns pace_at;      /* from when new data may follow what was sent */
-    clock_ns sent_at;      /* when data was last sent: RFC 5681, 4.1 */
-    clock_ns probed_at;    /* when a window probe or a keepalive was */
+    clock_ns progress_at;   /* when the peer last acknowledged something, or had nothing to */
+    clock_ns heard_at;      /* when anything acceptable came from the peer */
+    clock_ns challenge_due; /* of the next challenge ACK, did they come at a steady rate */
+    clock_ns pace_at;       /* from when new data may follow what was sent */
+    clock_ns sent_at;       /* when data was last sent: RFC 5681, 4.1 */
+    clock_ns probed_at;     /* when a window probe or a keepalive was */
 
     struct wheel_timer timer;
     clock_ns deadline[TCP_TIMER_COUNT];
 
     struct tcp_listener *listener;    /* while half open or waiting to be accepted */
-    TAILQ_ENTRY(tcp_conn) queue_link; /* half-open, accept or TIME_WAIT queue */
+    TAILQ_ENTRY(tcp_conn) queue_link; /* half-open, accept, orphan or TIME_WAIT queue */
     TAILQ_ENTRY(tcp_conn) output_link;
     TAILQ_ENTRY(tcp_conn) turn_link;
     int32_t credit; /* bytes it may send in its turn; negative: a debt */
@@ -285,7 +286,7 @@ struct tcp {
     struct pool conns, runs;
     struct rte_mempool *data_pool;
     uint32_t held, held_max; /* mbufs in queues */
-    struct siphash_key isn_key, port_key, ts_key, cookie_key;
+    struct siphash_key isn_key, port_key, ts_key, cookie_key, challenge_key;
     struct log_limit cookie_log, memory_log;
     bool memory_short; /* and the log says so */
     uint32_t port_counter;
@@ -296,7 +297,11 @@ struct tcp {
     struct stack_tcp_config config; /* complete: defaults are filled in */
     LIST_HEAD(, tcp_listener) listeners;
     struct tcp_ready ready;
-    struct tcp_conns output, memory_waiters, time_waiters; /* the last: oldest first */
+    struct tcp_conns output, memory_waiters;
+    struct tcp_conns time_waiters, orphans; /* oldest first */
+    uint32_t orphan_count;
+    uint64_t challenge_second; /* that challenges_left is of */
+    uint32_t challenges_left;
     struct tcp_conns dead; /* in CLOSED, but not yet closed by their owners: by output_link */
     bool output_fresh;     /* something was put on `output` since the last flush */
     bool starved;          /* the last flush found no mbufs for something */
@@ -327,8 +332,6 @@ void tcp_conn_end(struct tcp_conn *c, enum sock_error error);
 
 /* The owner lets go; frees the block when it is dead. */
 void tcp_conn_disown(struct tcp_conn *c);
-
-void tcp_conn_time_wait(struct tcp_conn *c);
 
 /* Settles tcp->held after a queue of the connection changed. */
 void tcp_conn_account(struct tcp_conn *c);
@@ -389,6 +392,9 @@ void tcp_input(void *ctx, struct packet *p, clock_ns now);
 void tcp_input_rejected(void *ctx, struct packet *p, clock_ns now); /* by the firewall */
 bool tcp_input_error(void *ctx, const struct net_error *error, clock_ns now);
 
+/* Answers a segment that is not acceptable (RFC 9293, 3.10.7.4). */
+void tcp_unacceptable(struct tcp_conn *c, const struct packet *p);
+
 /* What a SYN says: options, first window. */
 void tcp_input_syn_options(struct tcp_conn *c, const struct packet_tcp *syn);
 
@@ -397,6 +403,40 @@ void tcp_input_syn_options(struct tcp_conn *c, const struct packet_tcp *syn);
 /* Processes the acknowledgement of an acceptable segment. Returns false when it must be dropped
  * (p->drop is set) or when the connection has ended with it (*ended). */
 bool tcp_ack(struct tcp_conn *c, struct packet *p, bool *ended);
+
+/* ---- tcp_timestamp.c ---- */
+
+/* RFC 7323, 5.3, R1. Returns false when the segment is old: it is answered then. */
+bool tcp_timestamp_acceptable(struct tcp_conn *c, struct packet *p);
+
+/* RFC 7323, 4.3 (2). Only after the acknowledgement was found good: a forged timestamp would make
+ * all that the peer sends look old. */
+void tcp_timestamp_note(struct tcp_conn *c, const struct packet *p);
+
+/* ---- tcp_challenge.c ---- */
+
+/* A challenge ACK (RFC 5961), as far as the limits allow. */
+void tcp_challenge(struct tcp_conn *c);
+
+/* ---- tcp_time_wait.c ---- */
+
+void tcp_time_wait_enter(struct tcp_conn *c);
+void tcp_time_wait_unowned(struct tcp_conn *c); /* its block may be taken from now on */
+void tcp_time_wait_segment(struct tcp_conn *c, struct packet *p);
+
+/* May this SYN open the connection anew? Then the old one is gone, and the new one's initial
+ * sequence number is to be no less than *iss_min. */
+bool tcp_time_wait_reopened(struct tcp_conn *c, const struct packet *p, uint32_t *iss_min);
+
+/* May a new connection of ours to the same peer take its place (RFC 6191)? When timestamps let the
+ * peer tell the two apart, and ours have moved on. */
+bool tcp_time_wait_replaceable(const struct tcp_conn *c);
+
+/* ---- tcp_orphan.c ---- */
+
+/* Nobody owns the connection any more. May end an older such one, or this one. */
+void tcp_orphan_add(struct tcp_conn *c);
+void tcp_orphan_remove(struct tcp_conn *c);
 
 /* ---- tcp_mtu.c ---- */
 
@@ -418,6 +458,10 @@ void tcp_mtu_error(struct tcp_conn *c, const struct net_error *error);
 /* Takes the payload of an acceptable segment that begins at p->tcp.seq; delivers what is in order.
  */
 void tcp_reassembly_add(struct tcp_conn *c, struct packet *p);
+/* Keeps the payload, which is the next, until tcp_reassembly_release(): the connection does not
+ * stand yet. */
+void tcp_reassembly_hold(struct tcp_conn *c, struct packet *p);
+void tcp_reassembly_release(struct tcp_conn *c);
 void tcp_reassembly_free(struct tcp_conn *c);
 
 /* The SACK blocks to send now, at most `max`: a duplicate first (RFC 2883), then runs, the last one
@@ -481,11 +525,10 @@ enum tcp_data {
 /* Sends data as far as windows, credit and room go. */
 enum tcp_data tcp_output_data(struct tcp_conn *c);
 
-void tcp_output_reset(struct tcp_conn *c);     /* RST for a synchronized connection */
-void tcp_output_ack(struct tcp_conn *c);       /* at once, ahead of tcp_flush() */
-void tcp_output_challenge(struct tcp_conn *c); /* RFC 5961, rate-limited */
-void tcp_output_probe(struct tcp_conn *c);     /* window probe or keepalive: one below snd_una */
-void tcp_output_now(struct tcp_conn *c);       /* persist timeout: send what fits, however small */
+void tcp_output_reset(struct tcp_conn *c); /* RST for a synchronized connection */
+void tcp_output_ack(struct tcp_conn *c);   /* at once, ahead of tcp_flush() */
+void tcp_output_probe(struct tcp_conn *c); /* window probe or keepalive: one below snd_una */
+void tcp_output_now(struct tcp_conn *c);   /* persist timeout: send what fits, however small */
 
 /* Ends the SYN_SENT or SYN_RECEIVED phase: windows, congestion state and timers start. */
 void tcp_conn_established(struct tcp_conn *c, const struct packet *p);
@@ -575,6 +618,12 @@ static inline uint32_t tcp_window_of(const struct tcp_conn *c, const struct pack
 static inline bool tcp_synchronized(const struct tcp_conn *c)
 {
     return c->state >= TCP_ESTABLISHED;
+}
+
+/* A connection that nobody will ever read from again. */
+static inline bool tcp_orphaned(const struct tcp_conn *c)
+{
+    return !c->sock.owned && c->listener == NULL;
 }
 
 static inline struct tcp_conn *tcp_conn_of(const struct sock *k)

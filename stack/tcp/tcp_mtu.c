@@ -8,9 +8,8 @@
  */
 #include "stack/tcp/tcp_internal.h"
 
-#define TCP_MSS_MIN                                                              \
-    88 /* RFC 9293 has no floor, but smaller ones would cause storms of segments \
-        */
+/* RFC 9293 has no floor, but smaller ones would cause storms of segments. */
+#define TCP_MSS_MIN 88
 
 static void mss_update(struct tcp_conn *c)
 {

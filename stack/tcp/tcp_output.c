@@ -255,21 +255,6 @@ void tcp_output_ack(struct tcp_conn *c)
     tcp_segment_send(c, bare_seq(c), 0, TCP_ACK);
 }
 
-void tcp_output_challenge(struct tcp_conn *c)
-{
-    struct tcp *t = c->sock.tcp;
-
-    /* Limited for each connection: a limit shared by all can be measured from outside and tells
-     * whether a guess was right (CVE-2016-5696). */
-    if (c->challenge_at != 0 && t->now - c->challenge_at < TCP_CHALLENGE_GAP) {
-        tcp_count(t, tcp_challenge_acks_limited);
-        return;
-    }
-    c->challenge_at = t->now;
-    tcp_count(t, tcp_challenge_acks);
-    tcp_output_ack(c);
-}
-
 void tcp_output_probe(struct tcp_conn *c)
 {
     /* One below what the peer has acknowledged: unacceptable to it, so it answers. */

@@ -7,18 +7,6 @@
  */
 #include "stack/tcp/tcp_internal.h"
 
-/* May this connection's place be taken by a new one to the same peer? RFC 6191: when timestamps
- * let the peer tell the two apart, and their clock has moved on. */
-static bool replaceable(const struct tcp *t, const struct tcp_conn *c)
-{
-    clock_ns waited;
-
-    if (!c->in_time_wait || !c->timestamps)
-        return false;
-    waited = t->time_wait - (c->deadline[TCP_TIMER_RETRANSMIT] - t->now);
-    return waited > TCP_TIME_WAIT_REUSE;
-}
-
 bool tcp_port_pick(struct tcp *t, struct ip_endpoint *local, const struct ip_endpoint *remote,
                    struct tcp_conn **reuse)
 {
@@ -39,7 +27,7 @@ bool tcp_port_pick(struct tcp *t, struct ip_endpoint *local, const struct ip_end
         c = tcp_table_find(&t->table, tcp_table_hash(&t->table, local, remote), local, remote);
         if (c == NULL)
             return true;
-        if (replaceable(t, c)) {
+        if (tcp_time_wait_replaceable(c)) {
             *reuse = c;
             return true;
         }

@@ -246,6 +246,26 @@ static void add_ahead(struct tcp_conn *c, struct packet *p, uint32_t skip, uint3
     }
 }
 
+void tcp_reassembly_hold(struct tcp_conn *c, struct packet *p)
+{
+    uint32_t seq = p->tcp.seq, end = seq + p->payload_length;
+
+    if (seq_lt(c->rcv_adv, end))
+        end = c->rcv_adv;
+    if (seq_lt(seq, end) && tcp_window_memory(c, false))
+        add_ahead(c, p, 0, seq, end);
+    tcp_conn_account(c);
+}
+
+void tcp_reassembly_release(struct tcp_conn *c)
+{
+    if (c->runs == NULL)
+        return;
+    deliver_runs(c);
+    tcp_conn_account(c);
+    c->ack_now = true;
+}
+
 /* RFC 5681, 4.2: a duplicate for each segment ahead of a gap, for the peer counts them. That of an
  * earlier segment of the same burst may still be waiting. */
 static void acknowledge_gap(struct tcp_conn *c)

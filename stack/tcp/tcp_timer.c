@@ -7,18 +7,13 @@
 #include "stack/tcp/tcp_internal.h"
 #include "stack/tcp/tcp_recovery.h"
 
-static bool orphan(const struct tcp_conn *c)
-{
-    return !c->sock.owned && c->listener == NULL;
-}
-
 /* Memory is short: peers that take nothing of what waits for them hold what others need, first of
  * all those whose connection nobody owns any more. */
 static bool pressed(const struct tcp_conn *c)
 {
     const struct tcp *t = c->sock.tcp;
 
-    return t->held > (orphan(c) ? t->held_max / 2 : t->held_max / 4 * 3);
+    return t->held > (tcp_orphaned(c) ? t->held_max / 2 : t->held_max / 4 * 3);
 }
 
 /* How long the peer may owe us something. */
@@ -40,12 +35,23 @@ static bool overdue(const struct tcp_conn *c)
 {
     clock_ns since = c->progress_at;
 
-    if (c->snd_wnd == 0 && !orphan(c) && !pressed(c)) {
+    if (c->snd_wnd == 0 && !tcp_orphaned(c) && !pressed(c)) {
         if (c->heard_at >= later(c->sent_at, c->probed_at))
             return false;
         since = later(since, c->heard_at);
     }
     return c->sock.tcp->now - since >= patience(c);
+}
+
+static void handshake_failed(struct tcp_conn *c)
+{
+    struct tcp *t = c->sock.tcp;
+
+    if (c->active)
+        tcp_count(t, tcp_connect_failed);
+    else
+        tcp_count(t, tcp_syn_expired);
+    tcp_conn_end(c, SOCK_TIMED_OUT);
 }
 
 /* RFC 6298, 5.4 to 5.7. Returns false when the connection has ended. */
@@ -58,9 +64,8 @@ static bool retransmit_expired(struct tcp_conn *c)
         tcp_conn_end(c, SOCK_OK);
         return false;
     }
-    if (c->state == TCP_SYN_RECEIVED && !c->active && c->retries >= t->config.synack_retries) {
-        tcp_count(t, tcp_syn_expired);
-        tcp_conn_end(c, SOCK_TIMED_OUT);
+    if (syn && c->retries >= (c->active ? t->config.syn_retries : t->config.synack_retries)) {
+        handshake_failed(c);
         return false;
     }
     if (!syn && overdue(c)) {
@@ -110,11 +115,10 @@ static bool keepalive_expired(struct tcp_conn *c)
     struct tcp *t = c->sock.tcp;
 
     if (c->state == TCP_SYN_SENT || c->state == TCP_SYN_RECEIVED) {
-        tcp_count(t, tcp_connect_failed);
-        tcp_conn_end(c, SOCK_TIMED_OUT);
+        handshake_failed(c);
         return false;
     }
-    if (c->state == TCP_FIN_WAIT_2 && orphan(c)) {
+    if (c->state == TCP_FIN_WAIT_2 && tcp_orphaned(c)) {
         tcp_conn_end(c, SOCK_OK);
         return false;
     }

@@ -11,7 +11,7 @@
 
 #define POOL_SIZE   4095
 #define QUEUE_SIZE  8192
-#define CONNS_MAX   256
+#define CONNS_MAX   2048
 #define EVENTS_MAX  256
 #define BURST_MAX   256
 #define TX_OFFLOADS (RTE_MBUF_F_TX_TCP_SEG | RTE_MBUF_F_TX_TCP_CKSUM | RTE_MBUF_F_TX_IP_CKSUM)
@@ -567,11 +567,12 @@ static struct packet_tcp peer_header(const struct script_conn *c, uint8_t flags,
 void script_send(struct script_conn *c, uint8_t flags, uint32_t seq, uint32_t ack, uint32_t len)
 {
     struct packet_tcp h = peer_header(c, flags, seq, ack);
+    uint32_t first = seq + ((flags & TCP_SYN) != 0); /* of its bytes */
     uint8_t data[TEST_FRAME_MAX];
 
     assert_true(len <= sizeof data);
     for (uint32_t i = 0; i < len; i++)
-        data[i] = script_byte(seq - 1 + i);
+        data[i] = script_byte(first - 1 + i);
     script_send_raw(c, &h, data, len);
 }
 

@@ -346,6 +346,44 @@ static void test_disowned_in_fin_wait_2(void **state)
 /* ---- TIME-WAIT ---- */
 
 /* RFC 9293, 3.10.7.4: a repeated FIN is acknowledged, and the wait begins anew. */
+/* Of too many, those that were left first are reset; those in TIME_WAIT do not count. */
+static void test_orphans_limit(void **state)
+{
+    struct script_conn *k[6];
+
+    (void)state;
+    script_destroy(s);
+    s = script_create(&(struct script_config){.tcp.orphans_max = 4});
+    listener = script_listen(s, 80, 16, NULL);
+    c = script_conn(s);
+    script_establish(c, listener);
+    to_time_wait();
+    for (unsigned i = 0; i < 6; i++) {
+        k[i] = script_conn(s);
+        script_establish(k[i], listener);
+    }
+    for (unsigned i = 0; i < 4; i++) {
+        sock_close(k[i]->sock);
+        script_flush(s);
+        script_expect(k[i], FINACK, 1, 1, 0);
+    }
+    script_send(k[1], TCP_ACK, 1, 2, 0); /* FIN_WAIT_2 is one as well */
+    assert_int_equal(script_usage(s).orphans, 4);
+    sock_close(k[4]->sock);
+    script_expect(k[0], RSTACK, 2, 1, 0);
+    script_flush(s);
+    script_expect(k[4], FINACK, 1, 1, 0);
+    sock_close(k[5]->sock);
+    script_expect(k[1], RSTACK, 2, 1, 0);
+    assert_int_equal(script_usage(s).orphans, 4);
+    assert_int_equal(script_counters(s)->tcp_orphans_reset, 2);
+    script_discard(s);
+    script_send(k[2], FINACK, 1, 2, 0); /* to TIME_WAIT */
+    script_send(k[3], RSTACK, 1, 2, 0);
+    assert_int_equal(script_usage(s).orphans, 2);
+    script_discard(s);
+}
+
 static void test_time_wait_repeated_fin(void **state)
 {
     (void)state;
@@ -387,8 +425,10 @@ static void test_time_wait_old_segments(void **state)
 {
     (void)state;
     to_time_wait();
-    script_send(c, TCP_ACK, 1, 2, 0);
+    script_send(c, TCP_ACK, 2, 2, 0); /* as ours: were it answered, two ends could go on for ever */
     script_expect_none(s);
+    script_send(c, TCP_ACK, 1, 2, 0);
+    script_expect(c, TCP_ACK, 2, 2, 0);
     script_send(c, TCP_ACK, 1, 2, 10);
     script_expect(c, TCP_ACK, 2, 2, 0);
     script_send(c, SYNACK, 100, 2, 0);
@@ -436,6 +476,38 @@ static void test_time_wait_reopened_by_timestamp(void **state)
     script_discard(s);
     k->ts_base = base + 1;
     k->peer_iss -= 200000;
+    script_send(k, TCP_SYN, 0, 0, 0);
+    script_expect(k, SYNACK, 0, 1, 0);
+}
+
+/* The old one had none: a peer that has them now has begun anew, whatever its numbers. */
+static void test_time_wait_reopened_with_timestamps(void **state)
+{
+    (void)state;
+    to_time_wait();
+    c->timestamps = true;
+    c->peer_iss -= 5000;
+    script_send(c, TCP_SYN, 0, 0, 0);
+    script_expect(c, SYNACK, 0, 1, 0);
+    assert_int_equal(script_counters(s)->tcp_time_wait_reopened, 1);
+}
+
+/* One that has no timestamps any more is held against its numbers. */
+static void test_time_wait_reopened_without_timestamps(void **state)
+{
+    struct script_conn *k = script_conn(s);
+
+    (void)state;
+    k->timestamps = true;
+    script_establish(k, listener);
+    c = k;
+    to_time_wait();
+    k->timestamps = false;
+    k->peer_iss -= 5000;
+    script_send(k, TCP_SYN, 0, 0, 0);
+    assert_int_equal(in_state(TCP_TIME_WAIT), 1);
+    script_discard(s);
+    k->peer_iss += 5003;
     script_send(k, TCP_SYN, 0, 0, 0);
     script_expect(k, SYNACK, 0, 1, 0);
 }
@@ -512,12 +584,15 @@ int main(void)
         TEST(test_abort),
         TEST(test_orphan_in_fin_wait_2),
         TEST(test_disowned_in_fin_wait_2),
+        TEST(test_orphans_limit),
         TEST(test_time_wait_repeated_fin),
         TEST(test_time_wait_forged_fin),
         TEST(test_time_wait_reset),
         TEST(test_time_wait_old_segments),
         TEST(test_time_wait_reopened_by_sequence),
         TEST(test_time_wait_reopened_by_timestamp),
+        TEST(test_time_wait_reopened_with_timestamps),
+        TEST(test_time_wait_reopened_without_timestamps),
         TEST(test_time_wait_owned),
         TEST(test_time_wait_recycled),
         TEST(test_destroy_with_dead_connection),

@@ -64,7 +64,7 @@ static void test_rst_in_window(void **state)
     for (uint32_t seq = 2; seq < 65536; seq += 9000) {
         script_send(c, TCP_RST, seq, 0, 0);
         script_expect(c, TCP_ACK, 1, 1, 0); /* a challenge */
-        script_advance(s, 501 * CLOCK_MS);
+        script_advance(s, CLOCK_SEC);
     }
     assert_int_equal(sock_state(c->sock), TCP_ESTABLISHED);
 }
@@ -139,7 +139,7 @@ static void test_syn_on_connection(void **state)
     for (unsigned i = 0; i < 12; i++) {
         script_send(c, flags[i % 2], seqs[i / 2], 1, 0);
         script_expect(c, TCP_ACK, 1, 1, 0);
-        script_advance(s, 501 * CLOCK_MS);
+        script_advance(s, CLOCK_SEC);
     }
     assert_int_equal(sock_state(c->sock), TCP_ESTABLISHED);
     assert_int_equal(sock_readable(c->sock), 0);
@@ -156,8 +156,7 @@ static void test_syn_of_restarted_peer(void **state)
     sock_close(c->sock);
 }
 
-/* RFC 5961, 7: limited, and for each connection alone: a limit shared by all tells others what
- * happens on this one (CVE-2016-5696). */
+/* RFC 5961, 7: ten in five seconds, five of them at once; for each connection alone. */
 static void test_challenge_limit(void **state)
 {
     struct script_conn *k = script_conn(s);
@@ -166,15 +165,51 @@ static void test_challenge_limit(void **state)
     script_establish(k, listener);
     for (unsigned i = 0; i < 100; i++)
         script_send(c, TCP_SYN, 1, 0, 0);
-    script_expect(c, TCP_ACK, 1, 1, 0);
-    script_expect_none(s);
-    assert_int_equal(script_counters(s)->tcp_challenge_acks, 1);
-    assert_int_equal(script_counters(s)->tcp_challenge_acks_limited, 99);
+    assert_int_equal(script_discard(s), 5);
+    assert_int_equal(script_counters(s)->tcp_challenge_acks, 5);
+    assert_int_equal(script_counters(s)->tcp_challenge_acks_limited, 95);
     script_send(k, TCP_SYN, 1, 0, 0);
     script_expect(k, TCP_ACK, 1, 1, 0);
-    script_advance(s, 500 * CLOCK_MS);
+    script_advance(s, CLOCK_SEC);
+    script_send(c, TCP_SYN, 1, 0, 0);
     script_send(c, TCP_SYN, 1, 0, 0);
     script_expect(c, TCP_ACK, 1, 1, 0);
+    script_expect_none(s);
+}
+
+#define CROWD 1600
+
+/* Each of many connections is challenged as often as it may be; returns how many ACKs came. */
+static unsigned challenge_crowd(struct script_conn **crowd)
+{
+    for (unsigned i = 0; i < CROWD; i++) {
+        for (unsigned n = 0; n < 5; n++)
+            script_send(crowd[i], TCP_SYN, 1, 0, 0);
+    }
+    return script_discard(s);
+}
+
+/* All together have a budget. It is another one each second, or it could be used to find out
+ * whether a guess about somebody else's connection was right (CVE-2016-5696). */
+static void test_challenge_budget(void **state)
+{
+    static struct script_conn *crowd[CROWD];
+    unsigned counts[4];
+
+    (void)state;
+    s = script_create(&(struct script_config){.max_connections = 2 * CROWD});
+    listener = script_listen(s, 80, 2 * CROWD, NULL);
+    for (unsigned i = 0; i < CROWD; i++) {
+        crowd[i] = script_conn(s);
+        script_establish(crowd[i], listener);
+    }
+    for (unsigned i = 0; i < 4; i++) {
+        counts[i] = challenge_crowd(crowd);
+        assert_in_range(counts[i], 2500, 7499);
+        script_advance(s, 10 * CLOCK_SEC);
+    }
+    assert_true(counts[0] != counts[1] && counts[1] != counts[2] && counts[2] != counts[3]);
+    assert_true(script_counters(s)->tcp_challenge_budget_exhausted > 0);
 }
 
 /* ---- ACK: RFC 5961, 5.2 ---- */
@@ -188,7 +223,7 @@ static void test_ack_out_of_range(void **state)
     script_expect(c, TCP_ACK, 1001, 1, 0);
     assert_int_equal(sock_readable(c->sock), 0); /* the text of such a segment is not taken */
     assert_int_equal(sock_unacknowledged(c->sock), 1000);
-    script_advance(s, 501 * CLOCK_MS);
+    script_advance(s, CLOCK_SEC);
     script_discard(s);
     script_send(c, TCP_ACK, 1, 1 - 65536u, 50); /* older than the largest window */
     script_expect(c, TCP_ACK, 1001, 1, 0);
@@ -232,23 +267,27 @@ static void test_keepalive_of_peer(void **state)
     assert_int_equal(sock_readable(c->sock), 0);
 }
 
-/* RFC 9293, 3.8.5: the pointer is not looked at; urgent bytes are bytes. */
+/* RFC 6093, 6: the pointer is not looked at, wherever it points to; urgent bytes are bytes. */
 static void test_urgent(void **state)
 {
+    static const uint16_t pointers[] = {0, 1, 10, 11, 65535};
     struct packet_tcp h = {
         .flags = TCP_ACK | TCP_URG,
-        .seq = c->peer_iss + 1,
         .ack = c->stack_iss + 1,
         .window = 65535,
-        .urgent = 3,
     };
     uint8_t data[10];
 
     (void)state;
-    for (unsigned i = 0; i < sizeof data; i++)
-        data[i] = script_byte(i);
-    script_send_raw(c, &h, data, sizeof data);
-    assert_int_equal(script_read(c, 100), 10);
+    for (unsigned n = 0; n < 5; n++) {
+        h.seq = c->peer_iss + 1 + n * 10;
+        h.urgent = pointers[n];
+        for (unsigned i = 0; i < sizeof data; i++)
+            data[i] = script_byte(n * 10 + i);
+        script_send_raw(c, &h, data, sizeof data);
+        assert_int_equal(script_read(c, 100), 10);
+    }
+    assert_int_equal(script_counters(s)->tcp_urgent, 5);
 }
 
 /* ---- timestamps: RFC 7323 ---- */
@@ -423,6 +462,7 @@ int main(void)
         TEST(test_syn_on_connection),
         TEST(test_syn_of_restarted_peer),
         TEST(test_challenge_limit),
+        cmocka_unit_test_teardown(test_challenge_budget, teardown),
         TEST(test_ack_out_of_range),
         TEST(test_no_ack_flag),
         TEST(test_data_outside_window),

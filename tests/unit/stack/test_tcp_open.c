@@ -242,12 +242,8 @@ static void test_data_on_syn(void **state)
 /* No connection begins with such flags. */
 static void test_impossible_flags(void **state)
 {
-    static const uint8_t flags[] = {TCP_SYN | TCP_FIN,
-                                    TCP_SYN | TCP_RST,
-                                    TCP_SYN | TCP_FIN | TCP_RST | TCP_ACK,
-                                    0,
-                                    TCP_FIN | TCP_PSH | TCP_URG,
-                                    0xff};
+    static const uint8_t flags[] = {TCP_SYN | TCP_RST, TCP_SYN | TCP_FIN | TCP_RST | TCP_ACK, 0,
+                                    TCP_FIN | TCP_PSH | TCP_URG, 0xff};
 
     (void)state;
     for (unsigned i = 0; i < sizeof flags; i++) {
@@ -515,6 +511,56 @@ static void test_syn_retransmission(void **state)
     assert_int_equal(script_counters(s)->tcp_connect_failed, 1);
     sock_close(c->sock);
     assert_int_equal(script_usage(s).connections_used, 0);
+}
+
+/* So many times, and then no more, whatever the timeout of the whole. */
+static void test_syn_retries(void **state)
+{
+    (void)state;
+    script_destroy(s);
+    s = script_create(&(struct script_config){.tcp = {.syn_retries = 2, .synack_retries = 1}});
+    listener = script_listen(s, 80, 16, NULL);
+    c = script_conn(s);
+    script_connect(c, NULL);
+    script_advance(s, 6 * CLOCK_SEC); /* 1 s, 2 s, and 4 s for the last */
+    assert_int_equal(script_discard(s), 3);
+    assert_int_equal(script_events(s, c->sock), 0);
+    script_advance(s, 2 * CLOCK_SEC);
+    assert_int_equal(sock_error(c->sock), SOCK_TIMED_OUT);
+    sock_close(c->sock);
+    c = script_conn(s);
+    script_send(c, TCP_SYN, 0, 0, 0);
+    script_advance(s, 4 * CLOCK_SEC);
+    assert_int_equal(script_discard(s), 2);
+    assert_int_equal(script_usage(s).connections_used, 0);
+    assert_int_equal(script_counters(s)->tcp_syn_expired, 1);
+}
+
+/* RFC 9293, 3.10.7.3: what comes with the SYN of the answer is taken. */
+static void test_data_on_synack(void **state)
+{
+    (void)state;
+    script_connect(c, NULL);
+    script_discard(s);
+    script_send(c, SYNACK, 0, 1, 3);
+    script_expect(c, TCP_ACK, 1, 4, 0);
+    assert_int_equal(script_read(c, 10), 3);
+    script_send(c, TCP_ACK, 4, 1, 10);
+    assert_int_equal(script_read(c, 10), 10);
+}
+
+/* The same with a SYN that crosses ours waits until the connection stands. */
+static void test_simultaneous_open_data_on_syn(void **state)
+{
+    (void)state;
+    script_connect(c, NULL);
+    script_discard(s);
+    script_send(c, TCP_SYN, 0, 0, 3);
+    script_expect(c, SYNACK, 0, 1, 0);
+    assert_int_equal(sock_readable(c->sock), 0);
+    script_send(c, TCP_ACK, 4, 1, 0);
+    script_expect(c, TCP_ACK, 1, 4, 0);
+    assert_int_equal(script_read(c, 10), 3);
 }
 
 static void test_connect_timeout_option(void **state)
@@ -807,6 +853,9 @@ int main(void)
         TEST(test_active_open),
         TEST(test_write_before_connected),
         TEST(test_syn_retransmission),
+        TEST(test_syn_retries),
+        TEST(test_data_on_synack),
+        TEST(test_simultaneous_open_data_on_syn),
         TEST(test_connect_timeout_option),
         TEST(test_rto_after_lost_syn),
         TEST(test_timestamp_samples_lost_syn),

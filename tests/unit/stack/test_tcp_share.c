@@ -98,7 +98,8 @@ static void test_orphans_under_pressure(void **state)
     struct sock *listener;
 
     (void)state;
-    s = script_create(&(struct script_config){.max_buffers = 1024, .max_connections = 128});
+    s = script_create(&(struct script_config){
+        .max_buffers = 1024, .max_connections = 128, .tcp.orphans_max = 128});
     listener = script_listen(s, 80, 128, NULL);
     stall_crowd(crowd, listener);
     for (unsigned i = 0; i < CROWD; i++)
