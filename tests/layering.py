@@ -31,6 +31,7 @@ ALLOWED = {
     "stack": ["base/", "dpdk", "stack/wire/", "stack/net/", "stack/tcp/"],
     "firewall": ["base/", "dpdk", *STACK_WORDS],
     "scheduler": ["base/", "dpdk", *STACK_WORDS],
+    "app": ["base/", "dpdk", *STACK_WORDS, *STACK_FACE, "stack/io/", "scheduler/"],
     "tls": ["base/", "openssl"],
     "policy": ["base/", "yaml"],
     "proxy": ["base/", *STACK_WORDS, *STACK_FACE, "tls/", "policy/"],
