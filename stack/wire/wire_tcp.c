@@ -148,18 +148,17 @@ size_t wire_tcp_length(const struct wire_tcp *h)
     size_t options = 0;
 
     options += h->has_mss ? 4 : 0;
-    options += h->has_wscale ? 3 : 0;
-    options += h->sack_permitted ? 2 : 0;
-    if (h->has_timestamp)
-        options = (options + 10 + 3) / 4 * 4;
-    options += h->sack_count != 0 ? 2 + h->sack_count * 8u : 0;
-    return WIRE_TCP_LEN + (options + 3) / 4 * 4;
+    options += h->has_timestamp ? 12 : 0; /* SACK-permitted stands in place of its NOPs */
+    options += h->sack_permitted && !h->has_timestamp ? 4 : 0;
+    options += h->has_wscale ? 4 : 0;
+    options += h->sack_count != 0 ? 4 + h->sack_count * 8u : 0;
+    return WIRE_TCP_LEN + options;
 }
 
-/* Writes NOPs so that what follows, at `align` bytes from here, lies on a multiple of four. */
-static uint8_t *tcp_pad(uint8_t *p, const uint8_t *start, size_t align)
+/* NOPs in front of what is `len` bytes long, so that it ends on a multiple of four. */
+static uint8_t *tcp_pad(uint8_t *p, size_t len)
 {
-    while (((size_t)(p - start) + align) % 4 != 0)
+    while (len++ % 4 != 0)
         *p++ = OPTION_NOP;
     return p;
 }
@@ -181,33 +180,35 @@ static uint8_t *tcp_sack_emit(const struct wire_tcp *h, uint8_t *p)
     return p;
 }
 
-/* The padding stands in front of the timestamps, whose 32-bit values then are aligned as the
- * receiver's fast path expects them (RFC 7323, appendix A). */
-static uint8_t *tcp_options_emit(const struct wire_tcp *h, uint8_t *start)
+static uint8_t *tcp_timestamp_emit(const struct wire_tcp *h, uint8_t *p)
 {
-    uint8_t *p = start;
+    p = tcp_option_emit(p, OPTION_TIMESTAMP, 10);
+    wire_store32(p, h->ts_value);
+    wire_store32(p + 4, h->ts_echo);
+    return p + 8;
+}
 
+/* Options end on a multiple of four, so that the 32-bit values in them are aligned as a receiver's
+ * fast path expects them (RFC 7323, appendix A); the order is that of Linux, which peers and
+ * middleboxes have seen most. */
+static uint8_t *tcp_options_emit(const struct wire_tcp *h, uint8_t *p)
+{
     if (h->has_mss) {
         p = tcp_option_emit(p, OPTION_MSS, 4);
         wire_store16(p, h->mss);
         p += 2;
     }
-    if (h->has_wscale) {
-        p = tcp_option_emit(p, OPTION_WSCALE, 3);
-        *p++ = h->wscale;
-    }
+    if (h->sack_permitted || h->has_timestamp)
+        p = tcp_pad(p, (h->sack_permitted ? 2u : 0u) + (h->has_timestamp ? 10u : 0u));
     if (h->sack_permitted)
         p = tcp_option_emit(p, OPTION_SACK_PERMITTED, 2);
-    if (h->has_timestamp) {
-        p = tcp_pad(p, start, 2);
-        p = tcp_option_emit(p, OPTION_TIMESTAMP, 10);
-        wire_store32(p, h->ts_value);
-        wire_store32(p + 4, h->ts_echo);
-        p += 8;
+    if (h->has_timestamp)
+        p = tcp_timestamp_emit(h, p);
+    if (h->has_wscale) {
+        p = tcp_option_emit(tcp_pad(p, 3), OPTION_WSCALE, 3);
+        *p++ = h->wscale;
     }
-    if (h->sack_count != 0)
-        p = tcp_sack_emit(h, p);
-    return tcp_pad(p, start, 0);
+    return h->sack_count != 0 ? tcp_sack_emit(h, tcp_pad(p, 2)) : p;
 }
 
 size_t wire_tcp_emit(const struct wire_tcp *h, uint8_t *out)

@@ -225,6 +225,23 @@ static void test_timestamps_alone_have_the_usual_form(void **state)
     assert_memory_equal(out + 20, usual, sizeof usual);
 }
 
+/* The order in which Linux has them, each ending on a multiple of four. */
+static void test_layout_of_a_syn(void **state)
+{
+    static const uint8_t all[] = {2,    4,    5,    180,  4,    2,    8, 10, 0xde, 0xad,
+                                  0xbe, 0xef, 0xca, 0xfe, 0xba, 0xbe, 1, 3,  3,    7};
+    static const uint8_t no_timestamps[] = {2, 4, 5, 180, 1, 1, 4, 2, 1, 3, 3, 7};
+    struct wire_tcp h = header(15, 0);
+    uint8_t out[WIRE_TCP_MAX];
+
+    (void)state;
+    assert_int_equal(wire_tcp_emit(&h, out), 20 + sizeof all);
+    assert_memory_equal(out + 20, all, sizeof all);
+    h = header(7, 0);
+    assert_int_equal(wire_tcp_emit(&h, out), 20 + sizeof no_timestamps);
+    assert_memory_equal(out + 20, no_timestamps, sizeof no_timestamps);
+}
+
 static void test_header_fields(void **state)
 {
     static const uint8_t expected[] = {0x01, 0xbb, 0x9c, 0x40, 0xff, 0xff, 0xff, 0xf0, 0x12, 0x34,
@@ -308,6 +325,7 @@ int main(void)
         cmocka_unit_test(test_what_is_emitted_parses),
         cmocka_unit_test(test_lengths),
         cmocka_unit_test(test_timestamps_alone_have_the_usual_form),
+        cmocka_unit_test(test_layout_of_a_syn),
         cmocka_unit_test(test_header_fields),
         cmocka_unit_test(test_checksum_in_software),
         cmocka_unit_test(test_checksum_for_hardware),
