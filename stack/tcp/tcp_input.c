@@ -23,7 +23,7 @@ void tcp_input_syn_options(struct tcp_conn *c, const struct packet_tcp *syn)
         c->rcv_wscale = t->config.window_scale;
     }
     c->sack = syn->sack_permitted && !t->config.sack_off;
-    c->timestamps = syn->has_timestamp;
+    c->timestamps = syn->has_timestamp && !t->config.timestamps_off;
     c->ts_recent = syn->ts_value;
     c->ts_recent_time = t->now;
     /* The window of a SYN is never scaled (RFC 7323, 2.2). */

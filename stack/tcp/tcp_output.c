@@ -88,13 +88,15 @@ static void note_sent(struct tcp_conn *c, uint32_t seq, uint32_t len, bool fin)
     }
 }
 
+/* PSH ends what is to be sent (RFC 9293, 3.9.1.2); and each frame that the device cuts, so that a
+ * receiver that merges segments hands it on whole instead of waiting for more. */
 static uint8_t data_flags(const struct tcp_conn *c, uint32_t seq, uint32_t len, bool fin)
 {
     uint8_t flags = TCP_ACK;
 
     if (fin)
         flags |= TCP_FIN;
-    if (len > 0 && seq + len == tcp_send_end(c))
+    if (len > 0 && (seq + len == tcp_send_end(c) || len > tcp_segment_size(c)))
         flags |= TCP_PSH;
     return flags;
 }

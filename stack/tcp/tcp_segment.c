@@ -148,7 +148,7 @@ static void fill_header(struct tcp_conn *c, struct wire_tcp *h, uint32_t seq, ui
         h->mss = (uint16_t)(net_link_payload(&c->path) - WIRE_TCP_LEN);
         h->has_wscale = !answer || c->scaling;
         h->wscale = c->sock.tcp->config.window_scale;
-        h->has_timestamp = !answer || c->timestamps;
+        h->has_timestamp = answer ? c->timestamps : !c->sock.tcp->config.timestamps_off;
         h->sack_permitted = answer ? c->sack : !c->sock.tcp->config.sack_off;
         h->window = c->syn_window;
     } else {
