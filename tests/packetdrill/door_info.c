@@ -1,0 +1,72 @@
+/* A connection's state in the words of Linux's TCP_INFO, which packetdrill's scripts ask for. Times
+ * are in microseconds, windows in segments. */
+#include "tests/packetdrill/door_internal.h"
+
+#include <string.h>
+
+#include "stack/tcp/tcp_internal.h"
+
+#define INFO_SSTHRESH_NONE 0x7fffffff
+
+/* Linux's names and numbers of RFC 9293's states. */
+static uint8_t state_number(enum tcp_state state)
+{
+    static const uint8_t numbers[] = {
+        [TCP_ESTABLISHED] = 1, [TCP_SYN_SENT] = 2,  [TCP_SYN_RECEIVED] = 3, [TCP_FIN_WAIT_1] = 4,
+        [TCP_FIN_WAIT_2] = 5,  [TCP_TIME_WAIT] = 6, [TCP_CLOSED] = 7,       [TCP_CLOSE_WAIT] = 8,
+        [TCP_LAST_ACK] = 9,    [TCP_LISTEN] = 10,   [TCP_CLOSING] = 11,
+    };
+
+    return numbers[state];
+}
+
+static uint8_t options(const struct tcp_conn *c, const struct sock_info *info)
+{
+    uint8_t set = 0;
+
+    if (info->timestamps)
+        set |= TCPI_OPT_TIMESTAMPS;
+    if (info->sack)
+        set |= TCPI_OPT_SACK;
+    if (c->scaling)
+        set |= TCPI_OPT_WSCALE;
+    if (info->ecn)
+        set |= TCPI_OPT_ECN;
+    return set;
+}
+
+void door_info(const struct door *d, const struct door_file *f, struct tcp_info *out)
+{
+    const struct tcp_conn *c;
+    struct sock_info info;
+    uint32_t segment;
+
+    memset(out, 0, sizeof *out);
+    out->tcpi_state = state_number(f->sock != NULL ? sock_state(f->sock) : TCP_CLOSED);
+    if (f->sock == NULL || f->listening)
+        return;
+    c = tcp_conn_of(f->sock);
+    sock_info(f->sock, &info);
+    segment = c->mss > 0 ? tcp_segment_size(c) : 1;
+    out->tcpi_retransmits = c->retries;
+    out->tcpi_options = options(c, &info);
+    out->tcpi_snd_wscale = c->snd_wscale & 0xf;
+    out->tcpi_rcv_wscale = c->rcv_wscale & 0xf;
+    out->tcpi_rto = (uint32_t)(info.rto / CLOCK_US);
+    out->tcpi_snd_mss = segment;
+    out->tcpi_unacked = (c->snd_max - c->snd_una + segment - 1) / segment;
+    out->tcpi_last_data_recv = (uint32_t)((d->now - f->data_at) / CLOCK_MS);
+    out->tcpi_pmtu = info.path_mtu;
+    out->tcpi_rtt = (uint32_t)(info.srtt / CLOCK_US);
+    out->tcpi_rttvar = (uint32_t)(info.rttvar / CLOCK_US);
+    out->tcpi_snd_cwnd = info.cwnd / segment;
+    out->tcpi_snd_ssthresh =
+        info.ssthresh > INFO_SSTHRESH_NONE ? INFO_SSTHRESH_NONE : info.ssthresh / segment;
+    out->tcpi_advmss = f->mss != 0 ? f->mss : d->config.mtu - 40u;
+    out->tcpi_reordering = info.reordering;
+    out->tcpi_total_retrans = info.retransmissions;
+    out->tcpi_bytes_acked = info.bytes_acked;
+    out->tcpi_bytes_received = info.bytes_received;
+    out->tcpi_min_rtt = (uint32_t)(info.rtt_min / CLOCK_US);
+    out->tcpi_pacing_rate = info.pacing_rate;
+}

@@ -1,0 +1,73 @@
+/*
+ * What POSIX tells or lets a program change at any time, and the face of the stack does not: a
+ * listener's queue, options of a connection that stands. This is the one file, beside door_info.c,
+ * that reaches into a connection for it.
+ */
+#include "tests/packetdrill/door_internal.h"
+
+#include "stack/tcp/tcp_internal.h"
+
+static struct tcp_conn *connection(struct sock *k)
+{
+    return k != NULL && k->kind == SOCK_CONNECTION ? tcp_conn_of(k) : NULL;
+}
+
+bool door_inside_acceptable(const struct sock *listener)
+{
+    return tcp_listener_of(listener)->accept_count > 0;
+}
+
+void door_inside_send_buffer(struct door *d, struct sock *k, uint32_t bytes)
+{
+    struct tcp_conn *c = connection(k);
+
+    if (c != NULL)
+        c->buffers.send = bytes;
+    door_settle(d);
+}
+
+void door_inside_receive_buffer(struct sock *k, uint32_t bytes)
+{
+    struct tcp_conn *c = connection(k);
+
+    if (c != NULL)
+        c->buffers.receive = bytes;
+}
+
+void door_inside_nagle(struct door *d, struct sock *k, bool on)
+{
+    struct tcp_conn *c = connection(k);
+
+    if (c == NULL)
+        return;
+    c->nagle = on;
+    tcp_conn_output(c);
+    door_settle(d);
+}
+
+void door_inside_keepalive(struct door *d, struct sock *k, clock_ns idle)
+{
+    struct tcp_conn *c = connection(k);
+
+    if (c == NULL)
+        return;
+    c->keepalive = idle;
+    if (idle != 0 && tcp_synchronized(c))
+        tcp_timer_set(c, TCP_TIMER_KEEPALIVE, d->now + idle);
+}
+
+void door_inside_user_timeout(struct sock *k, clock_ns timeout)
+{
+    struct tcp_conn *c = connection(k);
+
+    if (c != NULL)
+        c->user_timeout = timeout;
+}
+
+void door_inside_adopt(struct sock *k, const struct door_file *f)
+{
+    struct tcp_conn *c = connection(k);
+
+    if (f->mss != 0 && c->mss > f->mss)
+        c->mss = (uint16_t)f->mss;
+}
