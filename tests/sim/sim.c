@@ -199,6 +199,38 @@ static void schedule(struct sim *s, struct port *p, clock_ns at, const uint8_t *
     heap_push(s, f);
 }
 
+/* A router's word on a packet that its next link does not take (RFC 792, RFC 1191, 4). */
+static void tell_too_big(struct port *p, const uint8_t *bytes, clock_ns at)
+{
+    enum { QUOTE = 28, L3 = RTE_ETHER_HDR_LEN, LEN = L3 + 20 + 8 + QUOTE };
+    struct frame f = {
+        .at = at, .order = p->host->sim->order++, .to = p->host, .iface = p->index, .len = LEN};
+    struct rte_ipv4_hdr *ip;
+    uint8_t *icmp;
+
+    f.bytes = calloc(1, LEN);
+    assert(f.bytes != NULL);
+    memcpy(f.bytes, bytes + 6, 6);
+    memcpy(f.bytes + 6, bytes, 6);
+    memcpy(f.bytes + 12, bytes + 12, 2);
+    ip = (struct rte_ipv4_hdr *)(void *)(f.bytes + L3);
+    *ip = (struct rte_ipv4_hdr){.version_ihl = 0x45, .time_to_live = 64, .next_proto_id = 1};
+    ip->total_length = rte_cpu_to_be_16(LEN - L3);
+    ip->src_addr = RTE_BE32(RTE_IPV4(198, 51, 100, 1));
+    memcpy(&ip->dst_addr, bytes + L3 + 12, 4);
+    ip->hdr_checksum = rte_ipv4_cksum(ip);
+    icmp = f.bytes + L3 + 20;
+    icmp[0] = 3; /* unreachable: fragmentation needed and DF set */
+    icmp[1] = 4;
+    if (p->path.mtu_kind == SIM_MTU_TOLD) {
+        icmp[6] = (uint8_t)(p->path.mtu >> 8);
+        icmp[7] = (uint8_t)p->path.mtu;
+    }
+    memcpy(icmp + 8, bytes + L3, QUOTE);
+    memcpy(icmp + 2, &(uint16_t){(uint16_t)~rte_raw_cksum(icmp, 8 + QUOTE)}, 2);
+    heap_push(p->host->sim, f);
+}
+
 /* One packet on the wire: waits for the rate, then takes its chances. */
 static void wire_send(struct port *p, const uint8_t *bytes, uint32_t len)
 {
@@ -224,6 +256,12 @@ static void wire_send(struct port *p, const uint8_t *bytes, uint32_t len)
     }
     if (chance(s, path->loss)) {
         p->stats.lost++;
+        return;
+    }
+    if (path->mtu != 0 && len > path->mtu + (uint32_t)RTE_ETHER_HDR_LEN) {
+        p->stats.too_big++;
+        if (path->mtu_kind != SIM_MTU_SILENT)
+            tell_too_big(p, bytes, start + path->delay);
         return;
     }
     at = start + path->delay + (path->jitter > 0 ? sim_random(s, (uint32_t)path->jitter) : 0);

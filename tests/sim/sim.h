@@ -28,6 +28,12 @@ struct sim_path {
     uint32_t loss, reorder, duplicate, corrupt;
     uint64_t rate;  /* bits a second; 0: no limit */
     uint32_t queue; /* packets that wait for the rate; more are dropped; 0: 1,000 */
+    uint16_t mtu;   /* of a router's next link: larger packets are dropped; 0: no limit */
+    enum {
+        SIM_MTU_TOLD,   /* by ICMP (RFC 1191, RFC 8201) */
+        SIM_MTU_UNTOLD, /* the same, but the router does not say how much it takes */
+        SIM_MTU_SILENT, /* by nobody: a black hole */
+    } mtu_kind;
 };
 
 struct sim_host_config {
@@ -72,6 +78,7 @@ struct sim_path_stats {
     uint64_t lost;      /* by chance */
     uint64_t overflown; /* because its queue was full */
     uint64_t reordered, duplicated, corrupted;
+    uint64_t too_big;
 };
 
 const struct sim_path_stats *sim_path_stats(const struct sim_host *from, unsigned iface);

@@ -50,6 +50,8 @@ static struct sim_path random_path(struct sim *s)
         .corrupt = PICK(s, 0, 0, 0, 2000),
         .rate = PICK(s, 0, 0, 10, 100, 1000) * UINT64_C(1000000),
         .queue = PICK(s, 30, 100, 1000),
+        .mtu = (uint16_t)PICK(s, 0, 0, 0, 0, 1400, 1000, 576),
+        .mtu_kind = PICK(s, SIM_MTU_TOLD, SIM_MTU_UNTOLD),
     };
 
     return p;
