@@ -118,7 +118,7 @@ static void flow_write(struct flow *f)
         if (n < want)
             return;
     }
-    if (!f->shut) {
+    if (!f->shut && !f->open) {
         f->shut = true;
         stream_shutdown(f);
     }

@@ -15,6 +15,7 @@ struct flow {
     uint64_t random;
     uint64_t send_pattern, receive_pattern; /* seeds of the two streams */
     uint64_t to_send, sent;
+    bool open; /* to_send may still grow: no shutdown yet */
     uint64_t to_receive, received;
     uint32_t piece;         /* largest read or write */
     clock_ns pause;         /* longest pause between reads; 0: none */

@@ -580,6 +580,7 @@ static clock_ns host_round(struct sim_host *h)
     struct sim *s = h->sim;
     clock_ns next, deadline;
 
+    stack_input(h->stack, 0, NULL, 0, s->now); /* the application acts in this round's time */
     if (h->app != NULL)
         h->app_deadline = h->app(h->app_ctx, s->now);
     stack_flush(h->stack, s->now);
