@@ -49,6 +49,8 @@
     X(tcp_timeouts, "connections given up after unanswered retransmissions")                  \
     X(tcp_retransmissions, "segments sent again")                                             \
     X(tcp_fast_retransmits, "fast retransmit episodes entered (RFC 6582)")                    \
+    X(tcp_ecn_marks, "segments received that a router had marked (RFC 3168)")                 \
+    X(tcp_ecn_reductions, "windows reduced because the peer had seen marks")                  \
     X(tcp_dsacks_sent, "duplicate segments reported to the peer (RFC 2883)")                  \
     X(tcp_rto_expired, "retransmission timeouts (RFC 6298)")                                  \
     X(tcp_duplicate_segments, "segments that brought nothing new")                            \

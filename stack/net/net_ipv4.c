@@ -123,8 +123,8 @@ void net_ipv4_output(struct net *n, const struct net_path *path, const struct ip
     uint8_t *header = (uint8_t *)rte_pktmbuf_prepend(m, WIRE_IPV4_LEN);
 
     assert(header != NULL && total <= UINT16_MAX);
-    wire_ipv4_emit(header, src, dst, protocol, (uint8_t)(path->dscp << 2), (uint16_t)total, 0,
-                   ipv4_checksum_offload(iface, m));
+    wire_ipv4_emit(header, src, dst, protocol, (uint8_t)(path->dscp << 2 | path->ecn),
+                   (uint16_t)total, 0, ipv4_checksum_offload(iface, m));
     m->l3_len = WIRE_IPV4_LEN;
     net_iface_prepend(iface, m, NULL, WIRE_TYPE_IPV4);
     net_neighbour_output(n, iface, &path->next_hop, m,

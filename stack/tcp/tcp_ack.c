@@ -2,6 +2,7 @@
  * Acknowledgements (RFC 9293, 3.10.7.4, fifth check): what they free, what they say of the round
  * trip and of losses, and the peer's window.
  */
+#include "stack/tcp/tcp_ecn.h"
 #include "stack/tcp/tcp_internal.h"
 #include "stack/tcp/tcp_recovery.h"
 
@@ -115,8 +116,10 @@ bool tcp_ack(struct tcp_conn *c, struct packet *p, bool *ended)
     } else if (c->snd_una == c->snd_max && !tcp_timer_running(c, TCP_TIMER_PERSIST)) {
         c->retries = 0; /* the answer to a keepalive; window probes grow rare though answered */
     }
-    if (seq_le(c->snd_una, ack))
+    if (seq_le(c->snd_una, ack)) {
         update_window(c, p);
+        tcp_ecn_acknowledged(c, p);
+    }
     wake_writer(c);
     tcp_conn_output(c);
     if (fin && !fin_acked(c)) {

@@ -5,6 +5,7 @@
  */
 #include "stack/tcp/tcp_cc.h"
 
+#include "stack/tcp/tcp_ecn.h"
 #include "stack/tcp/tcp_internal.h"
 
 #define BURST_MAX 8 /* segments; RFC 9406, 4.2 */
@@ -119,15 +120,25 @@ uint32_t tcp_cc_window_used(const struct tcp_conn *c)
     return c->cwnd_limited || c->cwnd_limited_before ? c->cwnd : min_u32(c->cwnd, flight);
 }
 
+/* RFC 5681, 3.1: the first timeout of a segment reduces, further ones change nothing. RFC 3168,
+ * 6.1.2: marks and losses of one window are one reason. */
+static bool reduced_already(const struct tcp_conn *c, enum tcp_cc_event event)
+{
+    return event == TCP_CC_TIMEOUT ? c->retries > 1 : tcp_ecn_window_reduced(c);
+}
+
 void tcp_cc_reduce(struct tcp_conn *c, enum tcp_cc_event event)
 {
-    /* RFC 5681, 3.1: the first timeout of a segment reduces, further ones change nothing. */
-    if (event != TCP_CC_TIMEOUT || c->retries <= 1) {
+    if (!reduced_already(c, event)) {
         if (c->ssthresh == UINT32_MAX)
             algorithm(c)->init(c);
         c->prior_cwnd = c->cwnd;
         c->prior_ssthresh = c->ssthresh;
         c->ssthresh = algorithm(c)->reduce(c, event);
+        tcp_ecn_reduced(c);
+    } else if (event == TCP_CC_LOSS) {
+        c->prior_cwnd = c->cwnd;
+        c->prior_ssthresh = c->ssthresh;
     }
     if (event == TCP_CC_TIMEOUT)
         c->cwnd = tcp_segment_size(c);
@@ -140,6 +151,8 @@ void tcp_cc_reduced(struct tcp_conn *c)
 
 void tcp_cc_undo(struct tcp_conn *c)
 {
+    if (c->ssthresh == c->prior_ssthresh) /* it had changed nothing */
+        return;
     c->cwnd = max_u32(c->cwnd, c->prior_cwnd);
     c->ssthresh = max_u32(c->ssthresh, c->prior_ssthresh);
     algorithm(c)->undo(c);

@@ -6,6 +6,7 @@
  * one burst are processed one by one; what they make us send goes out in tcp_flush().
  */
 #include "stack/tcp/tcp_cc.h"
+#include "stack/tcp/tcp_ecn.h"
 #include "stack/tcp/tcp_internal.h"
 #include "stack/tcp/tcp_recovery.h"
 
@@ -178,6 +179,7 @@ static void text_received(struct tcp_conn *c, struct packet *p)
         c->fin_seq = fin_seq;
     }
     if (payload > 0) {
+        tcp_ecn_data_received(c, p);
         tcp_reassembly_add(c, p);
         schedule_ack(c, payload);
     }
@@ -317,6 +319,7 @@ static void syn_sent(struct tcp_conn *c, struct packet *p)
         return;
     }
     tcp_input_syn_options(c, &p->tcp);
+    tcp_ecn_syn_received(c, p);
     p->tcp.seq++; /* what follows the SYN */
     if (ack) {
         tcp_conn_established(c, p);

@@ -182,6 +182,11 @@ struct tcp_conn {
     bool in_time_wait : 1;        /* on tcp->time_waiters */
     bool in_orphans : 1;          /* on tcp->orphans */
     bool cwnd_limited : 1;        /* cwnd has kept us from sending, in the present round trip */
+    bool ecn : 1;                 /* RFC 3168, negotiated */
+    bool ecn_asked : 1;           /* by our last SYN */
+    bool ecn_echo : 1;            /* the peer has yet to answer a mark */
+    bool ecn_cwr : 1;             /* we have yet to tell of a reduction */
+    bool ecn_reduced : 1;         /* ecn_end is that of the last reduction */
     bool cwnd_limited_before : 1; /* the same in the last one */
 
     uint8_t snd_wscale, rcv_wscale;
@@ -219,6 +224,7 @@ struct tcp_conn {
     /* RFC 5681, 6582 */
     uint32_t cwnd, ssthresh, recover;
     uint32_t prior_cwnd, prior_ssthresh; /* before the last reduction */
+    uint32_t ecn_end;                    /* snd_max at the last reduction */
     uint32_t round_end;                  /* snd_max when the present round trip began */
     union tcp_cc_state cc;
 

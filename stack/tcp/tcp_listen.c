@@ -14,6 +14,7 @@
 #include <stdlib.h>
 
 #include "stack/tcp/tcp_cookie.h"
+#include "stack/tcp/tcp_ecn.h"
 #include "stack/tcp/tcp_internal.h"
 
 struct tcp_listener *tcp_listener_find(const struct tcp *t, const struct ip_endpoint *local)
@@ -253,6 +254,7 @@ void tcp_listener_segment(struct tcp_listener *l, struct packet *p, uint32_t iss
     half_open_begin(l, c, p, &path);
     iss = tcp_isn(t, &c->local, &c->remote);
     half_open_synchronize(c, iss_min != 0 ? seq_max(iss, iss_min) : iss, &p->tcp);
+    tcp_ecn_syn_received(c, p);
     c->send_syn = true;
     tcp_conn_output(c);
     cookies_update(l);

@@ -7,6 +7,7 @@
  * follows as they allow. The fast retransmit sends the first unacknowledged segment alone.
  */
 #include "stack/tcp/tcp_cc.h"
+#include "stack/tcp/tcp_ecn.h"
 #include "stack/tcp/tcp_internal.h"
 #include "stack/tcp/tcp_pacing.h"
 
@@ -190,9 +191,9 @@ enum tcp_data tcp_output_data(struct tcp_conn *c)
 static void send_syn(struct tcp_conn *c)
 {
     struct tcp *t = c->sock.tcp;
-    bool answer = c->state == TCP_SYN_RECEIVED;
+    uint8_t flags = c->state == TCP_SYN_RECEIVED ? TCP_SYN | TCP_ACK : TCP_SYN;
 
-    if (!tcp_segment_send(c, c->iss, 0, answer ? TCP_SYN | TCP_ACK : TCP_SYN))
+    if (!tcp_segment_send(c, c->iss, 0, flags | tcp_ecn_syn_flags(c)))
         return; /* the timer tries again */
     c->send_syn = false;
     if (c->snd_max != c->iss) {

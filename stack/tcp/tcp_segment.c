@@ -10,6 +10,7 @@
 #include <rte_mbuf.h>
 #include <rte_memcpy.h>
 
+#include "stack/tcp/tcp_ecn.h"
 #include "stack/tcp/tcp_internal.h"
 #include "stack/tcp/tcp_pacing.h"
 
@@ -225,6 +226,7 @@ bool tcp_segment_send(struct tcp_conn *c, uint32_t seq, uint32_t len, uint8_t fl
         at = cursor_at(c, seq);
         references = references && reference_limit(at, len) == len;
     }
+    flags = tcp_ecn_mark(c, seq, len, flags);
     fill_header(c, &h, seq, len, flags);
     header_len = wire_tcp_emit(&h, header);
     room = (uint8_t *)rte_pktmbuf_append(m, (uint16_t)header_len);
@@ -238,6 +240,7 @@ bool tcp_segment_send(struct tcp_conn *c, uint32_t seq, uint32_t len, uint8_t fl
     }
     if ((flags & TCP_ACK) != 0)
         acknowledged(c, h.sack_count > 0);
+    tcp_ecn_sent(c, flags);
     transmit(c, m, header_len, len, flags);
     return true;
 no_mbuf:
@@ -253,7 +256,9 @@ uint32_t tcp_segment_payload(const struct tcp_conn *c, uint32_t seq, uint32_t le
 
     if (len <= segment)
         return len;
-    if ((c->path.offloads & wanted) != wanted)
+    /* What tells of a reduction is a segment of its own: devices differ in what they make of CWR.
+     */
+    if ((c->path.offloads & wanted) != wanted || c->ecn_cwr)
         return segment;
     len = RTE_MIN(len, RTE_MIN(tcp_turn_frame_max(c), TCP_TSO_MAX));
     len = RTE_MIN(len, tcp_pacing_frame_max(c));

@@ -285,6 +285,7 @@ void sock_info(const struct sock *k, struct sock_info *out)
         .receive_buffer = c->buffers.receive,
         .congestion = c->sock.tcp->cc->name,
         .sack = c->sack,
+        .ecn = c->ecn,
         .pacing_rate = tcp_pacing_rate(c),
         .timestamps = c->timestamps,
         .path_mtu = c->path.mtu,

@@ -231,8 +231,32 @@ static void tell_too_big(struct port *p, const uint8_t *bytes, clock_ns at)
     heap_push(p->host->sim, f);
 }
 
+/* Says "congestion experienced" where the packet says that its ends understand. Returns whether it
+ * does. */
+static bool mark(uint8_t *frame)
+{
+    struct rte_ipv4_hdr *ip = (struct rte_ipv4_hdr *)(void *)(frame + RTE_ETHER_HDR_LEN);
+    bool v6 = frame[12] == 0x86;
+    unsigned shift = v6 ? 4 : 0;
+
+    if ((frame[15] >> shift & 3) == 0)
+        return false;
+    frame[15] |= (uint8_t)(3 << shift);
+    if (!v6) {
+        ip->hdr_checksum = 0;
+        ip->hdr_checksum = rte_ipv4_cksum(ip);
+    }
+    return true;
+}
+
+/* The time that so many full packets take. */
+static clock_ns packets_time(const struct sim_path *path, uint32_t packets)
+{
+    return (clock_ns)packets * 1514 * 8 * CLOCK_SEC / path->rate;
+}
+
 /* One packet on the wire: waits for the rate, then takes its chances. */
-static void wire_send(struct port *p, const uint8_t *bytes, uint32_t len)
+static void wire_send(struct port *p, uint8_t *bytes, uint32_t len)
 {
     struct sim *s = p->host->sim;
     const struct sim_path *path = &p->path;
@@ -247,10 +271,12 @@ static void wire_send(struct port *p, const uint8_t *bytes, uint32_t len)
 
         if (p->busy_until > s->now)
             start = p->busy_until;
-        if (start - s->now > (clock_ns)queue * 1514 * 8 * CLOCK_SEC / path->rate) {
+        if (start - s->now > packets_time(path, queue)) {
             p->stats.overflown++;
             return;
         }
+        if (path->ecn_mark != 0 && start - s->now > packets_time(path, path->ecn_mark))
+            p->stats.marked += mark(bytes);
         p->busy_until = start + each;
         start = p->busy_until;
     }

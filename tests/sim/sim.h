@@ -34,6 +34,8 @@ struct sim_path {
         SIM_MTU_UNTOLD, /* the same, but the router does not say how much it takes */
         SIM_MTU_SILENT, /* by nobody: a black hole */
     } mtu_kind;
+    uint32_t
+        ecn_mark; /* when more packets wait, ECN-capable ones are marked (RFC 3168); 0: never */
 };
 
 struct sim_host_config {
@@ -79,6 +81,7 @@ struct sim_path_stats {
     uint64_t overflown; /* because its queue was full */
     uint64_t reordered, duplicated, corrupted;
     uint64_t too_big;
+    uint64_t marked; /* "congestion experienced" */
 };
 
 const struct sim_path_stats *sim_path_stats(const struct sim_host *from, unsigned iface);

@@ -129,6 +129,7 @@ static void segment_capture(struct script *s, const uint8_t *frame, uint32_t len
                                  .band = band,
                                  .egress_class = egress_class,
                                  .dscp = frame[15] >> 2,
+                                 .ecn = frame[15] & 3,
                                  .host = frame[33]};
     tcp_parse(g, frame + TEST_L4);
     g->len = len - header;
@@ -532,6 +533,7 @@ void script_send_raw(struct script_conn *c, const struct packet_tcp *tcp, const 
         h.sack[i].right = tcp->sack[i].right;
     }
     frame_begin(c, &f, 6);
+    f.b[TEST_L3 + 1] = c->ecn;
     test_frame_append(&f, header, wire_tcp_emit(&h, header));
     if (len > 0)
         test_frame_append(&f, payload, len);

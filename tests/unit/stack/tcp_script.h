@@ -37,7 +37,7 @@ struct script;
 struct script_segment {
     clock_ns at;
     enum egress_band band;
-    uint8_t egress_class, dscp;
+    uint8_t egress_class, dscp, ecn;
     uint8_t host; /* 10.0.0.host is the destination */
     uint16_t sport, dport;
     struct packet_tcp tcp;
@@ -57,6 +57,7 @@ struct script_conn {
     int wscale;   /* SCRIPT_NO_WSCALE: no option */
     bool timestamps;
     bool sack;              /* SACK permitted */
+    uint8_t ecn;            /* of every packet sent from now on */
     uint16_t window;        /* the field of every segment sent from now on */
     uint16_t quoted_length; /* of the packets that script_icmp() quotes; 0: 1,500 */
 

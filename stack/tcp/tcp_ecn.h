@@ -1,0 +1,36 @@
+/* Explicit congestion notification (RFC 3168) of one connection. */
+#ifndef STACK_TCP_TCP_ECN_H
+#define STACK_TCP_TCP_ECN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct packet;
+struct tcp_conn;
+
+/* What the peer's SYN or SYN-ACK says; before ours is answered. */
+void tcp_ecn_syn_received(struct tcp_conn *c, const struct packet *p);
+
+/* Flags for the SYN or SYN-ACK that goes out now. */
+uint8_t tcp_ecn_syn_flags(struct tcp_conn *c);
+
+/* An acceptable acknowledgement came; snd_una has moved. */
+void tcp_ecn_acknowledged(struct tcp_conn *c, const struct packet *p);
+
+/* Data came that lies in the window. */
+void tcp_ecn_data_received(struct tcp_conn *c, const struct packet *p);
+
+/* Adds to the flags of a segment with `len` bytes from `seq` on; sets what its packet is to say
+ * (c->path.ecn). */
+uint8_t tcp_ecn_mark(struct tcp_conn *c, uint32_t seq, uint32_t len, uint8_t flags);
+
+/* A segment with these flags went out. */
+void tcp_ecn_sent(struct tcp_conn *c, uint8_t flags);
+
+/* The window is reduced, whatever for: the peer may stop echoing marks. */
+void tcp_ecn_reduced(struct tcp_conn *c);
+
+/* Is what is unacknowledged of a window that was reduced already? */
+bool tcp_ecn_window_reduced(const struct tcp_conn *c);
+
+#endif

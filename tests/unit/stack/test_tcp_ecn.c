@@ -1,0 +1,336 @@
+/* ECN (RFC 3168): who agrees to it, what is marked, what marks do. */
+#include "tests/unit/stack/tcp_script.h"
+
+#define MSS   1460u
+#define SETUP (TCP_ECE | TCP_CWR)
+#define ECT_1 1
+#define ECT_0 2
+#define CE    3
+
+static struct script *s;
+static struct script_conn *c;
+
+static void begin(enum stack_ecn ecn, uint32_t offloads)
+{
+    const struct script_config config = {.tcp.ecn = ecn, .offloads = offloads};
+
+    s = script_create(&config);
+    c = script_conn(s);
+    c->wscale = 7;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    script_destroy(s);
+    return 0;
+}
+
+static struct sock_info info(void)
+{
+    struct sock_info i;
+
+    sock_info(c->sock, &i);
+    return i;
+}
+
+static void established(uint32_t offloads)
+{
+    struct sock *l;
+
+    begin(STACK_ECN_PASSIVE, offloads);
+    l = script_listen(s, 80, 4, NULL);
+    script_send(c, TCP_SYN | SETUP, 0, 0, 0);
+    assert_int_equal(script_expect(c, TCP_SYN | TCP_ACK | TCP_ECE, 0, 1, 0)->ecn, 0);
+    script_send(c, TCP_ACK, 1, 1, 0);
+    script_accept(c, l);
+    assert_true(info().ecn);
+}
+
+/* The stack's next frame, and what its packet says. */
+static void expect(uint8_t flags, uint32_t seq, uint32_t ack, uint32_t len, uint8_t ecn)
+{
+    assert_int_equal(script_expect(c, flags, seq, ack, len)->ecn, ecn);
+}
+
+/* ---- 6.1.1: the handshake ---- */
+
+static void answered(enum stack_ecn ecn, uint8_t flags, uint8_t field, uint8_t answer)
+{
+    begin(ecn, 0);
+    script_listen(s, 80, 4, NULL);
+    c->ecn = field;
+    script_send(c, TCP_SYN | flags, 0, 0, 0);
+    expect(TCP_SYN | TCP_ACK | answer, 0, 1, 0, 0);
+    script_destroy(s);
+}
+
+static void test_answers(void **state)
+{
+    (void)state;
+    answered(STACK_ECN_PASSIVE, SETUP, 0, TCP_ECE);
+    answered(STACK_ECN_ACTIVE, SETUP, 0, TCP_ECE);
+    answered(STACK_ECN_OFF, SETUP, 0, 0);
+    answered(STACK_ECN_PASSIVE, 0, 0, 0);
+    answered(STACK_ECN_PASSIVE, TCP_ECE, 0, 0);
+    answered(STACK_ECN_PASSIVE, TCP_CWR, 0, 0);
+    answered(STACK_ECN_PASSIVE, SETUP, ECT_0, 0); /* a SYN never is */
+    answered(STACK_ECN_PASSIVE, SETUP, CE, 0);
+}
+
+static void test_cookies_go_without(void **state)
+{
+    const struct sock_options o = {.cookies = SOCK_COOKIES_ALWAYS};
+    struct sock *l;
+
+    (void)state;
+    begin(STACK_ECN_ACTIVE, 0);
+    l = script_listen(s, 80, 4, &o);
+    script_send(c, TCP_SYN | SETUP, 0, 0, 0);
+    expect(TCP_SYN | TCP_ACK, 0, 1, 0, 0);
+    script_send(c, TCP_ACK, 1, 1, 0);
+    script_accept(c, l);
+    assert_false(info().ecn);
+    script_write(c, 10);
+    expect(TCP_ACK, 1, 1, 10, 0);
+}
+
+static void asked(enum stack_ecn ecn, uint8_t flags, uint8_t answer, bool agreed)
+{
+    begin(ecn, 0);
+    c->peer_port = 80;
+    script_connect(c, NULL);
+    expect(TCP_SYN | flags, 0, 0, 0, 0);
+    script_send(c, TCP_SYN | TCP_ACK | answer, 0, 1, 0);
+    expect(TCP_ACK, 1, 1, 0, 0);
+    assert_int_equal(info().ecn, agreed);
+    script_destroy(s);
+}
+
+static void test_asks(void **state)
+{
+    (void)state;
+    asked(STACK_ECN_ACTIVE, SETUP, TCP_ECE, true);
+    asked(STACK_ECN_ACTIVE, SETUP, SETUP, false); /* reflected by a box that knows nothing of it */
+    asked(STACK_ECN_ACTIVE, SETUP, 0, false);
+    asked(STACK_ECN_PASSIVE, 0, TCP_ECE, false);
+}
+
+/* 6.1.1.1: a SYN that gets no answer is followed by one that asks for nothing. */
+static void test_gives_up_asking(void **state)
+{
+    (void)state;
+    begin(STACK_ECN_ACTIVE, 0);
+    c->peer_port = 80;
+    script_connect(c, NULL);
+    expect(TCP_SYN | SETUP, 0, 0, 0, 0);
+    script_advance(s, CLOCK_SEC + SCRIPT_TICK);
+    expect(TCP_SYN, 0, 0, 0, 0);
+    script_send(c, TCP_SYN | TCP_ACK | TCP_ECE, 0, 1, 0);
+    expect(TCP_ACK, 1, 1, 0, 0);
+    assert_false(info().ecn);
+}
+
+/* ---- 6.1.4 to 6.1.6: what is ECN-capable ---- */
+
+static void test_new_data_only(void **state)
+{
+    (void)state;
+    established(0);
+    script_write(c, 10);
+    expect(TCP_ACK, 1, 1, 10, ECT_0);
+    script_advance(s, 250 * CLOCK_MS);
+    expect(TCP_ACK, 1, 1, 10, 0); /* again */
+    script_send(c, TCP_ACK, 1, 11, 10);
+    expect(TCP_ACK, 11, 11, 0, 0);
+    script_read(c, 10);
+    sock_shutdown(c->sock);
+    script_flush(s);
+    expect(TCP_FIN | TCP_ACK, 11, 11, 0, 0);
+}
+
+/* ---- 6.1.3: the receiver ---- */
+
+/* A mark is echoed in every acknowledgement until the peer says that it has reduced. */
+static void test_echo(void **state)
+{
+    (void)state;
+    established(0);
+    c->ecn = ECT_0;
+    script_send(c, TCP_ACK, 1, 1, 10);
+    expect(TCP_ACK, 1, 11, 0, 0);
+    c->ecn = CE;
+    script_send(c, TCP_ACK, 11, 1, 10);
+    expect(TCP_ACK | TCP_ECE, 1, 21, 0, 0);
+    c->ecn = ECT_0;
+    script_send(c, TCP_ACK, 21, 1, 10);
+    expect(TCP_ACK | TCP_ECE, 1, 31, 0, 0);
+    script_write(c, 5);
+    expect(TCP_ACK | TCP_ECE, 1, 31, 5, ECT_0);
+    script_send(c, TCP_ACK | TCP_CWR, 31, 6, 10);
+    expect(TCP_ACK, 6, 41, 0, 0);
+    c->ecn = CE; /* a new one */
+    script_send(c, TCP_ACK | TCP_CWR, 41, 6, 10);
+    expect(TCP_ACK | TCP_ECE, 6, 51, 0, 0);
+    assert_int_equal(script_counters(s)->tcp_ecn_marks, 2);
+    assert_int_equal(script_read(c, 100), 50);
+}
+
+/* Nor do delayed acknowledgements delay it. */
+static void test_echo_at_once(void **state)
+{
+    (void)state;
+    established(0);
+    for (uint32_t i = 0; i < 16; i++)
+        script_send(c, TCP_ACK, 1 + i, 1, 1);
+    script_discard(s);
+    script_send(c, TCP_ACK, 17, 1, 1);
+    script_expect_none(s);
+    c->ecn = CE;
+    script_send(c, TCP_ACK, 18, 1, 1);
+    expect(TCP_ACK | TCP_ECE, 1, 19, 0, 0);
+    script_read(c, 100);
+}
+
+/* What is not agreed upon is not echoed, and what lies outside the window neither. */
+static void test_no_echo(void **state)
+{
+    (void)state;
+    begin(STACK_ECN_PASSIVE, 0);
+    script_establish(c, script_listen(s, 80, 4, NULL));
+    c->ecn = CE;
+    script_send(c, TCP_ACK, 1, 1, 10);
+    expect(TCP_ACK, 1, 11, 0, 0);
+    script_read(c, 10);
+    script_destroy(s);
+    established(0);
+    c->ecn = CE;
+    script_send(c, TCP_ACK, 1000001, 1, 10);
+    expect(TCP_ACK, 1, 1, 0, 0);
+}
+
+/* ---- 6.1.2: the sender ---- */
+
+static void in_flight(uint32_t segments)
+{
+    assert_int_equal(script_write(c, 60 * MSS), 60 * MSS);
+    for (uint32_t i = 0; i < segments; i++)
+        expect(TCP_ACK, 1 + i * MSS, 1, MSS, ECT_0);
+    script_expect_none(s);
+}
+
+/* Once in a window; the next new segment says so. */
+static void test_reduction(void **state)
+{
+    uint32_t before;
+
+    (void)state;
+    established(0);
+    in_flight(10);
+    before = info().cwnd;
+    script_send(c, TCP_ACK | TCP_ECE, 1, 1 + 2 * MSS, 0);
+    assert_in_range(info().cwnd, before * 6 / 10, before * 9 / 10);
+    assert_int_equal(info().cwnd, info().ssthresh);
+    before = info().cwnd;
+    for (uint32_t i = 3; i < 10; i++)
+        script_send(c, TCP_ACK | TCP_ECE, 1, 1 + i * MSS, 0);
+    assert_in_range(info().cwnd, before, before + MSS);
+    assert_int_equal(script_counters(s)->tcp_ecn_reductions, 1);
+    expect(TCP_ACK | TCP_CWR, 1 + 10 * MSS, 1, MSS, ECT_0);
+    expect(TCP_ACK, 1 + 11 * MSS, 1, MSS, ECT_0);
+    script_discard(s);
+    script_send(c, TCP_ACK | TCP_ECE, 1, 1 + 11 * MSS, 0); /* another window, another mark */
+    assert_int_equal(script_counters(s)->tcp_ecn_reductions, 2);
+    script_discard(s);
+}
+
+/* A loss in a window that was reduced for a mark is sent again, and reduces nothing. */
+static void test_mark_and_loss(void **state)
+{
+    uint32_t before;
+
+    (void)state;
+    established(0);
+    in_flight(10);
+    script_send(c, TCP_ACK | TCP_ECE, 1, 1 + 2 * MSS, 0);
+    before = info().ssthresh;
+    for (unsigned i = 0; i < 4; i++)
+        script_send(c, TCP_ACK | TCP_ECE, 1, 1 + 2 * MSS, 0);
+    assert_int_equal(script_counters(s)->tcp_fast_retransmits, 1);
+    assert_int_equal(info().ssthresh, before);
+    script_discard(s);
+}
+
+/* A loss is told of as well; marks seen until it is made good are part of it. */
+static void test_loss_and_mark(void **state)
+{
+    uint32_t before;
+
+    (void)state;
+    established(0);
+    in_flight(10);
+    for (unsigned i = 0; i < 3; i++)
+        script_send(c, TCP_ACK, 1, 1, 0);
+    before = info().ssthresh;
+    script_send(c, TCP_ACK | TCP_ECE, 1, 1 + 2 * MSS, 0);
+    assert_int_equal(info().ssthresh, before);
+    assert_int_equal(script_counters(s)->tcp_ecn_reductions, 0);
+    script_discard(s);
+}
+
+/* A timeout reduces whatever was reduced before. */
+static void test_mark_and_timeout(void **state)
+{
+    (void)state;
+    established(0);
+    in_flight(10);
+    script_send(c, TCP_ACK | TCP_ECE, 1, 1 + 2 * MSS, 0);
+    script_discard(s);
+    script_advance(s, 300 * CLOCK_MS);
+    assert_int_equal(info().cwnd, MSS);
+    script_discard(s);
+}
+
+/* Devices differ in what they do with CWR when they cut a frame: it is in one of its own. */
+static void test_segmentation(void **state)
+{
+    const struct script_segment *g;
+
+    (void)state;
+    established(STACK_TX_IPV4_CHECKSUM | STACK_TX_TCP_CHECKSUM | STACK_TX_TCP_SEGMENT |
+                STACK_TX_MULTI_SEGMENT);
+    script_write(c, 60 * MSS);
+    g = script_next(s);
+    assert_non_null(g);
+    assert_true(g->len > MSS);
+    assert_int_equal(g->ecn, ECT_0);
+    script_discard(s);
+    script_send(c, TCP_ACK | TCP_ECE, 1, 1 + 10 * MSS, 0);
+    expect(TCP_ACK | TCP_CWR, 1 + 10 * MSS, 1, MSS, ECT_0);
+    g = script_next(s);
+    assert_non_null(g);
+    assert_true(g->len > MSS);
+    assert_int_equal(g->tcp.flags & TCP_CWR, 0);
+    script_discard(s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_answers),
+        cmocka_unit_test_teardown(test_cookies_go_without, teardown),
+        cmocka_unit_test(test_asks),
+        cmocka_unit_test_teardown(test_gives_up_asking, teardown),
+        cmocka_unit_test_teardown(test_new_data_only, teardown),
+        cmocka_unit_test_teardown(test_echo, teardown),
+        cmocka_unit_test_teardown(test_echo_at_once, teardown),
+        cmocka_unit_test_teardown(test_no_echo, teardown),
+        cmocka_unit_test_teardown(test_reduction, teardown),
+        cmocka_unit_test_teardown(test_mark_and_loss, teardown),
+        cmocka_unit_test_teardown(test_loss_and_mark, teardown),
+        cmocka_unit_test_teardown(test_mark_and_timeout, teardown),
+        cmocka_unit_test_teardown(test_segmentation, teardown),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
