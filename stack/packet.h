@@ -66,6 +66,7 @@ struct packet_fragment {
  */
 struct packet_label {
     uint16_t limit;       /* firewall_limits: the rule whose limits hold, from 1; 0: none */
+    bool cookies;         /* its SYN is answered with a cookie, where the listener sends any */
     uint8_t egress_class; /* scheduler class of the connection's segments; 0: the default class */
 };
 

@@ -20,9 +20,15 @@ struct tcp_cookie_flow {
     struct ip_endpoint local, remote;
 };
 
-/* The sequence number that answers the SYN. */
-uint32_t tcp_cookie_make(const struct siphash_key *key, const struct tcp_cookie_flow *flow,
-                         const struct packet_tcp *syn, clock_ns now);
+/* What answers the SYN. */
+struct tcp_cookie {
+    uint32_t iss;
+    uint32_t ts_value; /* where the SYN has timestamps: at most 64 before `clock` */
+};
+
+/* `clock` is what our timestamp for this peer would be now. */
+struct tcp_cookie tcp_cookie_make(const struct siphash_key *key, const struct tcp_cookie_flow *flow,
+                                  const struct packet_tcp *syn, clock_ns now, uint32_t clock);
 
 enum tcp_cookie_verdict {
     TCP_COOKIE_NONE,  /* the segment acknowledges no cookie that still holds */
@@ -34,7 +40,7 @@ enum tcp_cookie_verdict {
  * Does the segment acknowledge a cookie of ours? Where it is the first one after the SYN, *syn says
  * what the cookie knows of the SYN: sequence number, window (that of *ack: the SYN's is not kept),
  * MSS, window scale, SACK; timestamps where *ack has them, as it may only when the SYN had (RFC
- * 7323, 3.2).
+ * 7323, 3.2), and with them the flags that ask for ECN.
  */
 enum tcp_cookie_verdict tcp_cookie_open(const struct siphash_key *key,
                                         const struct tcp_cookie_flow *flow,

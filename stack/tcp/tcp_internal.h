@@ -177,6 +177,7 @@ struct tcp_conn {
     bool output_pending : 1; /* on tcp->output */
     bool turn_waiting : 1;   /* on the queue of its class */
     bool memory_waiting : 1; /* on tcp->memory_waiters */
+    bool from_cookie : 1;    /* its SYN-ACK was sent up to 64 ms after the time that it says */
     bool in_half_open : 1;
     bool in_accept : 1;
     bool in_time_wait : 1;        /* on tcp->time_waiters */

@@ -3,7 +3,8 @@
  *
  * A half-open connection is a whole control block, and the backlog bounds how many there are. When
  * half of it is taken, SYNs are answered with cookies (tcp_cookie.h), which cost no block, until
- * only a quarter is; likewise while the pool has no block to give. Where cookies are off, or where
+ * only a quarter is; likewise while the pool has no block to give, and to SYNs for which the
+ * firewall asks for one. Where cookies are off, or where
  * the backlog is full all the same, the oldest half-open connection gives way: an honest client
  * still has the time of a round trip to answer, whereas refusing the newest would lock everybody
  * out.
@@ -242,7 +243,7 @@ void tcp_listener_segment(struct tcp_listener *l, struct packet *p, uint32_t iss
         tcp_count(t, tcp_syn_data_ignored); /* not acknowledged: it comes again */
     if (!possible)
         c = block_insist(l);
-    else if (!cookies_wanted(l))
+    else if (!cookies_wanted(l) && !p->label.cookies)
         c = block_get(l);
     if (c == NULL) {
         if (possible)
@@ -306,6 +307,7 @@ struct tcp_conn *tcp_listener_cookie(struct tcp_listener *l, struct packet *p)
     c->syn_window = cookie_window(l);
     half_open_synchronize(c, p->tcp.ack - 1, &syn);
     c->snd_nxt = c->snd_max = c->iss + 1; /* the cookie went out */
+    c->from_cookie = true;
     return c;
 }
 

@@ -55,8 +55,11 @@ void tcp_reply_cookie(struct tcp *t, const struct packet *p, const struct net_pa
                       uint16_t window)
 {
     const struct tcp_cookie_flow flow = {{p->dst, p->dport}, {p->src, p->sport}};
+    uint32_t clock =
+        (uint32_t)(t->now / CLOCK_MS) + tcp_ts_offset(t, &flow.local.addr, &flow.remote.addr);
+    struct packet_tcp syn = p->tcp;
+    struct tcp_cookie cookie;
     struct wire_tcp h = {
-        .seq = tcp_cookie_make(&t->cookie_key, &flow, &p->tcp, t->now),
         .ack = p->tcp.seq + 1,
         .flags = TCP_SYN | TCP_ACK,
         .window = window,
@@ -65,12 +68,14 @@ void tcp_reply_cookie(struct tcp *t, const struct packet *p, const struct net_pa
         .has_wscale = p->tcp.has_wscale,
         .wscale = t->config.window_scale,
         .sack_permitted = p->tcp.sack_permitted && !t->config.sack_off,
-        .has_timestamp = p->tcp.has_timestamp,
+        .has_timestamp = p->tcp.has_timestamp && !t->config.timestamps_off,
     };
 
+    syn.has_timestamp = h.has_timestamp;
+    cookie = tcp_cookie_make(&t->cookie_key, &flow, &syn, t->now, clock);
+    h.seq = cookie.iss;
     if (h.has_timestamp) {
-        h.ts_value =
-            (uint32_t)(t->now / CLOCK_MS) + tcp_ts_offset(t, &flow.local.addr, &flow.remote.addr);
+        h.ts_value = cookie.ts_value;
         h.ts_echo = p->tcp.ts_value;
     }
     tcp_count(t, tcp_cookies_sent);

@@ -33,19 +33,32 @@ static struct packet_tcp random_syn(void)
 {
     return (struct packet_tcp){
         .seq = random32(),
-        .flags = TCP_SYN,
+        .flags = random() % 2 == 0 ? TCP_SYN : TCP_SYN | TCP_ECE | TCP_CWR,
         .has_mss = random() % 4 != 0,
         .mss = (uint16_t)random(),
         .has_wscale = random() % 2 == 0,
         .wscale = (uint8_t)(random() % 15),
         .sack_permitted = random() % 2 == 0,
+        .has_timestamp = random() % 2 == 0,
+        .ts_value = random32(),
     };
 }
 
-static struct packet_tcp ack_of(const struct packet_tcp *syn, uint32_t cookie)
+/* The ACK of the cookie that answers the SYN at `now`. */
+static struct packet_tcp ack_of(const struct tcp_cookie_flow *flow, const struct packet_tcp *syn,
+                                clock_ns now)
 {
+    struct tcp_cookie cookie = tcp_cookie_make(&key, flow, syn, now, random32());
+
     return (struct packet_tcp){
-        .seq = syn->seq + 1, .ack = cookie + 1, .flags = TCP_ACK, .window = 1234};
+        .seq = syn->seq + 1,
+        .ack = cookie.iss + 1,
+        .flags = TCP_ACK,
+        .window = 1234,
+        .has_timestamp = syn->has_timestamp,
+        .ts_value = syn->ts_value + 5,
+        .ts_echo = cookie.ts_value,
+    };
 }
 
 /* The largest of the values there are that is not larger; naively. */
@@ -69,13 +82,11 @@ static void test_round_trip(void **state)
         struct packet_tcp syn = random_syn(), ack, back;
         clock_ns now = (clock_ns)random32() * CLOCK_MS;
 
-        ack = ack_of(&syn, tcp_cookie_make(&key, &flow, &syn, now));
-        ack.has_timestamp = random() % 2 == 0;
-        ack.ts_value = random32();
+        ack = ack_of(&flow, &syn, now);
         now += (clock_ns)random() % TCP_COOKIE_EPOCH;
         assert_int_equal(tcp_cookie_open(&key, &flow, &ack, now, &back), TCP_COOKIE_GOOD);
         assert_int_equal(back.seq, syn.seq);
-        assert_int_equal(back.flags, TCP_SYN);
+        assert_int_equal(back.flags, syn.has_timestamp ? syn.flags : TCP_SYN);
         assert_int_equal(back.window, 1234);
         assert_true(back.has_mss);
         assert_int_equal(back.mss, rounded_mss(&syn));
@@ -98,7 +109,7 @@ static void test_age(void **state)
         clock_ns at = i < 100 ? i : (clock_ns)random32() * CLOCK_MS;
         clock_ns old = 2 * TCP_COOKIE_EPOCH + (clock_ns)random() % (1000 * TCP_COOKIE_EPOCH);
 
-        ack = ack_of(&syn, tcp_cookie_make(&key, &flow, &syn, at));
+        ack = ack_of(&flow, &syn, at);
         assert_int_equal(tcp_cookie_open(&key, &flow, &ack, at + TCP_COOKIE_EPOCH, &back),
                          TCP_COOKIE_GOOD);
         assert_int_not_equal(tcp_cookie_open(&key, &flow, &ack, at + old, &back), TCP_COOKIE_GOOD);
@@ -137,7 +148,7 @@ static void test_bit_flipped(void **state)
         struct siphash_key k = key;
         clock_ns now = (clock_ns)random32() * CLOCK_MS;
 
-        ack = ack_of(&syn, tcp_cookie_make(&k, &flow, &syn, now));
+        ack = ack_of(&flow, &syn, now);
         flip(&flow, &ack, &k);
         taken += tcp_cookie_open(&k, &flow, &ack, now, &back) == TCP_COOKIE_GOOD;
     }
@@ -151,7 +162,11 @@ static void test_guessed(void **state)
     (void)state;
     for (unsigned i = 0; i < 500000; i++) {
         struct tcp_cookie_flow flow = random_flow();
-        struct packet_tcp ack = {.seq = random32(), .ack = random32(), .flags = TCP_ACK}, back;
+        struct packet_tcp back, ack = {.seq = random32(),
+                                       .ack = random32(),
+                                       .flags = TCP_ACK,
+                                       .has_timestamp = i % 2 == 0,
+                                       .ts_echo = random32()};
 
         taken += tcp_cookie_open(&key, &flow, &ack, (clock_ns)random32() * CLOCK_MS, &back) ==
                  TCP_COOKIE_GOOD;
@@ -168,11 +183,46 @@ static void test_ahead(void **state)
         struct packet_tcp syn = random_syn(), ack, back;
         clock_ns now = (clock_ns)random32() * CLOCK_MS;
 
-        ack = ack_of(&syn, tcp_cookie_make(&key, &flow, &syn, now));
+        ack = ack_of(&flow, &syn, now);
         for (unsigned k = 0; k < 2; k++) {
             ack.seq += 1 + random32() % 65536;
             assert_int_not_equal(tcp_cookie_open(&key, &flow, &ack, now, &back), TCP_COOKIE_NONE);
         }
+    }
+}
+
+/* What the SYN said may not be changed on its way back, though the timestamp carries it. */
+static void test_timestamp_changed(void **state)
+{
+    unsigned taken = 0;
+
+    (void)state;
+    for (unsigned i = 0; i < 2000; i++) {
+        struct tcp_cookie_flow flow = random_flow();
+        struct packet_tcp syn = random_syn(), ack, back;
+        clock_ns now = (clock_ns)random32() * CLOCK_MS;
+
+        syn.has_timestamp = true;
+        ack = ack_of(&flow, &syn, now);
+        ack.ts_echo ^= 1u << i % 6;
+        taken += tcp_cookie_open(&key, &flow, &ack, now, &back) == TCP_COOKIE_GOOD;
+        ack.ts_echo ^= 1u << i % 6;
+        ack.has_timestamp = false;
+        taken += tcp_cookie_open(&key, &flow, &ack, now, &back) == TCP_COOKIE_GOOD;
+    }
+    assert_int_equal(taken, 0);
+}
+
+/* Never after the clock, so that it does not go back with the next segment; and not long before. */
+static void test_timestamp_is_near(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 20000; i++) {
+        struct tcp_cookie_flow flow = random_flow();
+        struct packet_tcp syn = random_syn();
+        uint32_t clock = i < 200 ? i - 100 : random32();
+
+        assert_in_range(clock - tcp_cookie_make(&key, &flow, &syn, 0, clock).ts_value, 0, 63);
     }
 }
 
@@ -188,7 +238,8 @@ static void test_unlike(void **state)
         uint32_t cookie;
 
         flow.remote.port = (uint16_t)i;
-        cookie = tcp_cookie_make(&key, &flow, &syn, SCRIPT_START);
+        syn.has_timestamp = i % 2 == 0;
+        cookie = tcp_cookie_make(&key, &flow, &syn, SCRIPT_START, 0).iss;
         for (unsigned b = 0; b < 32; b++)
             ones[b] += cookie >> b & 1;
     }
@@ -323,6 +374,45 @@ static void test_options_survive(void **state)
     script_discard(s);
     script_write(c, 3000);
     script_expect(c, TCP_ACK, 1, 1001, 1388);
+}
+
+/* The time that the SYN-ACK says is not that of its sending: it measures nothing. */
+static void test_no_round_trip_from_cookie(void **state)
+{
+    struct sock_info info;
+
+    (void)state;
+    c->timestamps = true;
+    script_establish(c, listener);
+    sock_info(c->sock, &info);
+    assert_int_equal(info.srtt, 0);
+    script_write(c, 10);
+    script_discard(s);
+    script_advance(s, 30 * CLOCK_MS);
+    script_send(c, TCP_ACK, 1, 11, 0);
+    sock_info(c->sock, &info);
+    assert_in_range(info.srtt, 29 * CLOCK_MS, 31 * CLOCK_MS);
+}
+
+/* The firewall asks for it, for these SYNs alone; but not where the listener sends none. */
+static void test_label_asks(void **state)
+{
+    (void)state;
+    script_destroy(s);
+    s = script_create(&(struct script_config){.label = {.cookies = true}});
+    listener = script_listen(s, 80, 16, NULL);
+    c = script_conn(s);
+    script_send(c, TCP_SYN, 0, 0, 0);
+    assert_int_equal(script_usage(s).connections_used, 0);
+    script_expect(c, SYNACK, 0, 1, 0);
+    script_send(c, TCP_ACK, 1, 1, 0);
+    script_accept(c, listener);
+    assert_int_equal(script_counters(s)->tcp_cookies_accepted, 1);
+    sock_listener_set(listener, 16, SOCK_COOKIES_OFF);
+    c = script_conn(s);
+    script_send(c, TCP_SYN, 0, 0, 0);
+    assert_int_equal(script_usage(s).connections[TCP_SYN_RECEIVED], 1);
+    script_discard(s);
 }
 
 /* The ACK is lost, the first data comes in its place. */
@@ -613,11 +703,15 @@ int main(void)
         cmocka_unit_test(test_bit_flipped),
         cmocka_unit_test(test_guessed),
         cmocka_unit_test(test_ahead),
+        cmocka_unit_test(test_timestamp_changed),
+        cmocka_unit_test(test_timestamp_is_near),
         cmocka_unit_test(test_unlike),
         TEST(test_no_state),
         TEST(test_expected),
         TEST(test_syn_ack),
         TEST(test_options_survive),
+        TEST(test_no_round_trip_from_cookie),
+        TEST(test_label_asks),
         TEST(test_data_after_lost_ack),
         TEST(test_data_and_fin_after_lost_ack),
         TEST(test_second_segment_first),
