@@ -23,7 +23,8 @@
 #include "tests/unit/support/test_frame.h"
 
 #define CLIENTS   3
-#define SLOTS     400 /* connections of one client at a time */
+#define SLOTS     400  /* connections of one client at a time */
+#define ORPHANS   2000 /* idle connections end all at once before a quarter's reckoning */
 #define HOUR      (3600 * CLOCK_SEC)
 #define MINUTE    (60 * CLOCK_SEC)
 #define QUARTERS  4
@@ -422,7 +423,8 @@ static void day_set_up(struct day *d, uint64_t seed)
     };
     static const char *const server[CLIENTS] = {"10.0.0.1/24", "10.0.1.1/24", "10.0.2.1/24"};
     struct sock_options o = {.keepalive = 5 * MINUTE};
-    struct sim_host_config h = {.name = "server", .max_connections = 4096};
+    struct sim_host_config h = {
+        .name = "server", .max_connections = 4096, .tcp.orphans_max = ORPHANS};
     struct ip_endpoint at;
     enum sock_error error;
 
@@ -435,7 +437,7 @@ static void day_set_up(struct day *d, uint64_t seed)
 
         *c = clients[i];
         c->day = d;
-        h = (struct sim_host_config){.name = c->name};
+        h = (struct sim_host_config){.name = c->name, .tcp.orphans_max = ORPHANS};
         c->host = sim_host_add(d->sim, &h);
         sim_link(d->sim, d->server, server[i], c->host, c->address, &c->path, &c->path);
         sim_host_app(c->host, client_app, c);
