@@ -4,7 +4,7 @@ PRESETS := release debug sanitize clang fuzz
 SOURCES = find $(FOLDERS) -name '*.[ch]'
 empty :=
 space := $(empty) $(empty)
-FOLDERS := base stack firewall scheduler app tls policy proxy appliance ctl tests
+FOLDERS := base stack firewall scheduler app tls policy proxy appliance ctl programs tests
 
 # A command that runs as root leaves build/ to whoever owns the tree.
 define as_root

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "app/app_internal.h"
 #include "app/app_thread.h"
@@ -17,6 +18,7 @@
 
 #define APP_CONNECTIONS 16384
 #define APP_BUFFERS     32768
+#define APP_LINK_LOOK   (10 * CLOCK_MS)
 
 /* Equal on all threads; not to be guessed by peers. */
 struct app_secrets {
@@ -108,6 +110,17 @@ static int open_ports(struct app *a, const struct app_config *config, struct err
     return 0;
 }
 
+/* Links come up by themselves: EAL's own thread sees to those that need a peer. */
+static void await_links(const struct app *a, clock_ns patience)
+{
+    clock_ns end = clock_now() + patience;
+
+    while (!app_links_up(a) && clock_now() < end)
+        nanosleep(&(struct timespec){.tv_nsec = APP_LINK_LOOK}, NULL);
+    if (patience > 0 && !app_links_up(a))
+        log_warn("app", "a link is down");
+}
+
 static int start_threads(struct app *a, const struct app_config *config, struct error *e)
 {
     struct app_thread_config thread = {
@@ -171,6 +184,7 @@ static int start(struct app *a, const struct app_config *config, struct error *e
     if (copy_routes(a, config, e) < 0 || start_env(a, config, e) < 0 ||
         open_ports(a, config, e) < 0)
         return -1;
+    await_links(a, config->link_wait);
     return start_threads(a, config, e);
 }
 

@@ -68,6 +68,7 @@ struct app_config {
     enum io_hugepages hugepages;
     uint32_t connections; /* a thread, in any state; 16,384 */
     uint32_t buffers;     /* mbufs that the queues of a thread may hold; 32,768 */
+    clock_ns link_wait;   /* how long app_start() waits for links that are down; then it goes on */
     clock_ns time_wait;   /* as stack_config.time_wait */
     struct stack_tcp_config tcp;
     struct app_inside inside; /* all zeros: the program's code runs beside */

@@ -41,6 +41,7 @@ ALLOWED = {
                   *STACK_FACE, "stack/io/", "firewall/", "scheduler/", "tls/", "policy/", "proxy/",
                   "appliance/control/", "appliance/metrics/"],
     "ctl": ["jansson"],
+    "programs": ["base/", *STACK_WORDS, *STACK_FACE, "stack/io/", "app/"],
 }
 
 # How an outside library is recognised: by its headers and by its CMake target.

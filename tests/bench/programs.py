@@ -1,0 +1,71 @@
+"""The web server's code inside the stack's thread and beside it, asked by the load client.
+
+Two processes joined by DPDK's memif, so that no kernel takes part; each has one CPU, which the threads
+of a server with its code beside share. The client's code runs inside its stack's thread in all
+rounds. Ways take turns, so that what the machine does to one it does to the others.
+"""
+
+import os
+import re
+import signal
+import statistics
+import tempfile
+
+from lab.process import LabError, Process, run
+
+WAYS = {
+    "inside": ("--inside",),
+    "beside": ("--beside", "--app-cpu", "0"),
+    "beside, polling": ("--beside", "--app-cpu", "0", "--spin", "20"),
+}
+LOADS = {
+    "1 connection, kept alive": ("--parallel", "1"),
+    "64 connections, kept alive": ("--parallel", "64"),
+    "64 at a time, a new one for each request": ("--parallel", "64", "--close"),
+}
+_RESULT = re.compile(r"requests  (\d+), failed 0, .*\nrate +(\d+) .*\n"
+                     r"latency +p50 ([\d.]+) us, p90 [\d.]+ us, p99 ([\d.]+) us")
+
+
+def command(build, name, role, wire, address, cpu):
+    return [os.path.join(build, "programs", name), "--device",
+            f"vdev:net_memif0,role={role},socket={wire},socket-abstract=no",
+            "--address", f"{address}/24", "--cpu", cpu]
+
+
+def one_round(build, directory, way, load, seconds):
+    """Requests a second, and the median and 99th percentile of their time in microseconds."""
+    wire = os.path.join(directory, "memif")
+    server = Process([*command(build, "web_server", "server", wire, "10.9.0.1", "0"), *way],
+                     os.path.join(directory, "server.log"))
+    try:
+        server.wait_for("ready", 30)
+        result = run(*command(build, "load_client", "client", wire, "10.9.0.2", "1"), "--inside",
+                     "--to", "10.9.0.1:80", "--seconds", seconds, *load, timeout=seconds + 60)
+    finally:
+        server.signal(signal.SIGTERM)
+        server.wait(20)
+    match = _RESULT.match(result.stdout)
+    if match is None:
+        raise LabError(f"the load client failed:\n{result.stdout}{result.stderr}")
+    return int(match.group(2)), float(match.group(3)), float(match.group(4))
+
+
+def main(build, rounds, quick):
+    """Runs all and prints a table; returns the figures for the file."""
+    figures = {}
+    with tempfile.TemporaryDirectory(prefix="sluice-bench-") as directory:
+        for title, load in LOADS.items():
+            print(f"\n{title}\n  {'':<18}{'requests/s':>22}{'p50 us':>10}{'p99 us':>10}", flush=True)
+            seen = {way: [] for way in WAYS}
+            for _ in range(1 if quick else rounds):
+                for way, options in WAYS.items():
+                    seen[way].append(one_round(build, directory, options, load, 1 if quick else 5))
+            for way, results in seen.items():
+                rates, medians, tails = zip(*results)
+                print(f"  {way:<18}{statistics.median(rates):>9.0f} "
+                      f"({min(rates)} to {max(rates)})"
+                      f"{statistics.median(medians):>9.1f}{statistics.median(tails):>10.1f}",
+                      flush=True)
+            figures[title] = seen
+    return figures
