@@ -160,6 +160,7 @@ static void translate_rules(struct translation *t, const struct policy *policy,
             .action = action_of(r->action),
             .log = r->log,
             .limit = limit_of(&r->limit),
+            .syn_cookies = r->syn_cookies,
             .egress_class = classes != NULL ? classes_number(classes, r->egress_class) : 0,
         };
     }

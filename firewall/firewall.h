@@ -89,6 +89,7 @@ struct firewall_rule {
     bool log;
     struct firewall_limit limit;
     uint8_t egress_class; /* 0: the default */
+    bool syn_cookies;     /* connections that begin under it are proved by a cookie first */
 };
 
 struct firewall_ruleset_config {

@@ -153,6 +153,7 @@ struct firewall_verdict {
     enum firewall_action action;
     bool log;
     uint8_t egress_class;
+    bool syn_cookies;
     struct firewall_limit limit;
 };
 

@@ -127,6 +127,7 @@ static void act_by_default(struct firewall *f, struct packet *p)
 static void accept(struct firewall *f, const struct firewall_verdict *rule, struct packet *p)
 {
     p->label.egress_class = rule->egress_class;
+    p->label.cookies = rule->syn_cookies;
     COUNTER_INC(f->counters.firewall_accepted);
 }
 

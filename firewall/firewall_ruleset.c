@@ -151,6 +151,7 @@ static int copy_rules(struct firewall_program *p, const struct firewall_ruleset_
             .action = r->action,
             .log = r->log || r->action == FIREWALL_LOG,
             .egress_class = r->egress_class,
+            .syn_cookies = r->syn_cookies,
             .limit = r->limit,
         };
         if (p->rules[i].name == NULL)

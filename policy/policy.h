@@ -129,6 +129,7 @@ struct policy_firewall_rule {
     bool log; /* also log, whatever the action */
     struct policy_firewall_limit limit;
     const struct policy_class *egress_class; /* of connections begun by such packets; NULL: none */
+    bool syn_cookies;                        /* which have to answer one first */
     unsigned index;
 };
 

@@ -172,6 +172,21 @@ static void check_no_class(struct policy_reader *r, const struct policy_node *n)
                             "no class");
 }
 
+/* A wrong action was reported, and may have left anything. */
+static void check_cookies(struct policy_reader *r, const struct policy_node *n)
+{
+    const struct policy_node *action = policy_node_get(n, "action");
+    const struct policy_node *cookies = policy_node_get(n, "syn-cookies");
+
+    if (cookies == NULL || action == NULL || action->kind != POLICY_NODE_SCALAR)
+        return;
+    if (strcmp(action->text, "accept") != 0 && strcmp(action->text, "limit") != 0)
+        policy_reader_error(r, cookies,
+                            "only a rule with the action accept or limit can ask for cookies, "
+                            "found %s",
+                            action->text);
+}
+
 void policy_firewall_rule_finish(struct policy_reader *r, const struct policy_node *n, void *out)
 {
     struct policy_firewall_rule *rule = out;
@@ -180,6 +195,7 @@ void policy_firewall_rule_finish(struct policy_reader *r, const struct policy_no
         rule->name = policy_name_of_rule(r, rule->index);
     check_protocols(r, n, rule);
     check_limit(r, n, rule);
+    check_cookies(r, n);
     if (rule->action == POLICY_FIREWALL_DROP || rule->action == POLICY_FIREWALL_REJECT)
         check_no_class(r, n);
 }

@@ -382,6 +382,12 @@ static const struct policy_key rule_keys[] = {
      .type = &policy_keys_class_name,
      .offset = AT(firewall_rule, egress_class),
      .help = "The egress class of connections that such packets begin."},
+    {.name = "syn-cookies",
+     .type = &policy_keys_bool,
+     .offset = AT(firewall_rule, syn_cookies),
+     .fallback = "false",
+     .help = "Whether each connection that such packets begin has to answer a SYN cookie first, "
+             "which keeps no state for it, unless its listener has `syn-cookies: off`."},
     {.name = NULL},
 };
 

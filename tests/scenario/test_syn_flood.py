@@ -79,3 +79,20 @@ def clients_go_on(lab):
     after = lab.level("buffers_used", "neighbours")
     expect_equal(after["buffers_used"], before["buffers_used"], "buffers_used")
     expect(after["neighbours"] <= before["neighbours"] + 2, f"neighbours: {after['neighbours']}")
+
+
+@scenario()
+def asked_for_by_a_rule(lab):
+    """A kernel's SYN carries timestamps: what its options said comes back in them."""
+    lab.nginx()
+    write_random(lab.path("www", "large"), 8 << 20)
+    config = lab.config()
+    config["firewall"] = {"rules": [
+        {"action": "accept", "protocol": "tcp", "port": 443, "syn-cookies": True}]}
+    lab.start(config)
+    lab.curl("/large", "-o", lab.path("copy"))
+    expect_equal(digest(lab.path("copy")), digest(lab.path("www", "large")), "the download")
+    counters = lab.sluice.counters()
+    expect_equal(counters["tcp_cookies_sent"], 1, "cookies sent")
+    expect_equal(counters["tcp_cookies_accepted"], 1, "cookies accepted")
+    lab.settled()

@@ -121,6 +121,7 @@ void naive_rule_draw(struct naive_rule *n, struct firewall_rule *r, unsigned ind
         .protocol_count = draw_bytes(n->protocols, protocols, sizeof protocols, 3),
         .icmp_type_count = draw_bytes(n->icmp_types, icmp_types, sizeof icmp_types, 6),
         .egress_class = (uint8_t)naive_below(4),
+        .syn_cookies = naive_below(2) == 0,
     };
     snprintf(n->name, sizeof n->name, "rule %u", index);
     if (naive_below(5) == 0) {

@@ -137,6 +137,7 @@ static const struct firewall_rule limit_two = {
     .name = "two",
     .action = FIREWALL_LIMIT,
     .egress_class = 3,
+    .syn_cookies = true,
     .limit = {.connections = 2,
               .connections_per_second = 4,
               .connection_burst = 4,
@@ -162,6 +163,7 @@ static void test_connection(void **state)
     assert_int_equal(p.drop, DROP_NONE);
     assert_int_not_equal(label.limit, 0);
     assert_int_equal(label.egress_class, 3);
+    assert_true(label.cookies);
     assert_true(firewall_connection_opened(f, &label, &p.src, &a));
     assert_true(firewall_connection_opened(f, &label, &p.src, &b));
     assert_false(firewall_connection_opened(f, &label, &p.src, &none));

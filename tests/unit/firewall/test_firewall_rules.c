@@ -48,6 +48,7 @@ static struct packet walk(struct packet p)
             continue;
         if (r->action == FIREWALL_ACCEPT) {
             p.label.egress_class = r->egress_class;
+            p.label.cookies = r->syn_cookies;
         } else {
             p.drop = drop_firewall;
             p.reject = r->action == FIREWALL_REJECT;
@@ -97,7 +98,8 @@ static struct firewall *draw_firewall(void)
 static void check_packet(const struct packet *seen, const struct packet *wanted, uint64_t seed)
 {
     if (seen->drop == wanted->drop && seen->reject == wanted->reject &&
-        seen->label.egress_class == wanted->label.egress_class)
+        seen->label.egress_class == wanted->label.egress_class &&
+        seen->label.cookies == wanted->label.cookies)
         return;
     fail_msg("seed %llu: drop %d, reject %d, class %u; expected %d, %d, %u",
              (unsigned long long)seed, seen->drop, seen->reject, seen->label.egress_class,

@@ -23,7 +23,8 @@ static void test_values(void **state)
         "  rules:\n"
         "  - {name: web, interface: [outside, inside], source: [bad, 10.0.0.0/8, empty],\n"
         "     destination: 192.0.2.10, protocol: [udp, tcp], source-port: 1024-65535,\n"
-        "     port: [80, 443, 8000-8999], action: accept, log: true, class: gold}\n"
+        "     port: [80, 443, 8000-8999], action: accept, log: true, class: gold,\n"
+        "     syn-cookies: true}\n"
         "  - {action: log, icmp-type: [echo-request, 13]}\n"
         "  - {action: reject, tcp-flags: [syn, \"!ack\", \"!rst\"]}\n"
         "  - {action: count, port: 53}\n"
@@ -61,6 +62,8 @@ static void test_values(void **state)
     assert_int_equal(rule[0].action, POLICY_FIREWALL_ACCEPT);
     assert_true(rule[0].log);
     assert_ptr_equal(rule[0].egress_class, &p->classes[0]);
+    assert_true(rule[0].syn_cookies);
+    assert_false(rule[1].syn_cookies);
     assert_int_equal(rule[0].mark.line, 17);
 
     assert_string_equal(rule[1].name, "rule 2");
@@ -290,6 +293,19 @@ static const struct policy_case firewall_cases[] = {
      FIREWALL("{action: drop, class: c}, " USE) "classes: {c: {}}\n",
      {"12:23: error: firewall.rules[0].class: no connection begins with a packet that is refused: "
       "expected no class"}},
+    {"cookies of what is refused",
+     RULE("action: drop, syn-cookies: true"),
+     {"12:31: error: firewall.rules[0].syn-cookies: only a rule with the action accept or limit "
+      "can "
+      "ask for cookies, found drop"}},
+    {"cookies of what goes on",
+     RULE("action: count, syn-cookies: true"),
+     {"12:32: error: firewall.rules[0].syn-cookies: only a rule with the action accept or limit "
+      "can "
+      "ask for cookies, found count"}},
+    {"cookies by name",
+     RULE("action: accept, syn-cookies: always"),
+     {"12:33: error: firewall.rules[0].syn-cookies: expected true or false, found \"always\""}},
     {"class",
      RULE("action: accept, class: gold"),
      {"12:27: error: firewall.rules[0].class: expected the name of a class, found \"gold\"; there "
