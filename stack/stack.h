@@ -70,16 +70,16 @@ struct stack_tcp_config {
     enum stack_ecn ecn;
     enum stack_mtu_probing mtu_probing;
     bool pacing_off, timestamps_off, sack_off;
-    uint8_t window_scale;        /* 1 to 14, of what we offer; 7 */
-    uint16_t initial_window;     /* segments; 10 (RFC 6928) */
-    uint16_t quick_acks;         /* segments acknowledged at once at the start; 16 */
-    uint8_t syn_retries;         /* of an active open; 6 */
-    uint8_t synack_retries;      /* 5 */
-    clock_ns rto_initial;        /* 1 s (RFC 6298) */
-    clock_ns rto_min;            /* 200 ms */
-    clock_ns delayed_ack;        /* 40 ms */
-    clock_ns fin_wait_2;         /* of connections that nobody owns any more; 60 s */
-    uint32_t orphans_max;        /* such connections at a time; an eighth of max_connections */
+    uint8_t window_scale;    /* 1 to 14, of what we offer; 7, or what receive_buffer_max needs */
+    uint16_t initial_window; /* segments; 10 (RFC 6928) */
+    uint16_t quick_acks;     /* segments acknowledged at once at the start; 16 */
+    uint8_t syn_retries;     /* of an active open; 6 */
+    uint8_t synack_retries;  /* 5 */
+    clock_ns rto_initial;    /* 1 s (RFC 6298) */
+    clock_ns rto_min;        /* 200 ms */
+    clock_ns delayed_ack;    /* 40 ms */
+    clock_ns fin_wait_2;     /* of connections that nobody owns any more; 60 s */
+    uint32_t orphans_max;    /* such connections at a time; an eighth of max_connections */
     uint32_t receive_buffer_max; /* bytes, to which buffers grow by themselves; 6 MiB */
     uint32_t send_buffer_max;    /* 4 MiB */
 };

@@ -29,12 +29,21 @@ static struct siphash_key derive_key(const uint8_t secret[16], const char *purpo
     return derived;
 }
 
+/* The least with which the field can say so much (RFC 7323, 2.2), but not below the usual. */
+static uint8_t window_scale(uint32_t buffer)
+{
+    uint8_t scale = TCP_WINDOW_SCALE;
+
+    while (scale < TCP_WINDOW_SCALE_MAX && 65535u << scale < buffer)
+        scale++;
+    return scale;
+}
+
 /* What was left to us. */
 static struct stack_tcp_config complete(const struct stack_config *config)
 {
     struct stack_tcp_config c = config->tcp;
 
-    c.window_scale = c.window_scale != 0 ? c.window_scale : TCP_WINDOW_SCALE;
     c.initial_window = c.initial_window != 0 ? c.initial_window : TCP_INITIAL_SEGMENTS;
     c.quick_acks = c.quick_acks != 0 ? c.quick_acks : TCP_QUICK_ACKS;
     c.syn_retries = c.syn_retries != 0 ? c.syn_retries : TCP_SYN_RETRIES;
@@ -45,6 +54,8 @@ static struct stack_tcp_config complete(const struct stack_config *config)
     c.fin_wait_2 = c.fin_wait_2 != 0 ? c.fin_wait_2 : TCP_FIN_WAIT_2_TIME;
     c.orphans_max = c.orphans_max != 0 ? c.orphans_max : config->max_connections / 8 + 1;
     c.receive_buffer_max = c.receive_buffer_max != 0 ? c.receive_buffer_max : TCP_RECEIVE_BUFFER;
+    if (c.window_scale == 0)
+        c.window_scale = window_scale(c.receive_buffer_max);
     c.send_buffer_max = c.send_buffer_max != 0 ? c.send_buffer_max : TCP_SEND_BUFFER;
     return c;
 }
@@ -208,8 +219,7 @@ void tcp_conn_bind(struct tcp_conn *c, const struct ip_endpoint *local,
     c->remote = *remote;
     c->path = *path;
     tcp_conn_class(c, options->egress_class, options->dscp);
-    c->buffers.receive = options->receive_buffer != 0 ? options->receive_buffer : 262144;
-    c->buffers.send = options->send_buffer != 0 ? options->send_buffer : 262144;
+    tcp_buffer_init(c, options);
     c->keepalive = options->keepalive;
     c->user_timeout = options->user_timeout != 0 ? options->user_timeout : 120 * CLOCK_SEC;
     c->nagle = options->nagle;

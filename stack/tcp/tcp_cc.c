@@ -109,6 +109,7 @@ void tcp_cc_ack(struct tcp_conn *c, const struct tcp_cc_ack *a)
 {
     algorithm(c)->ack(c, a);
     c->cwnd = min_u32(c->cwnd, TCP_CWND_MAX);
+    tcp_buffer_window(c);
 }
 
 /* ---- reductions ---- */
@@ -174,6 +175,7 @@ void tcp_cc_restart(struct tcp_conn *c)
 
     if (idle <= c->rto)
         return;
+    tcp_buffer_rest(c, idle);
     for (clock_ns left = idle; left > c->rto && c->cwnd > restart; left -= c->rto)
         c->cwnd = max_u32(c->cwnd / 2, restart);
     if (c->ssthresh == UINT32_MAX)

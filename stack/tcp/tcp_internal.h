@@ -16,6 +16,7 @@
 #include "base/wheel.h"
 #include "stack/chain.h"
 #include "stack/tcp/tcp.h"
+#include "stack/tcp/tcp_buffer.h"
 #include "stack/tcp/tcp_cubic.h"
 #include "stack/tcp/tcp_hystart.h"
 #include "stack/wire/wire.h"
@@ -40,8 +41,9 @@ static inline uint32_t seq_max(uint32_t a, uint32_t b)
 /* ---- constants; some are defaults of struct stack_tcp_config ---- */
 
 #define TCP_DEFAULT_MSS       536 /* RFC 9293, 3.7.1: when the peer names none */
-#define TCP_WINDOW_SCALE      7   /* what we offer: windows up to 8 MB in steps of 128 bytes */
-#define TCP_INITIAL_SEGMENTS  10  /* RFC 6928 */
+#define TCP_WINDOW_SCALE_MAX  14
+#define TCP_WINDOW_SCALE      7  /* what we offer: windows up to 8 MB in steps of 128 bytes */
+#define TCP_INITIAL_SEGMENTS  10 /* RFC 6928 */
 #define TCP_ETHERNET_MSS      1460
 #define TCP_CWND_MAX          (1u << 30) /* the largest window of the peer */
 #define TCP_DUPACK_THRESHOLD  3          /* RFC 5681 */
@@ -87,10 +89,6 @@ struct sock {
     bool owned;    /* somebody holds the pointer and will close it */
     bool attached; /* the owner has set its pointer: events may be delivered */
     uint32_t events;
-};
-
-struct tcp_buffers {
-    uint32_t receive, send;
 };
 
 struct tcp_listener {

@@ -95,9 +95,10 @@ bool sock_eof(const struct sock *k)
     return c->fin_received && c->receive_queue.len == 0;
 }
 
-static void consumed(struct tcp_conn *c)
+static void consumed(struct tcp_conn *c, uint32_t bytes)
 {
     tcp_conn_account(c);
+    tcp_buffer_read(c, bytes);
     tcp_window_opened(c);
 }
 
@@ -106,7 +107,7 @@ uint32_t sock_read(struct sock *k, void *out, uint32_t len)
     struct tcp_conn *c = tcp_conn_of(k);
     uint32_t n = chain_read(&c->receive_queue, out, len);
 
-    consumed(c);
+    consumed(c, n);
     return n;
 }
 
@@ -120,7 +121,7 @@ void sock_skip(struct sock *k, uint32_t len)
     struct tcp_conn *c = tcp_conn_of(k);
 
     chain_drop(&c->receive_queue, len);
-    consumed(c);
+    consumed(c, len);
 }
 
 static bool can_write(const struct tcp_conn *c)
@@ -206,7 +207,7 @@ uint32_t sock_splice(struct sock *from, struct sock *to, uint32_t max)
         want_room(b, false);
     moved = chain_move_segments(&b->send_queue, &a->receive_queue, n);
     queued(b, moved, false);
-    consumed(a);
+    consumed(a, moved);
     return moved;
 }
 

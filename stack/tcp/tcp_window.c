@@ -7,7 +7,7 @@
 #include "stack/tcp/tcp_internal.h"
 
 /*
- * Dynamic thresholds (Choudhury and Hahne, 1998): a queue may be as long as an eighth of what all
+ * Dynamic thresholds (Choudhury and Hahne, 1998): a queue may be as long as a quarter of what all
  * queues together have left. One connection alone is hardly limited; a thousand that stall at once
  * share what there is, and a part always stays free for those that come after them.
  */
@@ -15,7 +15,7 @@ static uint32_t share_of_all(const struct tcp_conn *c)
 {
     const struct tcp *t = c->sock.tcp;
     uint32_t usable = t->held_max / 4 * 3;
-    uint32_t segments = t->held < usable ? (usable - t->held) / 8 : 0;
+    uint32_t segments = t->held < usable ? (usable - t->held) / 4 : 0;
 
     return (segments > TCP_SHARE_MIN ? segments : TCP_SHARE_MIN) * c->mss;
 }
@@ -80,15 +80,22 @@ uint32_t tcp_window_offer(struct tcp_conn *c)
     return field;
 }
 
+/* An update for every segment read would be waste, as long as the peer has room: acknowledgements
+ * tell of it as well. It is due for a quarter of the buffer, for two segments when little is left,
+ * for one when the peer is stuck. */
+static bool update_due(const struct tcp_conn *c)
+{
+    uint32_t offered, gain = window_gain(c, &offered), step = worthwhile_step(c);
+
+    if (offered < c->mss)
+        return gain >= step;
+    return gain >= 2 * step &&
+           (gain >= c->buffers.receive / 4 || offered <= c->buffers.receive / 8);
+}
+
 void tcp_window_opened(struct tcp_conn *c)
 {
-    uint32_t offered, gain;
-
-    if (!tcp_synchronized(c) || c->fin_received)
-        return;
-    gain = window_gain(c, &offered);
-    /* An update for every segment read would be waste: for two, or when the peer is stuck. */
-    if (gain >= 2 * worthwhile_step(c) || (offered < c->mss && gain >= worthwhile_step(c))) {
+    if (tcp_synchronized(c) && !c->fin_received && update_due(c)) {
         c->ack_now = true;
         tcp_conn_output(c);
     }

@@ -21,8 +21,10 @@ void door_inside_send_buffer(struct door *d, struct sock *k, uint32_t bytes)
 {
     struct tcp_conn *c = connection(k);
 
-    if (c != NULL)
+    if (c != NULL) {
         c->buffers.send = bytes;
+        c->buffers.send_fixed = true;
+    }
     door_settle(d);
 }
 
@@ -30,8 +32,10 @@ void door_inside_receive_buffer(struct sock *k, uint32_t bytes)
 {
     struct tcp_conn *c = connection(k);
 
-    if (c != NULL)
+    if (c != NULL) {
         c->buffers.receive = bytes;
+        c->buffers.receive_fixed = true;
+    }
 }
 
 void door_inside_nagle(struct door *d, struct sock *k, bool on)

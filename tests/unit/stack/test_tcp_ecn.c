@@ -39,7 +39,7 @@ static void established(uint32_t offloads)
     struct sock *l;
 
     begin(STACK_ECN_PASSIVE, offloads);
-    l = script_listen(s, 80, 4, NULL);
+    l = script_listen(s, 80, 4, &(struct sock_options){.send_buffer = 262144});
     script_send(c, TCP_SYN | SETUP, 0, 0, 0);
     assert_int_equal(script_expect(c, TCP_SYN | TCP_ACK | TCP_ECE, 0, 1, 0)->ecn, 0);
     script_send(c, TCP_ACK, 1, 1, 0);

@@ -157,14 +157,14 @@ static void test_splice(void **state)
  * though others that stall hold nearly all. */
 static void test_waiter_drains(void **state)
 {
-    struct script_conn *stalled[20], *c;
+    struct script_conn *stalled[16], *c;
 
     (void)state;
     begin(64);
-    for (unsigned i = 0; i < 20; i++)
+    for (unsigned i = 0; i < 16; i++)
         stalled[i] = peer();
     c = peer();
-    for (unsigned i = 0; i < 20; i++) {
+    for (unsigned i = 0; i < 16; i++) {
         stalled[i]->window = 0;
         script_send(stalled[i], TCP_ACK, 1, 1, 0);
         while (script_write(stalled[i], 4000) == 4000)

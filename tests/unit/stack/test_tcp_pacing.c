@@ -6,6 +6,7 @@
 #define MSS 1460u
 #define RTT (100 * CLOCK_MS)
 
+static const struct sock_options buffers = {.send_buffer = 262144};
 static struct script *s;
 static struct script_conn *c;
 
@@ -36,7 +37,7 @@ static struct sock_info info(void)
  * another one: twenty segments are allowed then. */
 static void twenty_allowed(clock_ns rtt)
 {
-    struct sock *l = script_listen(s, 80, 4, NULL);
+    struct sock *l = script_listen(s, 80, 4, &buffers);
 
     script_send(c, TCP_SYN, 0, 0, 0);
     script_discard(s);
@@ -146,7 +147,7 @@ static void test_frames(void **state)
 
     (void)state;
     begin(&config);
-    l = script_listen(s, 80, 4, NULL);
+    l = script_listen(s, 80, 4, &buffers);
     script_send(c, TCP_SYN, 0, 0, 0);
     script_discard(s);
     script_advance(s, RTT);

@@ -28,7 +28,7 @@ static int teardown(void **state)
 
 static void establish(void)
 {
-    script_establish(c, script_listen(s, 80, 4, NULL));
+    script_establish(c, script_listen(s, 80, 4, &(struct sock_options){.send_buffer = 262144}));
 }
 
 static struct sock_info info(void)
