@@ -166,3 +166,35 @@ def reject(lab):
     with lab.tls() as connection:
         expect_in(b"200 OK", http_get(connection), "answer to a name that is not rejected")
     expect_equal(lab.settled()["sessions_rejected"], 4, "sessions_rejected")
+
+
+def send_with_urgent(connection, total):
+    """Sends `total` bytes of which some are urgent; returns them all in the order of sending."""
+    sent = b""
+    while len(sent) < total:
+        part = os.urandom(700)
+        connection.sendall(part)
+        connection.send(b"!", socket.MSG_OOB)
+        sent += part + b"!"
+    connection.shutdown(socket.SHUT_WR)
+    return sent
+
+
+@scenario()
+def urgent(lab):
+    """Urgent bytes are bytes like all others: what comes out is what went in, none of it urgent."""
+    listener = lab.listen(BACKENDS[1], 5432)
+    lab.start(plain_config(lab))
+    with lab.connect(5432) as connection:
+        server, _ = listener.accept()
+        server.settimeout(10.0)
+        for sender, receiver in ((connection, server), (server, connection)):
+            received = []
+            reader = threading.Thread(target=lambda s=receiver, r=received: r.append(read_all(s)))
+            reader.start()
+            sent = send_with_urgent(sender, 200000)
+            reader.join()
+            expect(received[0] == sent, f"{len(received[0])} bytes came of {len(sent)}, or others")
+        server.close()
+    expect(lab.sluice.counters()["tcp_urgent"] > 0, "nothing urgent was sent")
+    lab.settled()

@@ -1,0 +1,50 @@
+"""Clients behind a router whose link takes less than 1,500 bytes."""
+
+from lab.network import join
+from lab.peers import curl, digest, write_random
+from lab.scenario import ONE_AND_TWO_WORKERS, expect, expect_equal, scenario
+from lab.topology import CLIENT, OUTSIDE
+
+PATH_MTU = 1280
+
+
+def far_client(lab):
+    """A host behind the client, which routes for it over a path of PATH_MTU bytes that neither end
+    knows of."""
+    far = lab.namespace("far")
+    join(lab.client, "far", far, "eth0")
+    lab.client.add_address("far", "198.51.100.1/24")
+    far.add_address("eth0", "198.51.100.2/24")
+    far.add_host(OUTSIDE, "shop.example")
+    far.run("ip", "route", "add", "default", "via", "198.51.100.1")
+    lab.client.run("sysctl", "-qw", "net.ipv4.ip_forward=1")
+    lab.client.run("ip", "route", "change", "198.51.100.0/24", "dev", "far", "mtu", "lock",
+                   str(PATH_MTU))
+    return far
+
+
+def download(lab, far):
+    curl(far, "https://shop.example/large", "--cacert", lab.authority.certificate,
+         "-o", lab.path("copy"))
+    expect_equal(digest(lab.path("copy")), digest(lab.path("www", "large")), "the download")
+
+
+def start(lab):
+    write_random(lab.path("www", "large"), 4 << 20)
+    lab.nginx()
+    far = far_client(lab)
+    lab.start(lab.config(routes=[{"to": "default", "via": CLIENT}]))
+    return far
+
+
+@scenario(workers=ONE_AND_TWO_WORKERS)
+def told(lab):
+    """The router says what it takes; the connections that follow know already."""
+    far = start(lab)
+    download(lab, far)
+    expect(lab.sluice.counters()["pmtu_lowered"] > 0, "no path MTU was learned")
+    for _ in range(3):
+        download(lab, far)
+    workers = len(lab.workers)
+    expect(lab.sluice.counters()["pmtu_lowered"] <= workers, "a worker was told again")
+    lab.settled()
