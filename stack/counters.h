@@ -29,6 +29,13 @@
     X(arp_failed, "neighbours given up after unanswered requests")                            \
     X(arp_pending_dropped, "packets dropped while they waited for a neighbour")               \
     X(arp_table_full, "neighbours refused because the table was full of entries in use")      \
+    X(nd_solicitations_received, "IPv6 neighbour solicitations for an address of ours")       \
+    X(nd_solicitations_sent, "IPv6 neighbour solicitations sent")                             \
+    X(nd_advertisements_received, "IPv6 neighbour advertisements that answered us")           \
+    X(nd_advertisements_sent, "IPv6 neighbour advertisements sent")                           \
+    X(nd_conflicts, "IPv6 stations that use, or want, an address of ours")                    \
+    X(nd_router_advertisements, "IPv6 router advertisements taken in")                        \
+    X(mld_reports_sent, "IPv6 multicast listener reports sent")                               \
     X(icmp_echo_replies_sent, "ICMP echo replies sent")                                       \
     X(icmp_errors_sent, "ICMP errors sent")                                                   \
     X(icmp_errors_received, "ICMP errors received that quote a connection of ours")           \

@@ -1,11 +1,12 @@
 /*
  * The internet layer: what comes in is told apart here and sent to ARP, ICMP or a transport's
  * handler; what goes out has its path found once (net_path.c) and then takes, packet by packet, the
- * way net_send -> net_ipv4_output -> net_neighbour_output -> net_iface_transmit.
+ * way net_send -> net_ipv4_output or net_ipv6_output -> net_neighbour_output ->
+ * net_iface_transmit.
  *
- * A packet is taken in only when it was sent to this station alone, on both layers. Nothing that a
- * transport serves is ever broadcast, and an answer to a broadcast would serve an attacker (RFC
- * 1122, 3.2.2 and 3.3.6).
+ * A packet is taken in only when it was sent to this station alone, on both layers, but for ARP and
+ * neighbour discovery. Nothing that a transport serves is ever broadcast, and an answer to a
+ * broadcast would serve an attacker (RFC 1122, 3.2.2 and 3.3.6).
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -71,7 +72,11 @@ static void input_one(struct net *n, struct packet *p, clock_ns now)
         p->drop = drop_ethernet_address;
     else if (p->kind == PACKET_ARP)
         net_arp_input(n, p, now);
-    else if (group || !ip_is_v4(&p->dst))
+    else if (p->kind == PACKET_ND)
+        net_nd_input(n, p, now);
+    else if (!ip_is_v4(&p->dst))
+        net_ipv6_input(n, p, group, now);
+    else if (group)
         p->drop = drop_ip_destination;
     else
         net_ipv4_input(n, p, now);
@@ -103,13 +108,19 @@ void net_send(struct net *n, const struct net_path *path, const struct ip_addr *
               struct rte_mbuf *m, clock_ns now)
 {
     assert(path->iface < n->iface_count);
-    net_ipv4_output(n, path, src, dst, ip_protocol, band, m, now);
+    if (ip_is_v4(dst))
+        net_ipv4_output(n, path, src, dst, ip_protocol, band, m, now);
+    else
+        net_ipv6_output(n, path, src, dst, ip_protocol, band, m, now);
 }
 
 bool net_is_local(const struct net *n, const struct ip_addr *addr)
 {
-    for (unsigned i = 0; i < n->iface_count && ip_is_v4(addr); i++) {
-        if (net_ipv4_is_own(&n->iface[i], ip_to_v4(addr)))
+    bool v4 = ip_is_v4(addr);
+
+    for (unsigned i = 0; i < n->iface_count; i++) {
+        if (v4 ? net_ipv4_is_own(&n->iface[i], ip_to_v4(addr))
+               : net_addr6_is_own(&n->iface[i], addr))
             return true;
     }
     return false;
@@ -132,11 +143,14 @@ uint32_t net_frame_max(const struct net *n, uint8_t iface, uint8_t egress_class)
 void net_timers(struct net *n, clock_ns now)
 {
     net_arp_timers(n, now);
+    net_ipv6_timers(n, now);
     net_neighbour_timers(n, now);
     net_pmtu_timers(n, now);
 }
 
 clock_ns net_deadline(const struct net *n)
 {
-    return RTE_MIN(RTE_MIN(net_arp_deadline(n), net_neighbour_deadline(n)), net_pmtu_deadline(n));
+    clock_ns next = RTE_MIN(net_arp_deadline(n), net_neighbour_deadline(n));
+
+    return RTE_MIN(next, RTE_MIN(net_ipv6_deadline(n), net_pmtu_deadline(n)));
 }

@@ -1,9 +1,9 @@
 /*
- * The internet layer of one stack: interfaces' addresses, routes, neighbours (ARP, RFC 826), IPv4
- * in and out (RFC 791, RFC 1122), ICMP (RFC 792). Transport protocols register a handler; net
- * never calls them by name.
+ * The internet layer of one stack: interfaces' addresses, routes, neighbours (ARP, RFC 826; RFC
+ * 4861), IPv4 and IPv6 in and out (RFC 791, RFC 1122; RFC 8200), ICMP (RFC 792, RFC 4443).
+ * Transport protocols register a handler; net never calls them by name.
  *
- * Not here yet: fragments, IPv6. What the layer has no use for is dropped and counted, or goes to
+ * Not here yet: fragments. What the layer has no use for is dropped and counted, or goes to
  * the interface's punt hook.
  */
 #ifndef STACK_NET_NET_H
@@ -53,6 +53,7 @@ struct net_path {
     uint16_t mtu;            /* of the interface, or less where the path is known to take less */
     uint16_t link_mtu;       /* of the interface: what it takes in, whatever the path out does */
     uint32_t offloads;       /* of the interface, STACK_TX_* */
+    uint32_t flow_label;     /* IPv6 (RFC 6437): net_path_label() */
     struct ip_addr src;      /* our address on that interface */
     struct ip_addr next_hop; /* the destination itself, or the gateway */
     struct rte_mempool *tx_pool;
@@ -112,6 +113,11 @@ bool net_is_local(const struct net *n, const struct ip_addr *addr);
 /* Finds the way to `dst` (longest prefix), unmarked and in the default class. Returns 0, or -1 when
  * no route leads there. */
 int net_path_find(const struct net *n, const struct ip_addr *dst, struct net_path *out);
+
+/* Gives the path the flow label of a flow that takes it: the same at all times for the same two
+ * endpoints, and nothing that an observer can tell. Nothing with IPv4. */
+void net_path_label(const struct net *n, struct net_path *path, const struct ip_endpoint *local,
+                    const struct ip_endpoint *remote);
 
 /*
  * Path MTU (RFC 1191, RFC 8201). net_path_find() tells what is known; who keeps a path looks again,

@@ -1,5 +1,6 @@
 /*
- * ICMP (RFC 792): answers to echo, errors that we send, errors that we get.
+ * ICMP (RFC 792): answers to echo, errors that we send, errors that we get. What ICMPv6 does alike
+ * is here for both; net_icmp6.c has what it calls differently.
  *
  * Both kinds of answers are rate-limited, so that the stack cannot be made to reflect a flood. An
  * error that we get is somebody's claim about a packet of ours: it goes to the transport only when
@@ -75,24 +76,32 @@ static struct rte_mbuf *echo_copy(struct net *n, const struct packet *p, uint32_
     return m;
 }
 
+/* The answer comes from the address that was spoken to, unless that was a group. */
 static void icmp_send(struct net *n, const struct net_path *path, const struct packet *p,
                       struct rte_mbuf *m, clock_ns now)
 {
-    wire_icmp_checksum(m);
-    net_send(n, path, &p->dst, &p->src, WIRE_IP_PROTO_ICMP, EGRESS_CONTROL, m, now);
+    bool v4 = ip_is_v4(&p->src);
+    const struct ip_addr *src = !v4 && net_addr6_is_group(&p->dst) ? &path->src : &p->dst;
+
+    if (v4)
+        wire_icmp_checksum(m);
+    else
+        wire_icmp6_checksum(m, src, &p->src);
+    net_send(n, path, src, &p->src, v4 ? WIRE_IP_PROTO_ICMP : WIRE_IP_PROTO_ICMP6, EGRESS_CONTROL,
+             m, now);
 }
 
-static void echo_input(struct net *n, struct packet *p, clock_ns now)
+void net_icmp_echo(struct net *n, struct packet *p, uint8_t reply, clock_ns now)
 {
     uint32_t len = WIRE_ICMP_LEN + p->payload_length;
     struct net_path path;
     struct rte_mbuf *m;
 
-    if (net_path_find(n, &p->src, &path) < 0) {
+    if (net_path_back(n, p, &path) < 0) {
         COUNTER_INC(n->counters->tx_no_route);
         return;
     }
-    if (WIRE_IPV4_LEN + len > path.mtu ||
+    if (len > net_path_payload(&path) ||
         !net_limit_pass(&n->echo_limit, now, ECHO_PER_SECOND, ECHO_BURST)) {
         p->drop = drop_icmp_limited;
         return;
@@ -100,7 +109,7 @@ static void echo_input(struct net *n, struct packet *p, clock_ns now)
     m = mbuf_is_ours(p->m) ? echo_reuse(p, len) : echo_copy(n, p, len, &path);
     if (m == NULL)
         return;
-    wire_icmp_emit(rte_pktmbuf_mtod(m, uint8_t *), WIRE_ICMP_ECHO_REPLY, 0, p->icmp.rest);
+    wire_icmp_emit(rte_pktmbuf_mtod(m, uint8_t *), reply, 0, p->icmp.rest);
     COUNTER_INC(n->counters->icmp_echo_replies_sent);
     icmp_send(n, &path, p, m, now);
 }
@@ -122,13 +131,14 @@ static enum net_error_kind error_kind(uint8_t type, uint8_t code)
     }
 }
 
-static void error_input(struct net *n, struct packet *p, clock_ns now)
+void net_icmp_quoted(struct net *n, struct packet *p, enum net_error_kind kind, uint32_t mtu,
+                     clock_ns now)
 {
-    uint8_t copy[60 + 8]; /* the longest IP header, and 8 bytes behind it */
+    uint8_t copy[60 + 8]; /* the longest IPv4 header, and 8 bytes behind it; IPv6's is shorter */
     uint32_t len = RTE_MIN(p->payload_length, (uint32_t)sizeof copy);
     const uint8_t *data = rte_pktmbuf_read(p->m, p->payload_offset, len, copy);
     const struct net_protocol *protocol;
-    struct net_error error = {.kind = error_kind(p->icmp.type, p->icmp.code)};
+    struct net_error error = {.kind = kind};
     struct wire_quote quote;
 
     if (!wire_quote_parse(data, len, &quote)) {
@@ -140,8 +150,8 @@ static void error_input(struct net *n, struct packet *p, clock_ns now)
     error.remote = (struct ip_endpoint){quote.dst, quote.dport};
     error.seq = quote.seq;
     error.length = quote.length;
-    if (error.kind == NET_ERROR_MTU) /* RFC 1191, 4 */
-        error.mtu = net_pmtu_claimed(p->icmp.rest & UINT16_MAX, quote.length);
+    if (kind == NET_ERROR_MTU)
+        error.mtu = net_pmtu_claimed(mtu, quote.length);
     protocol = &n->protocol[quote.protocol];
     if (!ip_equal(&quote.src, &p->dst) || protocol->error == NULL ||
         !protocol->error(protocol->ctx, &error, now)) {
@@ -155,11 +165,12 @@ void net_icmp_input(struct net *n, struct packet *p, clock_ns now)
 {
     switch (p->icmp.type) {
     case WIRE_ICMP_ECHO_REQUEST:
-        echo_input(n, p, now);
+        net_icmp_echo(n, p, WIRE_ICMP_ECHO_REPLY, now);
         break;
     case WIRE_ICMP_UNREACHABLE:
     case WIRE_ICMP_TIME:
-        error_input(n, p, now);
+        net_icmp_quoted(n, p, error_kind(p->icmp.type, p->icmp.code), p->icmp.rest & UINT16_MAX,
+                        now); /* RFC 1191, 4 */
         break;
     default: /* source quench and redirect among them: RFC 6633; RFC 1812, 5.2.7.2 */
         p->drop = drop_icmp_type;
@@ -179,16 +190,17 @@ static bool error_allowed(const struct packet *p)
     return p->kind != PACKET_ICMP || p->icmp.type == WIRE_ICMP_ECHO_REQUEST;
 }
 
-void net_icmp_error(struct net *n, const struct packet *p, uint8_t type, uint8_t code, clock_ns now)
+void net_icmp_tell(struct net *n, const struct packet *p, const struct net_icmp_message *told,
+                   clock_ns now)
 {
-    uint32_t quote = RTE_MIN(p->l3_length, ERROR_QUOTE_MAX);
+    uint32_t quote = RTE_MIN(p->l3_length, told->quote_max);
     struct net_path path;
     struct rte_mbuf *m;
     uint8_t *message;
 
-    if (!error_allowed(p) || !net_limit_pass(&n->error_limit, now, ERROR_PER_SECOND, ERROR_BURST))
+    if (!net_limit_pass(&n->error_limit, now, ERROR_PER_SECOND, ERROR_BURST))
         return;
-    if (net_path_find(n, &p->src, &path) < 0) {
+    if (net_path_back(n, p, &path) < 0) {
         COUNTER_INC(n->counters->tx_no_route);
         return;
     }
@@ -196,8 +208,16 @@ void net_icmp_error(struct net *n, const struct packet *p, uint8_t type, uint8_t
     if (m == NULL)
         return;
     message = rte_pktmbuf_mtod(m, uint8_t *);
-    wire_icmp_emit(message, type, code, 0);
+    wire_icmp_emit(message, told->type, told->code, told->rest);
     net_copy(p->m, p->l3_offset, quote, message + WIRE_ICMP_LEN);
     COUNTER_INC(n->counters->icmp_errors_sent);
     icmp_send(n, &path, p, m, now);
+}
+
+void net_icmp_error(struct net *n, const struct packet *p, uint8_t type, uint8_t code, clock_ns now)
+{
+    const struct net_icmp_message told = {.type = type, .code = code, .quote_max = ERROR_QUOTE_MAX};
+
+    if (error_allowed(p))
+        net_icmp_tell(n, p, &told, now);
 }

@@ -4,6 +4,7 @@
 #include "stack/net/net_internal.h"
 
 #define NET_VLAN_MAX 4094
+#define MTU_MIN_IPV6 1280u /* RFC 8200, 5 */
 
 static bool mac_is_station(const uint8_t mac[6])
 {
@@ -35,7 +36,7 @@ static int addr_add(struct net *n, struct net_iface *iface, const struct ip_pref
 
     ip_prefix_format(addr, text);
     if (!ip_is_v4(&addr->addr))
-        return error_set(e, "interface %s: %s: IPv6 is not served yet", iface->name, text);
+        return net_addr6_add(n, iface, addr, e);
     if (!net_ipv4_addr_from_prefix(addr, &iface->ipv4[iface->ipv4_count]))
         return error_set(e, "interface %s: %s is not an address of a host", iface->name, text);
     if (net_is_local(n, &addr->addr) || net_ipv4_is_own(iface, ip_to_v4(&addr->addr)))
@@ -44,6 +45,18 @@ static int addr_add(struct net *n, struct net_iface *iface, const struct ip_pref
         return error_prefix(e, "interface %s", iface->name);
     iface->ipv4_count++;
     return 0;
+}
+
+static struct net_ipv6 ipv6_of(const struct stack_iface_config *config)
+{
+    return (struct net_ipv6){
+        .on = config->router_advertisements,
+        .advertisements = config->router_advertisements,
+        .mtu = config->mtu,
+        .solicit_at = CLOCK_NEVER,
+        .report_at = CLOCK_NEVER,
+        .answer_at = CLOCK_NEVER,
+    };
 }
 
 int net_iface_add(struct net *n, const struct stack_iface_config *config, clock_ns now,
@@ -64,6 +77,7 @@ int net_iface_add(struct net *n, const struct stack_iface_config *config, clock_
         .punt_ctx = config->punt_ctx,
         .follower = config->follower,
         .announce_at = CLOCK_NEVER,
+        .ipv6 = ipv6_of(config),
     };
     snprintf(iface->name, sizeof iface->name, "%s", config->name);
     memcpy(iface->mac, config->mac, sizeof iface->mac);
@@ -73,10 +87,23 @@ int net_iface_add(struct net *n, const struct stack_iface_config *config, clock_
             return -1;
         }
     }
+    if (iface->ipv6.on && iface->mtu < MTU_MIN_IPV6) {
+        net_route_remove_direct(n, iface->index);
+        return error_set(e, "interface %s: IPv6 needs an MTU of %u, not %u", iface->name,
+                         MTU_MIN_IPV6, iface->mtu);
+    }
     n->iface_count++;
-    if (!iface->follower)
+    if (!iface->follower && iface->ipv4_count > 0)
         net_arp_announce(n, iface, now);
+    if (iface->ipv6.on)
+        net_addr6_begin(n, iface, now);
     return iface->index;
+}
+
+bool net_iface_on_link(const struct net_iface *iface, const struct ip_addr *addr)
+{
+    return ip_is_v4(addr) ? net_ipv4_on_link(iface, ip_to_v4(addr))
+                          : net_addr6_on_link(iface, addr);
 }
 
 struct ip_addr net_iface_source(const struct net_iface *iface, const struct ip_addr *peer)

@@ -2,8 +2,8 @@
  * Between the files of net. One struct net is one stack's internet layer; it has one owner thread.
  *
  * What is the same for both address families (interfaces, routes, paths, the neighbour table)
- * works on struct ip_addr and knows no IPv4; net_ipv4.c, net_arp.c and net_icmp.c hold what RFC
- * 791, RFC 826 and RFC 792 define, so that IPv6 and its neighbour discovery can stand beside them.
+ * works on struct ip_addr; net_ipv4.c, net_arp.c and net_icmp.c hold what RFC 791, RFC 826 and RFC
+ * 792 define, and what net_ipv6.h names stands beside them for IPv6.
  */
 #ifndef STACK_NET_NET_INTERNAL_H
 #define STACK_NET_NET_INTERNAL_H
@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/pool.h"
 #include "stack/net/net.h"
+#include "stack/net/net_ipv6.h"
 #include "stack/wire/wire.h"
 
 /* ---- interfaces: net_iface.c ---- */
@@ -43,18 +44,22 @@ struct net_iface {
     int32_t inject_balance; /* bytes: our data in that class less the other stack's */
     unsigned ipv4_count;
     struct net_ipv4_addr ipv4[STACK_IFACE_ADDRS];
+    struct net_ipv6 ipv6;
     unsigned announcements; /* still to be sent; the next at announce_at */
     clock_ns announce_at;
 };
 
-/* Our address on the interface from which to talk to `peer`: the one that shares a network with it,
- * else the first. The interface has an address of that family. */
+/* Our IPv4 address on the interface from which to talk to `peer`: the one that shares a network
+ * with it, else the first. The interface has one. */
 struct ip_addr net_iface_source(const struct net_iface *iface, const struct ip_addr *peer);
 
 /* Puts the interface's Ethernet header, with its tag, before the packet, and sets l2_len. `dst` may
  * be NULL: it is filled in by net_neighbour_output(). */
 void net_iface_prepend(const struct net_iface *iface, struct rte_mbuf *m, const uint8_t *dst,
                        uint16_t type);
+
+/* Is it a host's address, not ours, on a network of this interface? */
+bool net_iface_on_link(const struct net_iface *iface, const struct ip_addr *addr);
 
 /* A frame's place in the egress hook. */
 struct net_place {
@@ -75,6 +80,7 @@ struct net_route {
     struct ip_prefix to;
     struct ip_addr via; /* unused when direct */
     bool direct;        /* a network that the interface is attached to */
+    bool advertised;    /* such a network, as routers say: it goes again */
     uint8_t iface;
 };
 
@@ -87,6 +93,10 @@ struct net_routes {
  * on two interfaces it is an error. */
 int net_route_add_direct(struct net *n, const struct ip_prefix *network, uint8_t iface,
                          struct error *e);
+
+/* The same of a prefix that routers advertise. Returns -1 when there is one already that is not. */
+int net_route_advertise(struct net *n, const struct ip_prefix *network, uint8_t iface);
+void net_route_withdraw(struct net *n, const struct ip_prefix *network, uint8_t iface);
 
 /* The longest prefix that has `dst`, or NULL. */
 const struct net_route *net_route_find(const struct net *n, const struct ip_addr *dst);
@@ -105,6 +115,7 @@ void net_route_free(struct net *n);
 #define NET_NEIGHBOUR_RETRY          (1 * CLOCK_SEC) /* RFC 1122, 2.3.2.1: one a second */
 #define NET_NEIGHBOUR_HOLD_DOWN      (2 * CLOCK_SEC)
 #define NET_NEIGHBOUR_REACHABLE      (60 * CLOCK_SEC)
+#define NET_NEIGHBOUR_DELAY_PROBE    (5 * CLOCK_SEC)   /* RFC 4861, 10 */
 #define NET_NEIGHBOUR_IN_USE         (10 * CLOCK_SEC)  /* since the last packet */
 #define NET_NEIGHBOUR_FORGET         (600 * CLOCK_SEC) /* since the last packet */
 
@@ -112,6 +123,7 @@ enum net_neighbour_state {
     NET_NEIGHBOUR_INCOMPLETE, /* asked, no answer yet; packets wait */
     NET_NEIGHBOUR_LEARNED,    /* it asked for us; nothing was sent to it yet */
     NET_NEIGHBOUR_RESOLVED,   /* in use, or was */
+    NET_NEIGHBOUR_DELAY,  /* IPv6: in use, but doubtful: TCP may yet confirm it (RFC 4861, 7.3.2) */
     NET_NEIGHBOUR_PROBE,  /* in use, but silent for long: asked by unicast whether it is there */
     NET_NEIGHBOUR_FAILED, /* did not answer: its packets are dropped for a while */
 };
@@ -152,6 +164,19 @@ bool net_neighbour_answered(struct net *n, const struct net_iface *iface,
 /* It told everybody. Changes an entry that exists, makes none. */
 void net_neighbour_announced(struct net *n, const struct net_iface *iface,
                              const struct ip_addr *addr, const uint8_t mac[6], clock_ns now);
+
+/* IPv6: it said so of itself when it spoke to us (a source link-layer address): worth an entry, to
+ * be verified when it is used (RFC 4861, 7.2.3). */
+void net_neighbour_told(struct net *n, const struct net_iface *iface, const struct ip_addr *addr,
+                        const uint8_t mac[6], clock_ns now);
+
+/* IPv6: an advertisement, of which no more is believed than RFC 4861, 7.2.5 wants. Returns true
+ * when it answers a question of ours. */
+bool net_neighbour_advertised(struct net *n, const struct net_iface *iface,
+                              const struct wire_nd *na, clock_ns now);
+
+/* Was it asked for in vain? */
+bool net_neighbour_silent(const struct net *n, uint8_t iface, const struct ip_addr *addr);
 
 /* The transport heard from beyond it. */
 void net_neighbour_confirmed(struct net *n, uint8_t iface, const struct ip_addr *addr,
@@ -229,7 +254,26 @@ void net_ipv4_output(struct net *n, const struct net_path *path, const struct ip
                      const struct ip_addr *dst, uint8_t protocol, enum egress_band band,
                      struct rte_mbuf *m, clock_ns now);
 
+/* ---- paths: net_path.c ---- */
+
+/* The way back to who sent the packet, on its own link where its address says nothing beyond it. */
+int net_path_back(const struct net *n, const struct packet *p, struct net_path *out);
+
 /* ---- ICMP: net_icmp.c ---- */
+
+/* For both families. The answer to an echo request; an error that we got, of a kind and (of
+ * NET_ERROR_MTU) with the next hop's MTU; an error that we send, rate-limited. */
+struct net_icmp_message {
+    uint8_t type, code;
+    uint32_t rest;
+    uint32_t quote_max; /* bytes */
+};
+
+void net_icmp_echo(struct net *n, struct packet *p, uint8_t reply, clock_ns now);
+void net_icmp_quoted(struct net *n, struct packet *p, enum net_error_kind kind, uint32_t mtu,
+                     clock_ns now);
+void net_icmp_tell(struct net *n, const struct packet *p, const struct net_icmp_message *told,
+                   clock_ns now);
 
 void net_icmp_input(struct net *n, struct packet *p, clock_ns now);
 

@@ -14,6 +14,10 @@
  * entries in a list by the time of entry (RESOLVED by the time of last use): the head is the next
  * that is due, and the first to be evicted. No timer per entry is needed.
  *
+ * IPv6 neighbours (RFC 4861) have their states in the same table: REACHABLE is RESOLVED before
+ * silent_at, STALE the same or LEARNED after it. Between that and PROBE they stay in DELAY for five
+ * seconds, in which TCP may confirm them.
+ *
  * The table is bounded, and a peer can make us ask for neighbours that do not exist (a scan of a
  * network behind us, SYNs with forged sources on one). Therefore entries without an answer have
  * their own, smaller bound, within which the newest displaces the one asked longest ago: what is
@@ -47,6 +51,7 @@ static const clock_ns state_time[NET_NEIGHBOUR_STATES] = {
     [NET_NEIGHBOUR_INCOMPLETE] = NET_NEIGHBOUR_RETRY,
     [NET_NEIGHBOUR_LEARNED] = NET_NEIGHBOUR_FORGET,
     [NET_NEIGHBOUR_RESOLVED] = NET_NEIGHBOUR_FORGET,
+    [NET_NEIGHBOUR_DELAY] = NET_NEIGHBOUR_DELAY_PROBE,
     [NET_NEIGHBOUR_PROBE] = NET_NEIGHBOUR_RETRY,
     [NET_NEIGHBOUR_FAILED] = NET_NEIGHBOUR_HOLD_DOWN,
 };
@@ -228,8 +233,20 @@ static void neighbour_ask(struct net *n, struct net_neighbour *b, clock_ns now)
 {
     b->requests++;
     neighbour_enter(n, b, b->state, now);
-    net_arp_request(n, &n->iface[b->iface], &b->addr,
-                    b->state == NET_NEIGHBOUR_PROBE ? b->mac : NULL);
+    if (ip_is_v4(&b->addr))
+        net_arp_request(n, &n->iface[b->iface], &b->addr,
+                        b->state == NET_NEIGHBOUR_PROBE ? b->mac : NULL);
+    else
+        net_nd_solicit(n, &n->iface[b->iface], &b->addr,
+                       b->state == NET_NEIGHBOUR_PROBE ? b->mac : NULL);
+}
+
+/* Asks a neighbour that is known, but doubtful. */
+static void neighbour_probe(struct net *n, struct net_neighbour *b, clock_ns now)
+{
+    neighbour_enter(n, b, NET_NEIGHBOUR_PROBE, now);
+    b->requests = 0;
+    neighbour_ask(n, b, now);
 }
 
 static void neighbour_give_up(struct net *n, struct net_neighbour *b, clock_ns now)
@@ -252,6 +269,9 @@ static void neighbour_due(struct net *n, struct net_neighbour *b, clock_ns now)
             neighbour_ask(n, b, now);
         else
             neighbour_give_up(n, b, now);
+        break;
+    case NET_NEIGHBOUR_DELAY:
+        neighbour_probe(n, b, now);
         break;
     default:
         neighbour_remove(n, b);
@@ -322,15 +342,14 @@ static void neighbour_hold(struct net *n, struct net_neighbour *b, struct rte_mb
 static void neighbour_use(struct net *n, struct net_neighbour *b, clock_ns now)
 {
     n->neighbours.recent[b->iface] = b;
-    if (b->state == NET_NEIGHBOUR_PROBE)
+    if (b->state == NET_NEIGHBOUR_PROBE || b->state == NET_NEIGHBOUR_DELAY)
         return;
-    if (now >= b->silent_at) {
-        neighbour_enter(n, b, NET_NEIGHBOUR_PROBE, now);
-        b->requests = 0;
-        neighbour_ask(n, b, now);
-    } else if (b->state == NET_NEIGHBOUR_LEARNED || now - b->since >= CLOCK_SEC) {
+    if (now >= b->silent_at && ip_is_v4(&b->addr))
+        neighbour_probe(n, b, now);
+    else if (now >= b->silent_at)
+        neighbour_enter(n, b, NET_NEIGHBOUR_DELAY, now);
+    else if (b->state == NET_NEIGHBOUR_LEARNED || now - b->since >= CLOCK_SEC)
         neighbour_enter(n, b, NET_NEIGHBOUR_RESOLVED, now); /* a second is fine enough for LRU */
-    }
 }
 
 /* The entry for a packet to `addr`; one that must be asked for first holds the packet itself. */
@@ -368,6 +387,12 @@ void net_neighbour_output(struct net *n, struct net_iface *iface, const struct i
 }
 
 /* ---- what is heard ---- */
+
+/* Has it an Ethernet address? */
+static bool neighbour_known(const struct net_neighbour *b)
+{
+    return b->state != NET_NEIGHBOUR_INCOMPLETE && b->state != NET_NEIGHBOUR_FAILED;
+}
 
 /* The neighbour is at `mac`, beyond doubt. Packets that waited go out in their order. */
 static void neighbour_resolve(struct net *n, struct net_neighbour *b, const uint8_t mac[6],
@@ -422,6 +447,72 @@ void net_neighbour_announced(struct net *n, const struct net_iface *iface,
     }
 }
 
+/* It is where it says until it is needed (RFC 4861's STALE). */
+static void neighbour_doubt(struct net_neighbour *b, const uint8_t mac[6], clock_ns now)
+{
+    memcpy(b->mac, mac, 6);
+    b->silent_at = now;
+}
+
+void net_neighbour_told(struct net *n, const struct net_iface *iface, const struct ip_addr *addr,
+                        const uint8_t mac[6], clock_ns now)
+{
+    struct net_neighbour *b = neighbour_find(n, iface->index, addr);
+
+    if (b == NULL)
+        b = neighbour_create(n, iface->index, addr, NET_NEIGHBOUR_LEARNED, now);
+    else if (neighbour_known(b) && memcmp(b->mac, mac, 6) == 0)
+        return;
+    if (b == NULL)
+        return;
+    if (!neighbour_known(b))
+        neighbour_resolve(n, b, mac, now);
+    neighbour_doubt(b, mac, now);
+}
+
+/* RFC 4861, 7.2.5, of an entry that has an address: does the advertisement give it another one? */
+static void neighbour_update(struct net *n, struct net_neighbour *b, const struct wire_nd *na,
+                             clock_ns now)
+{
+    bool moved = na->has_mac && memcmp(b->mac, na->mac, 6) != 0;
+
+    if (moved && !na->override_) {
+        if (now < b->silent_at)
+            b->silent_at = now; /* who is right is asked when it is needed */
+        return;
+    }
+    if (na->solicited)
+        neighbour_resolve(n, b, na->has_mac ? na->mac : b->mac, now);
+    else if (moved)
+        neighbour_doubt(b, na->mac, now);
+}
+
+bool net_neighbour_advertised(struct net *n, const struct net_iface *iface,
+                              const struct wire_nd *na, clock_ns now)
+{
+    struct net_neighbour *b = neighbour_find(n, iface->index, &na->target);
+    bool asked;
+
+    if (b == NULL)
+        return false;
+    asked = na->solicited && (b->state == NET_NEIGHBOUR_PROBE || !neighbour_known(b));
+    if (neighbour_known(b)) {
+        neighbour_update(n, b, na, now);
+    } else if (na->has_mac) {
+        neighbour_resolve(n, b, na->mac, now);
+        if (!na->solicited)
+            b->silent_at = now;
+    }
+    return asked;
+}
+
+bool net_neighbour_silent(const struct net *n, uint8_t iface, const struct ip_addr *addr)
+{
+    const struct net_neighbour *b = neighbour_find(n, iface, addr);
+
+    return b != NULL && b->state == NET_NEIGHBOUR_FAILED;
+}
+
 void net_neighbour_confirmed(struct net *n, uint8_t iface, const struct ip_addr *addr, clock_ns now)
 {
     struct net_neighbour *b = neighbour_find(n, iface, addr);
@@ -429,6 +520,6 @@ void net_neighbour_confirmed(struct net *n, uint8_t iface, const struct ip_addr 
     if (b == NULL || b->state == NET_NEIGHBOUR_INCOMPLETE || b->state == NET_NEIGHBOUR_FAILED)
         return;
     b->silent_at = now + NET_NEIGHBOUR_REACHABLE;
-    if (b->state == NET_NEIGHBOUR_PROBE)
+    if (b->state == NET_NEIGHBOUR_PROBE || b->state == NET_NEIGHBOUR_DELAY)
         neighbour_enter(n, b, NET_NEIGHBOUR_RESOLVED, now);
 }

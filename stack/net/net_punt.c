@@ -144,20 +144,16 @@ static bool reject_allowed(const struct net_iface *iface, const struct packet *p
 {
     uint8_t copy[6];
     const uint8_t *mac = rte_pktmbuf_read(p->m, 0, sizeof copy, copy);
-    uint32_t src, dst;
+    enum drop_cause about;
 
-    if (p->kind == PACKET_ARP || !ip_is_v4(&p->src) || memcmp(mac, iface->mac, 6) != 0)
+    if (p->kind == PACKET_ARP || p->kind == PACKET_ND || memcmp(mac, iface->mac, 6) != 0)
         return false;
-    src = ip_to_v4(&p->src);
-    dst = ip_to_v4(&p->dst);
-    switch (net_ipv4_addresses_check(iface, src, dst)) {
-    case DROP_NONE:
-        return true;
-    case drop_ip_destination:
-        return iface->punt != NULL && net_ipv4_on_link(iface, dst);
-    default:
-        return false;
-    }
+    about = ip_is_v4(&p->src)
+                ? net_ipv4_addresses_check(iface, ip_to_v4(&p->src), ip_to_v4(&p->dst))
+                : net_ipv6_addresses_check(iface, &p->src, &p->dst);
+    if (about == drop_ip_destination)
+        return iface->punt != NULL && net_iface_on_link(iface, &p->dst);
+    return about == DROP_NONE;
 }
 
 void net_reject(struct net *n, struct packet *p, clock_ns now)
@@ -173,6 +169,8 @@ void net_reject(struct net *n, struct packet *p, clock_ns now)
     COUNTER_INC(n->counters->rejects);
     if (p->kind == PACKET_TCP && protocol->reject != NULL)
         protocol->reject(protocol->ctx, p, now);
-    else
+    else if (ip_is_v4(&p->src))
         net_icmp_error(n, p, WIRE_ICMP_UNREACHABLE, WIRE_ICMP_CODE_PROHIBITED, now);
+    else
+        net_icmp6_error(n, p, WIRE_ICMP6_UNREACHABLE, WIRE_ICMP6_CODE_PROHIBITED, 0, now);
 }

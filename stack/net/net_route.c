@@ -49,6 +49,30 @@ int net_route_add_direct(struct net *n, const struct ip_prefix *network, uint8_t
     return error_set(e, "%s is reached another way already", ip_prefix_format(network, text));
 }
 
+int net_route_advertise(struct net *n, const struct ip_prefix *network, uint8_t iface)
+{
+    const struct net_route route = {
+        .to = *network, .direct = true, .advertised = true, .iface = iface};
+
+    return route_exact(n, network) == NULL ? route_insert(n, &route, NULL) : -1;
+}
+
+void net_route_withdraw(struct net *n, const struct ip_prefix *network, uint8_t iface)
+{
+    struct net_routes *t = &n->routes;
+
+    for (unsigned i = 0; i < t->count; i++) {
+        const struct net_route *r = &t->entry[i];
+
+        if (r->advertised && r->iface == iface && r->to.len == network->len &&
+            ip_equal(&r->to.addr, &network->addr)) {
+            memmove(&t->entry[i], &t->entry[i + 1], (t->count - i - 1) * sizeof t->entry[0]);
+            t->count--;
+            return;
+        }
+    }
+}
+
 void net_route_remove_direct(struct net *n, uint8_t iface)
 {
     struct net_routes *t = &n->routes;
@@ -69,10 +93,10 @@ int net_route_add(struct net *n, const struct stack_route *route, struct error *
 
     ip_prefix_format(&route->to, to);
     ip_format(&route->via, via);
-    if (!ip_is_v4(&route->via) || !ip_is_v4(&route->to.addr) || route->to.len < 96)
-        return error_set(e, "route to %s via %s: IPv6 is not served yet", to, via);
+    if (ip_is_v4(&route->via) != (ip_is_v4(&route->to.addr) && route->to.len >= 96))
+        return error_set(e, "route to %s via %s: one is IPv4, the other IPv6", to, via);
     if (to_gateway == NULL || !to_gateway->direct ||
-        !net_ipv4_on_link(&n->iface[to_gateway->iface], ip_to_v4(&route->via)))
+        !net_iface_on_link(&n->iface[to_gateway->iface], &route->via))
         return error_set(e, "route to %s: %s is not a host on an interface's network", to, via);
     if (route_exact(n, &r.to) != NULL)
         return error_set(e, "route to %s via %s: there is one already", to, via);

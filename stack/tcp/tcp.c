@@ -218,6 +218,7 @@ void tcp_conn_bind(struct tcp_conn *c, const struct ip_endpoint *local,
     c->local = *local;
     c->remote = *remote;
     c->path = *path;
+    net_path_label(t->net, &c->path, local, remote);
     tcp_conn_class(c, options->egress_class, options->dscp);
     tcp_buffer_init(c, options);
     c->keepalive = options->keepalive;

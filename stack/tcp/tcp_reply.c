@@ -10,6 +10,8 @@
 static void reply_send(struct tcp *t, const struct packet *p, const struct net_path *path,
                        struct wire_tcp *h)
 {
+    const struct ip_endpoint local = {p->dst, p->dport}, remote = {p->src, p->sport};
+    struct net_path labelled = *path;
     bool offload = (path->offloads & (STACK_TX_TCP_CHECKSUM | STACK_TX_TCP_SEGMENT)) != 0;
     struct rte_mbuf *m = rte_pktmbuf_alloc(path->tx_pool);
     size_t len = wire_tcp_length(h);
@@ -27,7 +29,8 @@ static void reply_send(struct tcp *t, const struct packet *p, const struct net_p
     }
     wire_tcp_checksum(m, &p->dst, &p->src, offload, false);
     tcp_count(t, tcp_segments_sent);
-    net_send(t->net, path, &p->dst, &p->src, WIRE_IP_PROTO_TCP, EGRESS_CONTROL, m, t->now);
+    net_path_label(t->net, &labelled, &local, &remote);
+    net_send(t->net, &labelled, &p->dst, &p->src, WIRE_IP_PROTO_TCP, EGRESS_CONTROL, m, t->now);
 }
 
 void tcp_reply_reset(struct tcp *t, const struct packet *p)

@@ -55,15 +55,18 @@ struct stack_iface_config fix_iface_config(struct fix *x, unsigned index, const 
 }
 
 static void add_iface(struct fix *x, unsigned index, const char *name, const char *addr,
-                      uint32_t offloads)
+                      const char *addr6, uint32_t offloads)
 {
     struct stack_iface_config c = fix_iface_config(x, index, name, addr);
+
+    if (addr6 != NULL)
+        c.addrs[c.addr_count++] = prefix(addr6);
 
     c.offloads = offloads;
     assert_int_equal(net_iface_add(x->net, &c, x->now, NULL), index);
 }
 
-int fix_setup_offloads(void **state, uint32_t offloads)
+static int setup(void **state, uint32_t offloads, bool ipv6)
 {
     static const struct siphash_key key = {1, 2};
     struct fix *x = calloc(1, sizeof *x);
@@ -74,10 +77,15 @@ int fix_setup_offloads(void **state, uint32_t offloads)
     x->tx_pool = test_mbuf_pool();
     x->net = net_create(&key, &x->counters, x->now, NULL);
     assert_non_null(x->net);
-    add_iface(x, FIX_OUTSIDE, "outside", "192.0.2.10/24", offloads);
-    add_iface(x, FIX_INSIDE, "inside", "10.0.0.1/24", 0);
+    add_iface(x, FIX_OUTSIDE, "outside", "192.0.2.10/24", ipv6 ? "2001:db8:1::10/64" : NULL,
+              offloads);
+    add_iface(x, FIX_INSIDE, "inside", "10.0.0.1/24", ipv6 ? "2001:db8:2::1/64" : NULL, 0);
     route.via = fix_addr("192.0.2.1");
     assert_int_equal(net_route_add(x->net, &route, NULL), 0);
+    if (ipv6) {
+        route = (struct stack_route){prefix("::/0"), fix_addr("2001:db8:1::1")};
+        assert_int_equal(net_route_add(x->net, &route, NULL), 0);
+    }
     fix_advance(x, 10 * CLOCK_SEC);
     fix_discard(x, FIX_OUTSIDE);
     fix_discard(x, FIX_INSIDE);
@@ -86,9 +94,19 @@ int fix_setup_offloads(void **state, uint32_t offloads)
     return 0;
 }
 
+int fix_setup_offloads(void **state, uint32_t offloads)
+{
+    return setup(state, offloads, false);
+}
+
 int fix_setup(void **state)
 {
-    return fix_setup_offloads(state, 0);
+    return setup(state, 0, false);
+}
+
+int fix_setup6(void **state)
+{
+    return setup(state, 0, true);
 }
 
 int fix_teardown(void **state)
@@ -204,6 +222,74 @@ struct wire_arp fix_take_arp(struct fix *x, unsigned iface, uint16_t operation, 
     memcpy(arp.target_mac, frame, 6); /* where the frame went */
     rte_pktmbuf_free(m);
     return arp;
+}
+
+void fix_nd_finish(struct test_frame *f)
+{
+    f->b[TEST_L3 + 7] = 255;
+    test_frame_finish(f);
+}
+
+/* The group's Ethernet address (RFC 2464, 7), or the interface's. */
+static void ether_to(const struct fix *x, unsigned iface, const char *dst, uint8_t mac[6])
+{
+    struct ip_addr a = fix_addr(dst);
+    const uint8_t group[6] = {0x33, 0x33, a.b[12], a.b[13], a.b[14], a.b[15]};
+
+    (void)x;
+    memcpy(mac, a.b[0] == 0xff ? group : fix_mac[iface], 6);
+}
+
+struct test_frame fix_ipv6(struct fix *x, unsigned iface, uint8_t next, const char *src,
+                           const char *dst)
+{
+    struct test_frame f;
+    uint8_t mac[6];
+
+    ether_to(x, iface, dst, mac);
+    test_frame_ether(&f, mac, fix_peer, 0x86dd);
+    test_frame_ipv6(&f, next, src, dst);
+    return f;
+}
+
+struct test_frame fix_nd(struct fix *x, unsigned iface, const struct fix_nd *nd)
+{
+    struct test_frame f = fix_ipv6(x, iface, 58, nd->src, nd->dst);
+    uint8_t option[8] = {nd->type == 135 ? 1 : 2, 1};
+    struct ip_addr target = fix_addr(nd->target);
+
+    test_frame_icmp(&f, nd->type, 0, (uint32_t)nd->flags << 24);
+    test_frame_append(&f, target.b, 16);
+    if (nd->mac != NULL) {
+        memcpy(f.b + 6, nd->mac, 6);
+        memcpy(option + 2, nd->mac, 6);
+        test_frame_append(&f, option, sizeof option);
+    }
+    fix_nd_finish(&f);
+    return f;
+}
+
+struct fix_sent6 fix_take6(struct fix *x, unsigned iface, uint8_t icmp_type)
+{
+    struct fix_sent6 s = {0};
+    struct rte_mbuf *m = fix_take(x, iface, NULL);
+    const uint8_t *frame;
+
+    assert_non_null(m);
+    frame = rte_pktmbuf_mtod(m, const uint8_t *);
+    assert_int_equal(test_frame_get16(frame + 12), 0x86dd);
+    if (frame[TEST_L3 + 6] != 6) /* fix_send()'s segments are none */
+        assert_true(test_frame_sums_right(frame, m->pkt_len));
+    memcpy(s.mac, frame, 6);
+    s.hop_limit = frame[TEST_L3 + 7];
+    memcpy(s.src.b, frame + TEST_L3 + 8, 16);
+    memcpy(s.dst.b, frame + TEST_L3 + 24, 16);
+    s.len = m->pkt_len - TEST6_L4;
+    memcpy(s.payload, frame + TEST6_L4, RTE_MIN(s.len, sizeof s.payload));
+    if (icmp_type != 0)
+        assert_int_equal(s.payload[0], icmp_type);
+    rte_pktmbuf_free(m);
+    return s;
 }
 
 void fix_take_ipv4_to(struct fix *x, unsigned iface, const uint8_t mac[6])

@@ -50,6 +50,12 @@ extern const uint8_t fix_broadcast[6];
 int fix_setup(void **state);
 int fix_teardown(void **state);
 
+/* The same with IPv6 beside it, tried out already:
+ *
+ *     peer 2001:db8:1::1  ---  2001:db8:1::10/64  |net|  2001:db8:2::1/64  ---  2001:db8:2::x
+ */
+int fix_setup6(void **state);
+
 /* With these offloads on the outside interface. */
 int fix_setup_offloads(void **state, uint32_t offloads);
 
@@ -81,6 +87,32 @@ void fix_arp(struct fix *x, unsigned iface, uint16_t operation, const uint8_t se
 
 /* Sends a segment of `len` bytes to `dst` by its path. */
 void fix_send(struct fix *x, const char *dst, size_t len);
+
+/* ---- IPv6 ---- */
+
+/* A frame from fix_peer to an address or group, up to its IPv6 header. */
+struct test_frame fix_ipv6(struct fix *x, unsigned iface, uint8_t next, const char *src,
+                           const char *dst);
+
+/* A neighbour's message; `mac` is its Ethernet address, also in the option, or NULL: no option. */
+struct fix_nd {
+    uint8_t type, flags;
+    const char *src, *dst, *target;
+    const uint8_t *mac;
+};
+struct test_frame fix_nd(struct fix *x, unsigned iface, const struct fix_nd *nd);
+
+/* Sets hop limit 255, the length and the checksum. */
+void fix_nd_finish(struct test_frame *f);
+
+/* Takes the next frame, asserts that it is right and, unless 0, an ICMPv6 message of that type. */
+struct fix_sent6 {
+    uint8_t mac[6], hop_limit;
+    struct ip_addr src, dst;
+    size_t len; /* of all behind the IPv6 header */
+    uint8_t payload[1500];
+};
+struct fix_sent6 fix_take6(struct fix *x, unsigned iface, uint8_t icmp_type);
 
 /* Takes the next frame and asserts that it is an ARP packet: operation and the two IP addresses. */
 struct wire_arp fix_take_arp(struct fix *x, unsigned iface, uint16_t operation, const char *sender,

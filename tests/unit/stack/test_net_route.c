@@ -138,8 +138,12 @@ static void test_bad_interfaces(void **state)
     struct stack_iface_config c = fix_iface_config(x, FIX_INSIDE, "bad", "172.16.0.1/16");
     struct error e = {0};
 
-    assert_int_equal(iface(x, "2001:db8::1/64", &e), -1);
-    assert_string_equal(e.text, "interface bad: 2001:db8::1/64: IPv6 is not served yet");
+    assert_int_equal(iface(x, "fe80::1/64", &e), -1);
+    assert_string_equal(e.text, "interface bad: fe80::1/64 is not an address of a host");
+    assert_int_equal(iface(x, "ff02::1/64", NULL), -1);
+    assert_int_equal(iface(x, "::1/64", NULL), -1);
+    assert_int_equal(iface(x, "::/64", NULL), -1);
+    assert_int_equal(iface(x, "2001:db8::1/0", NULL), -1);
     assert_int_equal(iface(x, "172.16.0.0/16", NULL), -1);     /* the network */
     assert_int_equal(iface(x, "172.16.255.255/16", NULL), -1); /* its broadcast */
     assert_int_equal(iface(x, "172.16.0.1/0", NULL), -1);
