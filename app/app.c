@@ -18,7 +18,7 @@
 
 #define APP_CONNECTIONS 16384
 #define APP_BUFFERS     32768
-#define APP_LINK_LOOK   (10 * CLOCK_MS)
+#define APP_LINK_LOOK   (100 * CLOCK_MS)
 
 /* Equal on all threads; not to be guessed by peers. */
 struct app_secrets {

@@ -20,6 +20,7 @@
 
 #define LOAD_READ       65536
 #define LOAD_LINK_WAIT  (5 * CLOCK_SEC)
+#define LOAD_GRACE      (2 * CLOCK_SEC) /* for answers still on their way when the time is over */
 #define LOAD_EXPECT_MAX (1ul << 30)
 
 enum {
@@ -375,6 +376,15 @@ static int load_start(void *ctx, struct reactor *r, unsigned thread, void **stat
     return error_set(e, "out of memory");
 }
 
+/* The time is over, and the patience with what was asked before. */
+static void give_up(struct load_thread *t)
+{
+    for (unsigned i = 0; i < t->wanted; i++) {
+        if (t->conns[i].stream != NULL)
+            conn_fail(t, &t->conns[i], ETIMEDOUT, NULL);
+    }
+}
+
 /* Keeps as many connections as are wanted. */
 static clock_ns load_round(void *state, clock_ns now)
 {
@@ -386,6 +396,8 @@ static clock_ns load_round(void *state, clock_ns now)
         if (t->conns[i].stream == NULL && !conn_begin(t, &t->conns[i]))
             break;
     }
+    if (t->end < now && now - t->end > LOAD_GRACE)
+        give_up(t);
     if (t->active == 0 && !may_begin(t)) {
         t->result->ended = now;
         reactor_done(t->reactor);

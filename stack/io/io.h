@@ -149,7 +149,7 @@ void io_port_counters(const struct io_port *p, unsigned worker, struct io_counte
 /* mbufs of the port's pools that are in use now and in all. */
 void io_port_pool_usage(const struct io_port *p, unsigned worker, uint32_t *used, uint32_t *size);
 
-/* Link state, read at most once a second by the caller: false when the cable is out. */
+/* Link state: false when the cable is out. Costs some system calls: not for the packet path. */
 bool io_port_link_up(const struct io_port *p);
 
 #endif

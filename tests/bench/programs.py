@@ -34,21 +34,25 @@ def command(build, name, role, wire, address, cpu):
 
 
 def one_round(build, directory, way, load, seconds):
-    """Requests a second, and the median and 99th percentile of their time in microseconds."""
+    """Requests a second, their median time and 99th percentile, and what one takes of the server's
+    CPU: microseconds."""
     wire = os.path.join(directory, "memif")
     server = Process([*command(build, "web_server", "server", wire, "10.9.0.1", "0"), *way],
                      os.path.join(directory, "server.log"))
     try:
         server.wait_for("ready", 30)
+        before = server.cpu_seconds()
         result = run(*command(build, "load_client", "client", wire, "10.9.0.2", "1"), "--inside",
                      "--to", "10.9.0.1:80", "--seconds", seconds, *load, timeout=seconds + 60)
+        cpu = server.cpu_seconds() - before
     finally:
         server.signal(signal.SIGTERM)
         server.wait(20)
     match = _RESULT.match(result.stdout)
     if match is None:
         raise LabError(f"the load client failed:\n{result.stdout}{result.stderr}")
-    return int(match.group(2)), float(match.group(3)), float(match.group(4))
+    return (int(match.group(2)), float(match.group(3)), float(match.group(4)),
+            cpu * 1e6 / int(match.group(1)))
 
 
 def main(build, rounds, quick):
@@ -56,16 +60,17 @@ def main(build, rounds, quick):
     figures = {}
     with tempfile.TemporaryDirectory(prefix="sluice-bench-") as directory:
         for title, load in LOADS.items():
-            print(f"\n{title}\n  {'':<18}{'requests/s':>22}{'p50 us':>10}{'p99 us':>10}", flush=True)
+            print(f"\n{title}\n  {'':<18}{'requests/s':>26}{'p50 us':>10}{'p99 us':>10}"
+                  f"{'CPU us':>10}", flush=True)
             seen = {way: [] for way in WAYS}
             for _ in range(1 if quick else rounds):
                 for way, options in WAYS.items():
                     seen[way].append(one_round(build, directory, options, load, 1 if quick else 5))
             for way, results in seen.items():
-                rates, medians, tails = zip(*results)
-                print(f"  {way:<18}{statistics.median(rates):>9.0f} "
-                      f"({min(rates)} to {max(rates)})"
-                      f"{statistics.median(medians):>9.1f}{statistics.median(tails):>10.1f}",
+                rates, *others = zip(*results)
+                spread = f"{statistics.median(rates):.0f} ({min(rates)} to {max(rates)})"
+                print(f"  {way:<18}{spread:>26}"
+                      + "".join(f"{statistics.median(column):>10.1f}" for column in others),
                       flush=True)
             figures[title] = seen
     return figures

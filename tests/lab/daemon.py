@@ -9,10 +9,10 @@ import signal
 from lab.process import LabError, run
 
 # What a sanitizer prints; any of it fails the run that caused it.
-_SANITIZER = re.compile(r"ERROR: \w+Sanitizer|runtime error:|SUMMARY: \w+Sanitizer")
+SANITIZER_FINDING = re.compile(r"ERROR: \w+Sanitizer|runtime error:|SUMMARY: \w+Sanitizer")
 _COUNTER = re.compile(r"\bworker (\d+) ([\w.:\[\]-]+) (-?\d+)\s*$", re.MULTILINE)
 
-_ENVIRONMENT = {
+SANITIZER_OPTIONS = {
     "ASAN_OPTIONS": "abort_on_error=0:exitcode=99:detect_leaks=1:halt_on_error=1",
     "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1:exitcode=99",
     "LSAN_OPTIONS": "suppressions=" + os.path.join(os.path.dirname(__file__), "lsan.supp")
@@ -63,7 +63,7 @@ class Sluice:
     def start(self, wrapper=(), ready_timeout=30.0):
         """Starts it (through the command `wrapper`, if given) and waits until it is ready."""
         self.process = self.namespace.start(*wrapper, self.binary, "-c", self.config_path,
-                                            name="sluice", env=_ENVIRONMENT)
+                                            name="sluice", env=SANITIZER_OPTIONS)
         self.process.wait_for(r"\bready\b", ready_timeout)
         return self
 
@@ -77,7 +77,7 @@ class Sluice:
         """Runs sluicectl against the daemon, whose control socket is control_path."""
         tool = os.path.join(os.path.dirname(self.binary), "..", "ctl", "sluicectl")
         return run(tool, "--socket", self.control_path, *arguments, check=check,
-                   env={**os.environ, **_ENVIRONMENT}, **options)
+                   env={**os.environ, **SANITIZER_OPTIONS}, **options)
 
     def ask(self, *arguments, **options):
         """What `sluicectl --json` prints, as values."""
@@ -102,7 +102,7 @@ class Sluice:
 
     def verify_end(self, expected_status=0):
         """After the end: the exit status, and no finding of a sanitizer."""
-        finding = _SANITIZER.search(self.process.log())
+        finding = SANITIZER_FINDING.search(self.process.log())
         if finding:
             raise LabError("sanitizer finding:\n" + self.process.log()[finding.start():][:6000])
         if self.process.status() != expected_status:
@@ -113,7 +113,7 @@ class Sluice:
 def check(binary, config_path):
     """Runs `sluice --check`; returns its exit status and what it wrote."""
     result = run(binary, "--check", "-c", config_path, check=False,
-                 env={**os.environ, **_ENVIRONMENT})
+                 env={**os.environ, **SANITIZER_OPTIONS})
     return result.returncode, result.stdout + result.stderr
 
 

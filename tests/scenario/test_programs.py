@@ -7,8 +7,7 @@ import signal
 import socket
 import threading
 
-from lab.daemon import _ENVIRONMENT as SANITIZERS
-from lab.daemon import _SANITIZER as SANITIZER
+from lab.daemon import SANITIZER_FINDING, SANITIZER_OPTIONS
 from lab.peers import curl, write_random
 from lab.process import wait_until
 from lab.scenario import HEAVY, expect, expect_equal, expect_in, scenario
@@ -26,12 +25,12 @@ def program_path(lab, name):
 def program(lab, name, *arguments, device="af-packet:outside", address=f"{OUTSIDE}/24"):
     """Runs one in the proxy's place; at the end it goes in peace."""
     process = lab.proxy.start(program_path(lab, name), "--device", device, "--address", address,
-                              "--cpu", "1", *arguments, name=name, env=SANITIZERS)
+                              "--cpu", "1", *arguments, name=name, env=SANITIZER_OPTIONS)
     process.wait_for(rf"{name}: ready", 30.0)
     yield process
     process.signal(signal.SIGTERM)
     status = process.wait(20.0)
-    expect(not SANITIZER.search(process.log()), process.log()[-4000:])
+    expect(not SANITIZER_FINDING.search(process.log()), process.log()[-4000:])
     expect_equal(status, 0, f"exit status of {name}; it wrote:\n{process.log()[-2000:]}\n")
 
 
@@ -168,7 +167,7 @@ def web_full(lab, way):
 def load(lab, *arguments, check=True):
     return lab.proxy.run(program_path(lab, "load_client"), "--device", "af-packet:inside",
                          "--address", f"{INSIDE}/24", "--cpu", "1", "--to", f"{BACKENDS[0]}:8080",
-                         *arguments, check=check, timeout=60, env={**os.environ, **SANITIZERS})
+                         *arguments, check=check, timeout=60, env={**os.environ, **SANITIZER_OPTIONS})
 
 
 @scenario(load=HEAVY)
@@ -307,7 +306,7 @@ def bad_arguments(lab):
                  **{(*WHERE, *given): wanted for given, wanted in own.items()}}
         for given, wanted in cases.items():
             result = lab.proxy.run(program_path(lab, name), *given, check=False,
-                                   env={**os.environ, **SANITIZERS})
+                                   env={**os.environ, **SANITIZER_OPTIONS})
             expect(result.returncode in (1, 2), f"{name} {given}: status {result.returncode}")
             expect_in(wanted, result.stderr, f"{name} {given}")
         text = lab.proxy.run(program_path(lab, name), "--help").stdout

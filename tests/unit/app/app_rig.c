@@ -160,3 +160,17 @@ void rig_resume(struct rig *r)
 {
     pthread_mutex_unlock(&r->turn);
 }
+
+int rig_group_setup(void **state)
+{
+    (void)state;
+    sim_setup();
+    return 0;
+}
+
+int rig_group_teardown(void **state)
+{
+    (void)state;
+    sim_teardown();
+    return 0;
+}

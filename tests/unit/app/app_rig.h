@@ -11,6 +11,10 @@
 
 struct rig;
 
+/* For cmocka_run_group_tests(). */
+int rig_group_setup(void **state);
+int rig_group_teardown(void **state);
+
 /* Either may be NULL. The link loses `loss` parts of a million. */
 struct rig *rig_start(const struct app_channel_config *a, const struct app_channel_config *b,
                       uint32_t loss);

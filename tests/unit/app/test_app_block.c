@@ -194,20 +194,6 @@ static void test_interrupted(void **state)
     await_both(thread, err, EINTR);
 }
 
-static int group_setup(void **state)
-{
-    (void)state;
-    sim_setup();
-    return 0;
-}
-
-static int group_teardown(void **state)
-{
-    (void)state;
-    sim_teardown();
-    return 0;
-}
-
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -218,5 +204,5 @@ int main(void)
         TEST(test_interrupted),
     };
 
-    return cmocka_run_group_tests(tests, group_setup, group_teardown);
+    return cmocka_run_group_tests(tests, rig_group_setup, rig_group_teardown);
 }

@@ -244,20 +244,6 @@ static void test_in_kernel_epoll(void **state)
     close(kernel);
 }
 
-static int group_setup(void **state)
-{
-    (void)state;
-    sim_setup();
-    return 0;
-}
-
-static int group_teardown(void **state)
-{
-    (void)state;
-    sim_teardown();
-    return 0;
-}
-
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -270,5 +256,5 @@ int main(void)
         TEST(test_interrupted), TEST(test_in_kernel_epoll),
     };
 
-    return cmocka_run_group_tests(tests, group_setup, group_teardown);
+    return cmocka_run_group_tests(tests, rig_group_setup, rig_group_teardown);
 }

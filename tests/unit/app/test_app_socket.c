@@ -371,20 +371,6 @@ static void test_bad_config(void **state)
     app_bell_close(&bell);
 }
 
-static int group_setup(void **state)
-{
-    (void)state;
-    sim_setup();
-    return 0;
-}
-
-static int group_teardown(void **state)
-{
-    (void)state;
-    sim_teardown();
-    return 0;
-}
-
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -405,5 +391,5 @@ int main(void)
         cmocka_unit_test(test_bad_config),
     };
 
-    return cmocka_run_group_tests(tests, group_setup, group_teardown);
+    return cmocka_run_group_tests(tests, rig_group_setup, rig_group_teardown);
 }
