@@ -131,13 +131,25 @@ static enum net_error_kind error_kind(uint8_t type, uint8_t code)
     }
 }
 
+bool net_error_pass(struct net *n, struct net_error *error, const struct wire_quote *quote,
+                    clock_ns now)
+{
+    const struct net_protocol *protocol = &n->protocol[quote->protocol];
+
+    error->ip_protocol = quote->protocol;
+    error->local = (struct ip_endpoint){quote->src, quote->sport};
+    error->remote = (struct ip_endpoint){quote->dst, quote->dport};
+    error->seq = quote->seq;
+    error->length = quote->length;
+    return protocol->error != NULL && protocol->error(protocol->ctx, error, now);
+}
+
 void net_icmp_quoted(struct net *n, struct packet *p, enum net_error_kind kind, uint32_t mtu,
                      clock_ns now)
 {
     uint8_t copy[60 + 8]; /* the longest IPv4 header, and 8 bytes behind it; IPv6's is shorter */
     uint32_t len = RTE_MIN(p->payload_length, (uint32_t)sizeof copy);
     const uint8_t *data = rte_pktmbuf_read(p->m, p->payload_offset, len, copy);
-    const struct net_protocol *protocol;
     struct net_error error = {.kind = kind};
     struct wire_quote quote;
 
@@ -145,16 +157,9 @@ void net_icmp_quoted(struct net *n, struct packet *p, enum net_error_kind kind, 
         p->drop = drop_icmp_invalid;
         return;
     }
-    error.ip_protocol = quote.protocol;
-    error.local = (struct ip_endpoint){quote.src, quote.sport};
-    error.remote = (struct ip_endpoint){quote.dst, quote.dport};
-    error.seq = quote.seq;
-    error.length = quote.length;
     if (kind == NET_ERROR_MTU)
         error.mtu = net_pmtu_claimed(mtu, quote.length);
-    protocol = &n->protocol[quote.protocol];
-    if (!ip_equal(&quote.src, &p->dst) || protocol->error == NULL ||
-        !protocol->error(protocol->ctx, &error, now)) {
+    if (!ip_equal(&quote.src, &p->dst) || !net_error_pass(n, &error, &quote, now)) {
         p->drop = drop_icmp_unmatched;
         return;
     }

@@ -269,6 +269,11 @@ struct net_icmp_message {
     uint32_t quote_max; /* bytes */
 };
 
+/* Tells the transport what befell a packet of ours; the kind, and the MTU if it is that, are set.
+ * False when no connection of it is known. */
+bool net_error_pass(struct net *n, struct net_error *error, const struct wire_quote *quote,
+                    clock_ns now);
+
 void net_icmp_echo(struct net *n, struct packet *p, uint8_t reply, clock_ns now);
 void net_icmp_quoted(struct net *n, struct packet *p, enum net_error_kind kind, uint32_t mtu,
                      clock_ns now);

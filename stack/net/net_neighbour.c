@@ -249,6 +249,21 @@ static void neighbour_probe(struct net *n, struct net_neighbour *b, clock_ns now
     neighbour_ask(n, b, now);
 }
 
+/* Those who wait for an answer to a packet are told, as by a router that does not find the host.
+ * From a timer only, never while somebody is sending. */
+static void pending_unreachable(struct net *n, const struct net_neighbour *b, clock_ns now)
+{
+    for (unsigned i = 0; i < b->pending_count; i++) {
+        const struct rte_mbuf *m = b->pending[i].m;
+        struct net_error error = {.kind = NET_ERROR_UNREACHABLE};
+        struct wire_quote quote;
+
+        if (wire_quote_parse(rte_pktmbuf_mtod_offset(m, const uint8_t *, m->l2_len),
+                             m->data_len - (size_t)m->l2_len, &quote))
+            net_error_pass(n, &error, &quote, now);
+    }
+}
+
 static void neighbour_give_up(struct net *n, struct net_neighbour *b, clock_ns now)
 {
     COUNTER_INC(n->counters->arp_failed);
@@ -256,6 +271,7 @@ static void neighbour_give_up(struct net *n, struct net_neighbour *b, clock_ns n
         neighbour_remove(n, b); /* the next packet asks everybody: it may have moved */
         return;
     }
+    pending_unreachable(n, b, now);
     pending_drop(n, b);
     neighbour_enter(n, b, NET_NEIGHBOUR_FAILED, now);
 }

@@ -118,6 +118,7 @@ def no_such_neighbour(lab):
     for _ in range(2):
         expect_equal(served_by(fetch(lab)), BACKENDS[0], "server")
     expect(lab.settled()["arp_failed"] >= 1, "arp_failed did not count")
+    lab.sluice.process.wait_for("10.0.0.99:8080.*unreachable")
 
 
 @scenario()

@@ -96,6 +96,45 @@ static void test_the_latest_packets_are_kept(void **state)
     }
 }
 
+struct heard {
+    unsigned count;
+    struct net_error last;
+};
+
+static bool hear(void *ctx, const struct net_error *error, clock_ns now)
+{
+    struct heard *h = ctx;
+
+    (void)now;
+    h->count++;
+    h->last = *error;
+    return true;
+}
+
+/* Who sent something to it need not wait for a timeout. */
+static void test_senders_hear_of_a_silent_neighbour(void **state)
+{
+    struct fix *x = *state;
+    struct heard heard = {0};
+    struct ip_addr us = fix_addr("10.0.0.1"), silent = fix_addr("10.0.0.5");
+
+    net_handler_set(x->net, WIRE_IP_PROTO_TCP, NULL, hear, &heard);
+    fix_send(x, "10.0.0.5", 20);
+    fix_send(x, "10.0.0.5", 24);
+    fix_advance(x, 2 * CLOCK_SEC);
+    assert_int_equal(heard.count, 0);
+    fix_advance(x, CLOCK_SEC);
+    fix_advance(x, CLOCK_SEC);
+    assert_int_equal(heard.count, 2);
+    assert_int_equal(heard.last.kind, NET_ERROR_UNREACHABLE);
+    assert_int_equal(heard.last.ip_protocol, WIRE_IP_PROTO_TCP);
+    assert_true(ip_equal(&heard.last.local.addr, &us));
+    assert_true(ip_equal(&heard.last.remote.addr, &silent));
+    assert_int_equal(heard.last.local.port, 'x' << 8 | 'x');
+    assert_int_equal(heard.last.seq, 'x' << 24 | 'x' << 16 | 'x' << 8 | 'x');
+    fix_discard(x, FIX_INSIDE);
+}
+
 static void test_silent_neighbour_is_given_up(void **state)
 {
     struct fix *x = *state;
@@ -354,6 +393,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_packets_wait_for_the_answer_in_order),
         TEST(test_the_latest_packets_are_kept),
+        TEST(test_senders_hear_of_a_silent_neighbour),
         TEST(test_silent_neighbour_is_given_up),
         TEST(test_late_answer_ends_the_hold_down),
         TEST(test_announcement_answers_too),
