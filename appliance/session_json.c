@@ -107,6 +107,19 @@ static void add_tcp(json_t *side, const struct sock_info *i)
     json_object_set_new(side, "send_queue", json_integer(i->send_queue));
     json_object_set_new(side, "receive_queue", json_integer(i->receive_queue));
     json_object_set_new(side, "out_of_order", json_integer(i->out_of_order));
+    json_object_set_new(side, "send_buffer", json_integer(i->send_buffer));
+    json_object_set_new(side, "receive_buffer", json_integer(i->receive_buffer));
+    json_object_set_new(side, "congestion", text_or_null(i->congestion));
+    json_object_set_new(side, "pacing_rate", json_integer((json_int_t)i->pacing_rate));
+    json_object_set_new(side, "rtt_min", seconds(i->rtt_min));
+    json_object_set_new(side, "in_flight", json_integer(i->in_flight));
+    json_object_set_new(side, "lost", json_integer(i->lost));
+    json_object_set_new(side, "spurious", json_integer(i->spurious));
+    json_object_set_new(side, "reordering", json_integer(i->reordering));
+    json_object_set_new(side, "sack", json_boolean(i->sack));
+    json_object_set_new(side, "timestamps", json_boolean(i->timestamps));
+    json_object_set_new(side, "ecn", json_boolean(i->ecn));
+    json_object_set_new(side, "path_mtu", json_integer(i->path_mtu));
 }
 
 static json_t *side_json(const struct proxy_record_side *s)

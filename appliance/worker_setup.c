@@ -83,6 +83,42 @@ static bool owns_flow(void *ctx, const struct ip_endpoint *remote, const struct 
     return io_port_worker_of(p->io, remote, local) == w->config.index;
 }
 
+static struct stack_tcp_config tcp_config(const struct policy_tcp *tcp)
+{
+    static const enum stack_congestion congestion[] = {
+        [POLICY_CUBIC] = STACK_CUBIC,
+        [POLICY_NEW_RENO] = STACK_NEWRENO,
+    };
+    static const enum stack_ecn ecn[] = {
+        [POLICY_ECN_PASSIVE] = STACK_ECN_PASSIVE,
+        [POLICY_ECN_ACTIVE] = STACK_ECN_ACTIVE,
+        [POLICY_ECN_OFF] = STACK_ECN_OFF,
+    };
+    static const enum stack_mtu_probing mtu_probing[] = {
+        [POLICY_MTU_PROBING_BLACK_HOLE] = STACK_MTU_PROBING_BLACK_HOLE,
+        [POLICY_MTU_PROBING_ALWAYS] = STACK_MTU_PROBING_ALWAYS,
+        [POLICY_MTU_PROBING_OFF] = STACK_MTU_PROBING_OFF,
+    };
+
+    return (struct stack_tcp_config){
+        .congestion = congestion[tcp->congestion],
+        .ecn = ecn[tcp->ecn],
+        .mtu_probing = mtu_probing[tcp->mtu_probing],
+        .pacing_off = !tcp->pacing,
+        .sack_off = !tcp->sack,
+        .timestamps_off = !tcp->timestamps,
+        .initial_window = tcp->initial_window,
+        .rto_min = tcp->min_rto,
+        .delayed_ack = tcp->delayed_ack,
+        .receive_buffer_max = (uint32_t)tcp->receive_buffer_max,
+        .send_buffer_max = (uint32_t)tcp->send_buffer_max,
+        .fin_wait_2 = tcp->fin_wait,
+        .orphans_max = tcp->max_orphans,
+        .syn_retries = tcp->syn_retries,
+        .synack_retries = tcp->synack_retries,
+    };
+}
+
 static int setup_stack(struct worker *w, struct error *e)
 {
     struct stack_config config = {
@@ -94,6 +130,7 @@ static int setup_stack(struct worker *w, struct error *e)
         .owns_flow_ctx = w,
         .ingress = firewall_ingress,
         .ingress_ctx = w->firewall,
+        .tcp = tcp_config(&w->config.snapshot->policy->tcp),
     };
 
     memcpy(config.secret, w->config.secrets->stack, sizeof config.secret);

@@ -265,6 +265,32 @@ struct policy_limits {
     struct policy_mark connections_mark, buffer_memory_mark;
 };
 
+enum policy_congestion { POLICY_CUBIC, POLICY_NEW_RENO };
+enum policy_ecn { POLICY_ECN_PASSIVE, POLICY_ECN_ACTIVE, POLICY_ECN_OFF };
+enum policy_mtu_probing {
+    POLICY_MTU_PROBING_BLACK_HOLE,
+    POLICY_MTU_PROBING_ALWAYS,
+    POLICY_MTU_PROBING_OFF
+};
+
+/* TCP of all connections. */
+struct policy_tcp {
+    enum policy_congestion congestion;
+    enum policy_ecn ecn;                 /* RFC 3168 */
+    enum policy_mtu_probing mtu_probing; /* RFC 4821 */
+    bool pacing, sack, timestamps;       /* default true */
+    uint16_t initial_window;             /* segments; default 10 */
+    clock_ns min_rto;                    /* default 200 ms */
+    clock_ns delayed_ack;                /* default 40 ms */
+    uint64_t receive_buffer_max;         /* bytes; default 6 MiB */
+    uint64_t send_buffer_max;            /* default 4 MiB */
+    clock_ns fin_wait;                   /* default 60 s */
+    uint32_t max_orphans;                /* a worker; 0: an eighth of its connections */
+    uint8_t syn_retries;                 /* default 6 */
+    uint8_t synack_retries;              /* default 5 */
+    struct policy_mark mark;
+};
+
 /* Session tickets (RFC 5077; RFC 8446, 4.6.1). */
 struct policy_tickets {
     const char
@@ -320,6 +346,7 @@ struct policy {
     struct policy_firewall firewall;
     struct policy_timeouts timeouts;
     struct policy_limits limits;
+    struct policy_tcp tcp;
     struct policy_tickets tickets;
     struct policy_control control;
     struct policy_metrics metrics;
@@ -343,8 +370,8 @@ bool policy_interface_shares(const struct policy_interface *a, const struct poli
 
 /*
  * Can a running process change from one snapshot to the other? Interfaces, routes, workers,
- * hugepages, limits, firewall.limit-entries, control and metrics need a restart. Adds an error for
- * each difference of those and returns -1, else 0.
+ * hugepages, limits, tcp, firewall.limit-entries, control and metrics need a restart. Adds an error
+ * for each difference of those and returns -1, else 0.
  */
 int policy_reloadable(const struct policy *from, const struct policy *to,
                       struct policy_report *report);

@@ -25,6 +25,7 @@ extern const struct policy_type policy_keys_certificates, policy_keys_listeners;
 extern const struct policy_type policy_keys_backends;
 extern const struct policy_type policy_keys_sets, policy_keys_firewall;
 extern const struct policy_type policy_keys_rules;
+extern const struct policy_type policy_keys_tcp;
 extern const struct policy_type policy_keys_tickets, policy_keys_control, policy_keys_metrics,
     policy_keys_session_log;
 

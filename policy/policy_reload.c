@@ -1,7 +1,7 @@
 /*
  * What a reload cannot change is what the workers were built from: their CPUs, their memory, the
- * ports and the stacks' interfaces and routes; and what the process has open: the control socket,
- * metrics. An interface's rate can change.
+ * ports, the stacks' interfaces and routes, the settings of TCP; and what the process has open: the
+ * control socket, metrics. An interface's rate can change.
  */
 #include <stdio.h>
 #include <string.h>
@@ -99,6 +99,17 @@ static bool same_control(const struct policy_control *a, const struct policy_con
     return same_text(a->socket, b->socket) && same_text(a->group, b->group) && a->mode == b->mode;
 }
 
+static bool same_tcp(const struct policy_tcp *a, const struct policy_tcp *b)
+{
+    return a->congestion == b->congestion && a->ecn == b->ecn && a->mtu_probing == b->mtu_probing &&
+           a->pacing == b->pacing && a->sack == b->sack && a->timestamps == b->timestamps &&
+           a->initial_window == b->initial_window && a->min_rto == b->min_rto &&
+           a->delayed_ack == b->delayed_ack && a->receive_buffer_max == b->receive_buffer_max &&
+           a->send_buffer_max == b->send_buffer_max && a->fin_wait == b->fin_wait &&
+           a->max_orphans == b->max_orphans && a->syn_retries == b->syn_retries &&
+           a->synack_retries == b->synack_retries;
+}
+
 int policy_reloadable(const struct policy *from, const struct policy *to,
                       struct policy_report *report)
 {
@@ -114,6 +125,8 @@ int policy_reloadable(const struct policy *from, const struct policy *to,
         refuse(report, to, to->limits.connections_mark, "limits", "connections");
     if (from->limits.buffer_memory != to->limits.buffer_memory)
         refuse(report, to, to->limits.buffer_memory_mark, "limits", "buffer-memory");
+    if (!same_tcp(&from->tcp, &to->tcp))
+        refuse(report, to, to->tcp.mark, "tcp", "");
     if (from->firewall.limit_entries != to->firewall.limit_entries)
         refuse(report, to, to->firewall.limit_entries_mark, "firewall", "limit-entries");
     if (!same_control(&from->control, &to->control))

@@ -26,6 +26,10 @@ static const struct policy_case cases[] = {
     {"limits",
      RUNNING "limits: {connections: 4096, buffer-memory: 128MiB}\n",
      {"14:23:" RESTART("limits.connections"), "14:44:" RESTART("limits.buffer-memory")}},
+    {"TCP", RUNNING "tcp: {ecn: active}\n", {"14:1:" RESTART("tcp")}},
+    {"TCP as it is by default",
+     RUNNING "tcp: {congestion-control: cubic, syn-retries: 6, pacing: true}\n",
+     {NULL}},
     {"an address",
      "workers: [1, 2]\ninterfaces:\n"
      "  outside: {device: {kernel: eth1}, addresses: [192.0.2.10/25]}\n"
