@@ -55,7 +55,7 @@ static json_t *milestone(clock_ns since)
 
 static json_t *text_or_null(const char *text)
 {
-    return text[0] != '\0' ? control_string(text) : json_null();
+    return text != NULL && text[0] != '\0' ? control_string(text) : json_null();
 }
 
 static clock_ns age(const struct proxy_record *r, clock_ns now)
