@@ -38,6 +38,11 @@ static clock_ns nanoseconds(double t)
     return (clock_ns)(t * 1e9);
 }
 
+static double least(double a, double b)
+{
+    return a < b ? a : b;
+}
+
 clock_ns sweep_cell_rtt_min(const struct sweep_cell *c)
 {
     return c->there.delay + c->back.delay;
@@ -112,34 +117,6 @@ struct sweep_cell sweep_cell_transfer(struct sim *s)
     return c;
 }
 
-/* CUBIC's time from a reduction back to where it was (RFC 9438, 4.2), or Reno's. */
-static double epoch(const struct sweep_cell *c)
-{
-    double window = bdp(c) + c->there.queue, cubic = cbrt(window * 0.3 / 0.4);
-    double reno = window / 2 * seconds(sweep_cell_rtt_max(c));
-
-    return cubic < reno ? cubic : reno;
-}
-
-struct sweep_cell sweep_cell_fair(struct sim *s)
-{
-    struct sweep_cell c = {.flows = 2};
-    clock_ns delay = PICK(s, 0, 1, 5, 10, 25, 50, 100) * CLOCK_MS;
-    uint64_t rate = PICK(s, 1, 2, 5, 10, 20, 50) * UINT64_C(1000000);
-    double time, most;
-
-    c.there =
-        (struct sim_path){.delay = delay, .rate = rate, .loss = PICK(s, 0, 0, 0, 100, 1000, 10000)};
-    c.back = (struct sim_path){.delay = delay, .rate = rate, .queue = 1000};
-    c.there.queue = random_queue(s, bdp(&c));
-    time = EPOCHS * epoch(&c) + 100 * seconds(sweep_cell_rtt_max(&c)) + 5;
-    most = FAIR_SEGMENTS * FRAME * 8 / (double)rate;
-    time = time < most ? time : most;
-    c.warm_up = nanoseconds(time / 4);
-    c.measured = nanoseconds(time * 3 / 4);
-    return c;
-}
-
 /* The chance that a segment or what answers it is lost. */
 static double failure(const struct sweep_cell *c)
 {
@@ -163,19 +140,6 @@ static double first_timeout(const struct sweep_cell *c)
     return rto < 1 ? 1 : rto;
 }
 
-clock_ns sweep_cell_stall(const struct sweep_cell *c)
-{
-    double chance = (double)c->bytes / SWEEP_SEGMENT, total = 0, rto = first_timeout(c);
-    unsigned tries = 0;
-
-    /* Queues drop, too: two in a row are always allowed. */
-    for (double left = chance; tries < 2 || left > 1e-6; left *= failure(c), tries++) {
-        total += rto;
-        rto = 2 * rto < 60 ? 2 * rto : 60;
-    }
-    return nanoseconds(total);
-}
-
 /* Bytes a second by RFC 5348, 3.1, b = 1. A reordered segment may pass for a lost one until the
  * sender has learned how late they come. */
 static double equation(const struct sweep_cell *c)
@@ -189,9 +153,51 @@ static double equation(const struct sweep_cell *c)
            (r * sqrt(2 * p / 3) + timeout(c) * 3 * sqrt(3 * p / 8) * p * (1 + 32 * p * p));
 }
 
-static double least(double a, double b)
+/* CUBIC's time from a reduction back to where it was (RFC 9438, 4.2), or Reno's. */
+static double epoch(const struct sweep_cell *c)
 {
-    return a < b ? a : b;
+    double window = bdp(c) + c->there.queue, cubic = cbrt(window * 0.3 / 0.4);
+    double reno = window / 2 * seconds(sweep_cell_rtt_max(c));
+
+    return cubic < reno ? cubic : reno;
+}
+
+struct sweep_cell sweep_cell_fair(struct sim *s)
+{
+    struct sweep_cell c = {.flows = 2};
+    clock_ns delay = PICK(s, 0, 1, 5, 10, 25, 50, 100) * CLOCK_MS;
+    uint64_t rate = PICK(s, 1, 2, 5, 10, 20, 50) * UINT64_C(1000000);
+    double time, most, share;
+
+    c.there =
+        (struct sim_path){.delay = delay, .rate = rate, .loss = PICK(s, 0, 0, 0, 100, 1000, 10000)};
+    /* Without any noise a queue may serve one flow and drop the other's segments again and again;
+     * as much as one segment's time on the way back ends that (Floyd, Jacobson, 1992). */
+    c.back = (struct sim_path){.delay = delay,
+                               .rate = rate,
+                               .queue = 1000,
+                               .jitter = nanoseconds(FRAME * 8 / (double)rate)};
+    c.there.queue = random_queue(s, bdp(&c));
+    time = EPOCHS * epoch(&c) + 100 * seconds(sweep_cell_rtt_max(&c)) + 5;
+    share = least((double)rate / 8, 2 * equation(&c));
+    most = FAIR_SEGMENTS * FRAME / share;
+    time = time < most ? time : most;
+    c.warm_up = nanoseconds(time / 4);
+    c.measured = nanoseconds(time * 3 / 4);
+    return c;
+}
+
+clock_ns sweep_cell_stall(const struct sweep_cell *c)
+{
+    double chance = (double)c->bytes / SWEEP_SEGMENT, total = 0, rto = first_timeout(c);
+    unsigned tries = 0;
+
+    /* Queues drop, too: two in a row are always allowed. */
+    for (double left = chance; tries < 2 || left > 1e-6; left *= failure(c), tries++) {
+        total += rto;
+        rto = 2 * rto < 60 ? 2 * rto : 60;
+    }
+    return nanoseconds(total);
 }
 
 /* What the smaller buffer lets into flight in a round trip; with one of less than a few segments,
