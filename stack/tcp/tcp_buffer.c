@@ -1,8 +1,10 @@
 /*
  * Buffers of the right size (Fisk and Feng, 2001: dynamic right-sizing). A sender that the window
  * does not hold back brings a congestion window in a round trip, so twice what the reader took in
- * the last one is room for that and for what is under way to be sent again; while it takes ever
- * more, as in the sender's slow start, by as much more. A reader that is slow takes little, and its
+ * the last one is room for that and for what is under way to be sent again. While it takes ever
+ * more, as in the sender's slow start, there is room for the next doubling as well, and for what
+ * is sent meanwhile: after the first loss nothing can be read until it is repaired, and what the
+ * window held back until then would come as one burst. A reader that is slow takes little, and its
  * window stays small. The send buffer is twice the congestion window: what is in flight, and what
  * follows when that is acknowledged.
  *
@@ -48,7 +50,7 @@ static uint64_t worth_receiving(const struct tcp_conn *c, uint64_t read)
     uint64_t before = c->buffers.read_before, want = 2 * read;
 
     if (read > before)
-        want += read - before < before ? 2 * (read - before) : 2 * read;
+        want += read - before < before ? 4 * (read - before) : 4 * read;
     return want + SPARE * tcp_segment_size(c);
 }
 
