@@ -6,7 +6,7 @@
  *
  * The device is a kernel interface without addresses of its own. SECONDS count from when all flows
  * stand. Prints a line on what each flow is doing each tenth of a second, then what the whole did:
- * "total BYTES SECONDS", of what was acknowledged or received.
+ * "total BYTES SECONDS", of what was acknowledged or received; then the stack's counters.
  */
 #include <inttypes.h>
 #include <stdbool.h>
@@ -135,6 +135,16 @@ static uint64_t bulk_total(const struct bulk *b)
     return total;
 }
 
+static void bulk_counters(const struct bulk *b)
+{
+    for (size_t i = 0; i < stack_counter_table.count; i++) {
+        uint64_t value = counter_read(stack_counters(b->stack), i);
+
+        if (value != 0)
+            printf("%s %" PRIu64 "\n", stack_counter_table.desc[i].name, value);
+    }
+}
+
 /* ---- a worker's loop ---- */
 
 static uint16_t bulk_send(void *ctx, struct rte_mbuf **frames, uint16_t count)
@@ -202,6 +212,7 @@ static void bulk_run(struct bulk *b)
     }
     printf("total %" PRIu64 " %.6f\n", bulk_total(b),
            b->start > 0 ? (double)(now - b->start) / 1e9 : 0.0);
+    bulk_counters(b);
     for (unsigned i = 0; i < FLOWS_MAX; i++) {
         if (b->flow[i] != NULL)
             sock_abort(b->flow[i]);

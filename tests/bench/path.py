@@ -72,12 +72,13 @@ class PathLab:
                 self._namespace(role, stack) for role in ("sender", "path", "receiver"))
             join(self.sender, "eth0", self.path, "left")
             join(self.path, "right", self.receiver, "eth0")
-            # What one transfer has learned of the path must not help the next; buffers are Linux's
-            # defaults.
+            # What one transfer has learned of the path must not help the next. Buffers are twice
+            # Linux's defaults: it offers half of them, which on the longest path would keep it, by
+            # luck, from ever filling the queue.
             for end in (self.sender, self.receiver):
                 end.run("sysctl", "-qw", "net.ipv4.tcp_no_metrics_save=1",
-                        "net.ipv4.tcp_rmem=4096 131072 6291456",
-                        "net.ipv4.tcp_wmem=4096 16384 4194304")
+                        "net.ipv4.tcp_rmem=4096 131072 12582912",
+                        "net.ipv4.tcp_wmem=4096 16384 8388608")
             self._cleanup = stack.pop_all()
         return self
 
@@ -108,7 +109,7 @@ class PathLab:
         return namespace.start(*REAL_TIME, sys.executable, PEER, *job, name="peer")
 
     def transfer(self, cell, combination, seed):
-        """Returns the goodput in Mbit/s, what the sender said, and what the relay said."""
+        """Returns the goodput in Mbit/s, and what sender, receiver and relay said."""
         relay = self.relay(cell, seed)
         receiver = self.end(self.receiver, RECEIVER, combination[1], "receive", PORT,
                             cell.seconds, cell.flows)
@@ -122,7 +123,8 @@ class PathLab:
         for process in (sender, receiver):
             process.wait(30)
         relay.stop()
-        return int(total.group(1)) * 8e-6 / float(total.group(2)), sender.log(), relay.log()
+        said = {"sender": sender.log(), "receiver": receiver.log(), "relay": relay.log()}
+        return int(total.group(1)) * 8e-6 / float(total.group(2)), said
 
 
 def measure(lab, cell, rounds, samples):
@@ -132,18 +134,18 @@ def measure(lab, cell, rounds, samples):
           flush=True)
     for number in range(1, rounds + 1):
         for combination in COMBINATIONS:
-            rate, sender, relay = lab.transfer(cell, combination, number)
+            rate, said = lab.transfer(cell, combination, number)
             goodput[combination].append(rate)
-            again = max((int(n) for n in re.findall(r"flow 0 .* again (\d+)", sender)), default=0)
-            late = re.search(r"^late: (.*)", relay, re.MULTILINE).group(1)
-            drops = re.search(r"(\d+ lost, \d+ overflown)", relay).group(1)
+            again = max((int(n) for n in re.findall(r"flow 0 .* again (\d+)", said["sender"])), default=0)
+            late = re.search(r"^late: (.*)", said["relay"], re.MULTILINE).group(1)
+            drops = re.search(r"(\d+ lost, \d+ overflown)", said["relay"]).group(1)
             print(f"  round {number}  {combination[0]:>6} -> {combination[1]:<6} "
                   f"{rate:7.2f} Mbit/s  {drops}; flow 0 sent {again} again; relay late: {late}",
                   flush=True)
             if samples:
                 name = f"{cell.round_trip}ms-{cell.loss:g}-{number}-{'-'.join(combination)}.log"
                 with open(os.path.join(samples, name), "w", encoding="utf-8") as out:
-                    out.write(sender + relay)
+                    out.writelines(f"-- {who}\n{text}" for who, text in said.items())
     return goodput
 
 
