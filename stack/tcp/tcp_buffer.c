@@ -20,6 +20,12 @@
 #define SPARE      16 /* segments, for what comes in pieces */
 #define REST_LIMIT (5 * CLOCK_SEC)
 
+/* Comes round in 71 minutes: who has rested for longer may seem to have rested for less. */
+static uint32_t microseconds(const struct tcp_conn *c)
+{
+    return (uint32_t)(c->sock.tcp->now / CLOCK_US);
+}
+
 static uint32_t start(uint32_t max)
 {
     return START < max ? START : max;
@@ -34,7 +40,7 @@ void tcp_buffer_init(struct tcp_conn *c, const struct sock_options *options)
     b->send_fixed = options->send_buffer != 0;
     b->receive = b->receive_fixed ? options->receive_buffer : start(config->receive_buffer_max);
     b->send = b->send_fixed ? options->send_buffer : start(config->send_buffer_max);
-    b->since = c->sock.tcp->now;
+    b->since = microseconds(c);
 }
 
 static uint32_t grown(uint32_t from, uint64_t to, uint32_t max)
@@ -57,26 +63,25 @@ static uint64_t worth_receiving(const struct tcp_conn *c, uint64_t read)
 void tcp_buffer_read(struct tcp_conn *c, uint32_t bytes)
 {
     const struct tcp *t = c->sock.tcp;
-    clock_ns rtt = c->srtt != 0 ? c->srtt : c->rto, passed;
+    uint64_t rtt = (c->srtt != 0 ? c->srtt : c->rto) / CLOCK_US, read;
+    uint32_t now = microseconds(c), passed = now - c->buffers.since;
     struct tcp_buffers *b = &c->buffers;
-    uint64_t read;
 
     if (b->receive_fixed || bytes == 0)
         return;
     b->read += bytes; /* at most a window in a round trip */
-    passed = t->now - b->since;
-    if (passed < rtt)
+    if (passed < rtt || passed == 0)
         return;
     /* Nothing was read for so long, and nothing was there to be read. */
-    if (passed > REST_LIMIT && bytes + c->receive_queue.len < START) {
+    if (passed > REST_LIMIT / CLOCK_US && bytes + c->receive_queue.len < START) {
         b->receive = start(t->config.receive_buffer_max);
         b->read = bytes;
     }
-    read = b->read * (rtt / CLOCK_US + 1) / (passed / CLOCK_US + 1);
+    read = b->read * rtt / passed;
     b->receive = grown(b->receive, worth_receiving(c, read), t->config.receive_buffer_max);
     b->read_before = (uint32_t)read;
     b->read = 0;
-    b->since = t->now;
+    b->since = now;
 }
 
 void tcp_buffer_window(struct tcp_conn *c)

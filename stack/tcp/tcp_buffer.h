@@ -15,11 +15,11 @@ struct tcp_conn;
 
 struct tcp_buffers {
     uint32_t receive, send; /* bytes */
-    bool receive_fixed, send_fixed;
     /* What the reader takes: */
     uint32_t read;        /* bytes, in the present round trip */
     uint32_t read_before; /* in the last one */
-    clock_ns since;       /* when the present one began */
+    uint32_t since;       /* the microsecond in which the present one began */
+    bool receive_fixed, send_fixed;
 };
 
 void tcp_buffer_init(struct tcp_conn *c, const struct sock_options *options);

@@ -87,24 +87,25 @@ static void stage_begin(struct tcp_conn *c)
     }
     v->w_est = c->cwnd;
     v->elapsed = 0;
-    u->counted_at = c->sock.tcp->now;
+    u->running = false;
     u->fraction = 0;
     u->est_fraction = 0;
 }
 
-/* Whole milliseconds, so that nothing gets lost between two acknowledgements. */
-static void count_time(struct tcp_cubic *u, clock_ns now)
+static uint32_t milliseconds(const struct tcp_conn *c)
 {
-    uint64_t ms;
+    return (uint32_t)(c->sock.tcp->now / CLOCK_MS);
+}
 
-    if (u->counted_at == 0) {
-        u->counted_at = now;
-        return;
-    }
-    ms = (now - u->counted_at) / CLOCK_MS;
-    u->counted_at += ms * CLOCK_MS;
-    ms += u->curve.elapsed;
-    u->curve.elapsed = ms < UINT32_MAX ? (uint32_t)ms : UINT32_MAX;
+static void count_time(struct tcp_cubic *u, uint32_t now)
+{
+    uint64_t elapsed = u->curve.elapsed;
+
+    if (u->running)
+        elapsed += now - u->counted_at;
+    u->curve.elapsed = elapsed < UINT32_MAX ? (uint32_t)elapsed : UINT32_MAX;
+    u->counted_at = now;
+    u->running = true;
 }
 
 /* `acked` bytes make the window grow by `rate` for each `window` of them; the fraction of a byte is
@@ -149,7 +150,7 @@ static void avoid(struct tcp_conn *c, uint32_t acked)
 
     if (u->curve.w_est == 0)
         stage_begin(c);
-    count_time(u, c->sock.tcp->now);
+    count_time(u, milliseconds(c));
     reno_grow(c, acked);
     if (window_at(&u->curve, u->curve.elapsed, tcp_segment_size(c)) < u->curve.w_est)
         c->cwnd = max_u32(c->cwnd, u->curve.w_est);
@@ -164,7 +165,7 @@ static void cubic_ack(struct tcp_conn *c, const struct tcp_cc_ack *a)
     else if (a->window_limited)
         avoid(c, a->acked);
     else
-        c->cc.cubic.counted_at = 0;
+        c->cc.cubic.running = false;
 }
 
 /* 4.6, and 4.7: who loses below the window of the last loss gives room to others. */
@@ -188,7 +189,7 @@ static uint32_t cubic_reduce(struct tcp_conn *c, enum tcp_cc_event event)
 static void cubic_undo(struct tcp_conn *c)
 {
     c->cc.cubic.curve = c->cc.cubic.prior;
-    c->cc.cubic.counted_at = 0;
+    c->cc.cubic.running = false;
 }
 
 /* Slow start leads back to ssthresh; the stage after that is a new one. */
@@ -196,7 +197,7 @@ static void cubic_idle(struct tcp_conn *c, clock_ns idle)
 {
     (void)idle;
     c->cc.cubic.curve.w_est = 0;
-    c->cc.cubic.counted_at = 0;
+    c->cc.cubic.running = false;
 }
 
 const struct tcp_cc tcp_cubic = {

@@ -2,9 +2,8 @@
 #ifndef STACK_TCP_TCP_CUBIC_H
 #define STACK_TCP_TCP_CUBIC_H
 
+#include <stdbool.h>
 #include <stdint.h>
-
-#include "base/clock.h"
 
 /* The curve of a congestion avoidance stage, named as in RFC 9438, 4.1.2. */
 struct tcp_cubic_curve {
@@ -17,7 +16,8 @@ struct tcp_cubic_curve {
 struct tcp_cubic {
     struct tcp_cubic_curve curve;
     struct tcp_cubic_curve prior;    /* before the last reduction */
-    clock_ns counted_at;             /* elapsed is counted up to here; 0: the clock stands */
+    uint32_t counted_at;             /* elapsed is counted up to this millisecond */
+    bool running;                    /* the clock of the stage does not stand */
     uint16_t fraction, est_fraction; /* of a byte, which cwnd and w_est have grown */
 };
 
