@@ -4,7 +4,7 @@
  * says that it has reduced its window (CWR).
  *
  * Only new data is sent as ECN-capable: a mark on anything else could be lost unnoticed, or be
- * forged (6.1.4 to 6.1.6). A connection made from a SYN cookie goes without.
+ * forged (6.1.4 to 6.1.6). A SYN cookie remembers it where the SYN has timestamps.
  */
 #include "stack/tcp/tcp_ecn.h"
 
@@ -16,17 +16,24 @@
 
 #define ECN_SETUP (TCP_ECE | TCP_CWR)
 
+bool tcp_ecn_offered(const struct tcp *t, const struct packet *syn)
+{
+    /* 6.1.1. A SYN is never ECN-capable itself: who says so garbles the field. */
+    return t->config.ecn != STACK_ECN_OFF && (syn->tcp.flags & ECN_SETUP) == ECN_SETUP &&
+           (syn->tos & 3) == 0;
+}
+
 void tcp_ecn_syn_received(struct tcp_conn *c, const struct packet *p)
 {
-    bool answer = (p->tcp.flags & TCP_ACK) != 0;
-    uint8_t setup = p->tcp.flags & ECN_SETUP;
-
-    /* 6.1.1. A SYN is never ECN-capable itself: who says so garbles the field. */
-    if (answer)
-        c->ecn = c->ecn_asked && setup == TCP_ECE;
+    if ((p->tcp.flags & TCP_ACK) != 0)
+        c->ecn = c->ecn_asked && (p->tcp.flags & ECN_SETUP) == TCP_ECE;
     else if (!c->active)
-        c->ecn =
-            c->sock.tcp->config.ecn != STACK_ECN_OFF && setup == ECN_SETUP && (p->tos & 3) == 0;
+        c->ecn = tcp_ecn_offered(c->sock.tcp, p);
+}
+
+void tcp_ecn_remembered(struct tcp_conn *c, const struct packet_tcp *syn)
+{
+    c->ecn = (syn->flags & ECN_SETUP) == ECN_SETUP;
 }
 
 uint8_t tcp_ecn_syn_flags(struct tcp_conn *c)

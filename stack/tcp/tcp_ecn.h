@@ -6,10 +6,18 @@
 #include <stdint.h>
 
 struct packet;
+struct packet_tcp;
+struct tcp;
 struct tcp_conn;
 
 /* What the peer's SYN or SYN-ACK says; before ours is answered. */
 void tcp_ecn_syn_received(struct tcp_conn *c, const struct packet *p);
+
+/* Does this SYN ask for it, and do we agree? */
+bool tcp_ecn_offered(const struct tcp *t, const struct packet *syn);
+
+/* The same, of the SYN as a cookie remembers it: we had agreed. */
+void tcp_ecn_remembered(struct tcp_conn *c, const struct packet_tcp *syn);
 
 /* Flags for the SYN or SYN-ACK that goes out now. */
 uint8_t tcp_ecn_syn_flags(struct tcp_conn *c);

@@ -308,6 +308,7 @@ struct tcp_conn *tcp_listener_cookie(struct tcp_listener *l, struct packet *p)
     half_open_synchronize(c, p->tcp.ack - 1, &syn);
     c->snd_nxt = c->snd_max = c->iss + 1; /* the cookie went out */
     c->from_cookie = true;
+    tcp_ecn_remembered(c, &syn);
     return c;
 }
 

@@ -5,6 +5,7 @@
 #include <rte_mbuf.h>
 
 #include "stack/tcp/tcp_cookie.h"
+#include "stack/tcp/tcp_ecn.h"
 #include "stack/tcp/tcp_internal.h"
 
 static void reply_send(struct tcp *t, const struct packet *p, const struct net_path *path,
@@ -75,6 +76,10 @@ void tcp_reply_cookie(struct tcp *t, const struct packet *p, const struct net_pa
     };
 
     syn.has_timestamp = h.has_timestamp;
+    if (!h.has_timestamp || !tcp_ecn_offered(t, p))
+        syn.flags = TCP_SYN; /* what cannot be remembered, or was not agreed to */
+    else
+        h.flags |= TCP_ECE;
     cookie = tcp_cookie_make(&t->cookie_key, &flow, &syn, t->now, clock);
     h.seq = cookie.iss;
     if (h.has_timestamp) {

@@ -78,21 +78,35 @@ static void test_answers(void **state)
     answered(STACK_ECN_PASSIVE, SETUP, CE, 0);
 }
 
-static void test_cookies_go_without(void **state)
+/* A cookie remembers it, where the SYN has timestamps and we agree. */
+static void cookie(enum stack_ecn ecn, bool timestamps, uint8_t field, uint8_t answer)
 {
     const struct sock_options o = {.cookies = SOCK_COOKIES_ALWAYS};
     struct sock *l;
 
-    (void)state;
-    begin(STACK_ECN_ACTIVE, 0);
+    begin(ecn, 0);
     l = script_listen(s, 80, 4, &o);
+    c->timestamps = timestamps;
+    c->ecn = field;
     script_send(c, TCP_SYN | SETUP, 0, 0, 0);
-    expect(TCP_SYN | TCP_ACK, 0, 1, 0, 0);
+    expect(TCP_SYN | TCP_ACK | answer, 0, 1, 0, 0);
+    c->ecn = 0;
     script_send(c, TCP_ACK, 1, 1, 0);
     script_accept(c, l);
-    assert_false(info().ecn);
+    assert_int_equal(info().ecn, answer != 0);
     script_write(c, 10);
-    expect(TCP_ACK, 1, 1, 10, 0);
+    expect(TCP_ACK, 1, 1, 10, answer != 0 ? ECT_0 : 0);
+    script_destroy(s);
+}
+
+static void test_cookies(void **state)
+{
+    (void)state;
+    cookie(STACK_ECN_PASSIVE, true, 0, TCP_ECE);
+    cookie(STACK_ECN_ACTIVE, true, 0, TCP_ECE);
+    cookie(STACK_ECN_PASSIVE, false, 0, 0);
+    cookie(STACK_ECN_OFF, true, 0, 0);
+    cookie(STACK_ECN_PASSIVE, true, CE, 0);
 }
 
 static void asked(enum stack_ecn ecn, uint8_t flags, uint8_t answer, bool agreed)
@@ -318,7 +332,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_answers),
-        cmocka_unit_test_teardown(test_cookies_go_without, teardown),
+        cmocka_unit_test(test_cookies),
         cmocka_unit_test(test_asks),
         cmocka_unit_test_teardown(test_gives_up_asking, teardown),
         cmocka_unit_test_teardown(test_new_data_only, teardown),
