@@ -55,9 +55,12 @@
     X(tcp_resets_sent, "RST segments sent")                                                   \
     X(tcp_timeouts, "connections given up after unanswered retransmissions")                  \
     X(tcp_retransmissions, "segments sent again")                                             \
-    X(tcp_fast_retransmits, "fast retransmit episodes entered (RFC 6582)")                    \
     X(tcp_ecn_marks, "segments received that a router had marked (RFC 3168)")                 \
     X(tcp_ecn_reductions, "windows reduced because the peer had seen marks")                  \
+    X(tcp_fast_retransmits, "fast retransmit episodes entered (RFC 6675, RFC 6582)")          \
+    X(tcp_tail_probes, "tail loss probes sent (RFC 8985, 7)")                                 \
+    X(tcp_spurious_undone, "recoveries and timeouts found spurious and undone")               \
+    X(tcp_dsacks_received, "duplicate segments reported by the peer (RFC 2883)")              \
     X(tcp_dsacks_sent, "duplicate segments reported to the peer (RFC 2883)")                  \
     X(tcp_rto_expired, "retransmission timeouts (RFC 6298)")                                  \
     X(tcp_duplicate_segments, "segments that brought nothing new")                            \

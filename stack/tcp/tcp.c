@@ -14,6 +14,7 @@
 
 #include "stack/tcp/tcp_cc.h"
 #include "stack/tcp/tcp_internal.h"
+#include "stack/tcp/tcp_sent.h"
 
 /* Distinct keys for distinct purposes, all from the one secret of the configuration. */
 static struct siphash_key derive_key(const uint8_t secret[16], const char *purpose)
@@ -97,6 +98,9 @@ struct tcp *tcp_create(const struct stack_config *config, struct net *net,
     tcp_turn_init(t);
     if (pool_init(&t->conns, sizeof(struct tcp_conn), config->max_connections) < 0 ||
         pool_init(&t->runs, sizeof(struct tcp_run), runs) < 0 ||
+        pool_init(&t->flights, sizeof(struct tcp_flight), config->max_connections) < 0 ||
+        pool_init(&t->sents, sizeof(struct tcp_sent),
+                  config->max_buffers + config->max_connections) < 0 ||
         tcp_table_init(&t->table, config->max_connections, &table_key) < 0) {
         error_set(e, "out of memory for %u connections", config->max_connections);
         tcp_destroy(t);
@@ -133,6 +137,8 @@ void tcp_destroy(struct tcp *t)
         conn_release(c);
     tcp_table_fini(&t->table);
     pool_fini(&t->runs);
+    pool_fini(&t->flights);
+    pool_fini(&t->sents);
     pool_fini(&t->conns);
     free(t);
 }
@@ -298,6 +304,7 @@ void tcp_conn_end(struct tcp_conn *c, enum sock_error error)
     leave_lists(c);
     tcp_timer_stop_all(c);
     chain_free(&c->send_queue);
+    tcp_sent_free(c);
     tcp_reassembly_free(c);
     c->cursor.m = NULL;
     /* What came may still be read after an orderly end, and after an error when a FIN had said that

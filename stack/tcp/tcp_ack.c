@@ -2,7 +2,6 @@
  * Acknowledgements (RFC 9293, 3.10.7.4, fifth check): what they free, what they say of the round
  * trip and of losses, and the peer's window.
  */
-#include "stack/tcp/tcp_ecn.h"
 #include "stack/tcp/tcp_internal.h"
 #include "stack/tcp/tcp_recovery.h"
 
@@ -52,17 +51,13 @@ static bool is_duplicate(const struct tcp_conn *c, const struct packet *p)
            (p->tcp.flags & (TCP_SYN | TCP_FIN)) == 0 && tcp_window_of(c, p) == c->snd_wnd;
 }
 
-static void new_data_acked(struct tcp_conn *c, const struct packet *p, uint32_t acked)
+/* RFC 6298, 5.2 and 5.3. */
+static void new_data_acked(struct tcp_conn *c)
 {
     struct tcp *t = c->sock.tcp;
 
-    tcp_rtt_measure(c, p);
-    c->snd_una = p->tcp.ack;
-    if (seq_lt(c->snd_nxt, c->snd_una))
-        c->snd_nxt = c->snd_una; /* after a timeout the peer had more than we thought */
     c->retries = 0;
     c->progress_at = t->now;
-    tcp_recovery_ack(c, acked);
     if (c->snd_una == c->snd_max)
         tcp_timer_stop(c, TCP_TIMER_RETRANSMIT);
     else
@@ -96,8 +91,8 @@ static bool fin_acked(struct tcp_conn *c)
 bool tcp_ack(struct tcp_conn *c, struct packet *p, bool *ended)
 {
     struct tcp *t = c->sock.tcp;
-    uint32_t ack = p->tcp.ack, acked;
-    bool fin = false;
+    uint32_t ack = p->tcp.ack, acked = 0;
+    bool fin = false, duplicate = false;
 
     *ended = false;
     /* RFC 5961, 5.2: outside [SND.UNA - MAX.SND.WND, SND.NXT] it may be an attacker's guess. */
@@ -110,16 +105,19 @@ bool tcp_ack(struct tcp_conn *c, struct packet *p, bool *ended)
     if (seq_lt(c->snd_una, ack)) {
         acked = ack - c->snd_una;
         fin = release_acked(c, ack);
-        new_data_acked(c, p, acked);
-    } else if (is_duplicate(c, p)) {
-        tcp_recovery_dupack(c);
-    } else if (c->snd_una == c->snd_max && !tcp_timer_running(c, TCP_TIMER_PERSIST)) {
-        c->retries = 0; /* the answer to a keepalive; window probes grow rare though answered */
+        c->snd_una = ack;
+    } else {
+        duplicate = is_duplicate(c, p);
     }
-    if (seq_le(c->snd_una, ack)) {
+    if (ack == c->snd_una)
         update_window(c, p);
-        tcp_ecn_acknowledged(c, p);
-    }
+    if (c->flight != NULL)
+        tcp_recovery_ack(c, p, acked, duplicate);
+    else if (!tcp_timer_running(c, TCP_TIMER_PERSIST))
+        c->retries = 0; /* the answer to a keepalive; window probes grow rare though answered */
+    if (acked > 0)
+        new_data_acked(c);
+    tcp_tlp_schedule(c);
     wake_writer(c);
     tcp_conn_output(c);
     if (fin && !fin_acked(c)) {

@@ -7,6 +7,7 @@
 
 #include "stack/tcp/tcp_ecn.h"
 #include "stack/tcp/tcp_internal.h"
+#include "stack/tcp/tcp_recovery.h"
 
 #define BURST_MAX 8 /* segments; RFC 9406, 4.2 */
 
@@ -98,10 +99,8 @@ void tcp_cc_progress(struct tcp_conn *c, struct tcp_cc_ack *a)
 
 void tcp_cc_sent(struct tcp_conn *c)
 {
-    uint32_t in_flight = c->snd_nxt - c->snd_una;
-
-    if (seq_lt(c->snd_nxt, tcp_send_end(c)) && c->cwnd < c->snd_wnd &&
-        c->cwnd < in_flight + tcp_segment_size(c))
+    if (seq_lt(c->snd_max, tcp_send_end(c)) && c->cwnd < c->snd_wnd &&
+        c->cwnd < tcp_in_flight(c) + tcp_segment_size(c))
         c->cwnd_limited = true;
 }
 

@@ -43,7 +43,7 @@ struct sock *tcp_connect(struct tcp *t, const struct ip_endpoint *remote,
     c->iss = tcp_isn(t, &local, remote);
     if (iss_min != 0)
         c->iss = seq_max(c->iss, iss_min);
-    c->snd_una = c->snd_nxt = c->snd_max = c->iss;
+    c->snd_una = c->snd_max = c->iss;
     c->send_queue_seq = c->iss + 1;
     tcp_conn_state(c, TCP_SYN_SENT);
     tcp_timer_set(

@@ -8,7 +8,6 @@
  */
 #include "stack/tcp/tcp_ecn.h"
 
-#include "stack/tcp/tcp_cc.h"
 #include "stack/tcp/tcp_internal.h"
 
 #define ECT_0     2u
@@ -60,13 +59,9 @@ void tcp_ecn_reduced(struct tcp_conn *c)
 }
 
 /* 6.1.2: once in a window, however many marks there were, and losses beside them. */
-void tcp_ecn_acknowledged(struct tcp_conn *c, const struct packet *p)
+bool tcp_ecn_echoed(const struct tcp_conn *c, const struct packet *p)
 {
-    if (!c->ecn || (p->tcp.flags & TCP_ECE) == 0 || c->in_recovery || tcp_ecn_window_reduced(c))
-        return;
-    tcp_count(c->sock.tcp, tcp_ecn_reductions);
-    tcp_cc_reduce(c, TCP_CC_ECN);
-    tcp_cc_reduced(c);
+    return c->ecn && (p->tcp.flags & TCP_ECE) != 0 && !tcp_ecn_window_reduced(c);
 }
 
 /* 6.1.3. The echo goes out at once: the sender has a whole window on its way. */

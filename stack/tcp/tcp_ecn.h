@@ -22,8 +22,8 @@ void tcp_ecn_remembered(struct tcp_conn *c, const struct packet_tcp *syn);
 /* Flags for the SYN or SYN-ACK that goes out now. */
 uint8_t tcp_ecn_syn_flags(struct tcp_conn *c);
 
-/* An acceptable acknowledgement came; snd_una has moved. */
-void tcp_ecn_acknowledged(struct tcp_conn *c, const struct packet *p);
+/* Does an acceptable acknowledgement ask for a reduction? */
+bool tcp_ecn_echoed(const struct tcp_conn *c, const struct packet *p);
 
 /* Data came that lies in the window. */
 void tcp_ecn_data_received(struct tcp_conn *c, const struct packet *p);

@@ -40,9 +40,9 @@ void tcp_conn_established(struct tcp_conn *c, const struct packet *p)
     struct tcp *t = c->sock.tcp;
 
     c->snd_una = p->tcp.ack;
-    c->snd_nxt = c->snd_max = c->snd_una;
+    c->snd_max = c->snd_una;
     /* RFC 6298, 5.7: the RTO of a lost SYN says nothing, but that it was too short. */
-    if (!c->from_cookie && !tcp_rtt_measure(c, p) && c->retries > 0)
+    if (!c->from_cookie && !tcp_rtt_handshake(c, p) && c->retries > 0)
         c->rto = TCP_RTO_SYN_LOST;
     tcp_cc_init(c);
     tcp_recovery_init(c);

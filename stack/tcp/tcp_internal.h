@@ -10,6 +10,8 @@
 
 #include <sys/queue.h>
 
+#include <rte_common.h>
+
 #include "base/log.h"
 #include "base/pool.h"
 #include "base/siphash.h"
@@ -36,6 +38,11 @@ static inline bool seq_le(uint32_t a, uint32_t b)
 static inline uint32_t seq_max(uint32_t a, uint32_t b)
 {
     return seq_lt(a, b) ? b : a;
+}
+
+static inline uint32_t seq_min(uint32_t a, uint32_t b)
+{
+    return seq_lt(a, b) ? a : b;
 }
 
 /* ---- constants; some are defaults of struct stack_tcp_config ---- */
@@ -128,6 +135,7 @@ struct tcp_range {
 };
 
 enum tcp_timer_kind {
+    TCP_TIMER_LOSS,       /* RFC 8985: a loss may be noticed, or a tail loss probe is due */
     TCP_TIMER_RETRANSMIT, /* retransmission; in TIME_WAIT its end */
     TCP_TIMER_PERSIST,
     TCP_TIMER_DELAYED_ACK,
@@ -167,10 +175,15 @@ struct tcp_conn {
     bool sack : 1;         /* RFC 2018, negotiated */
     bool nagle : 1;
     bool ack_now : 1;
-    bool resend_head : 1;    /* retransmit the first unacknowledged segment */
-    bool send_syn : 1;       /* (re)send SYN or SYN-ACK */
-    bool timing : 1;         /* a round trip is being measured */
-    bool in_recovery : 1;    /* RFC 6582 */
+    bool send_syn : 1;  /* (re)send SYN or SYN-ACK */
+    bool timing : 1;    /* our SYN was sent once, at sent_at */
+    bool probing : 1;   /* TCP_TIMER_LOSS is that of a tail loss probe */
+    bool frto : 1;      /* RFC 5682: the timeout may have been spurious */
+    bool frto_new : 1;  /* and new data is to show it */
+    bool undo : 1;      /* the last reduction may be undone */
+    bool undo_sent : 1; /* something was sent again since it began */
+    bool reordering_seen : 1;
+    bool reorder_round_valid : 1;
     bool want_write : 1;     /* tell when there is worthwhile room to write */
     bool output_pending : 1; /* on tcp->output */
     bool turn_waiting : 1;   /* on the queue of its class */
@@ -189,6 +202,7 @@ struct tcp_conn {
     bool cwnd_limited_before : 1; /* the same in the last one */
 
     uint8_t snd_wscale, rcv_wscale;
+    uint8_t recovery; /* enum tcp_recovery_phase */
     uint8_t dupacks;
     uint8_t retries; /* of the segment now timed, or probes now unanswered */
     uint8_t quick_acks;
@@ -202,9 +216,9 @@ struct tcp_conn {
     struct packet_label label; /* of the segment that began it; zero for our own */
 
     /* RFC 9293, 3.3.1 */
-    uint32_t iss, snd_una, snd_nxt, snd_wnd, snd_wl1, snd_wl2;
+    uint32_t iss, snd_una, snd_wnd, snd_wl1, snd_wl2;
     uint32_t irs, rcv_nxt;
-    uint32_t snd_max;     /* the highest sequence number ever sent, plus one */
+    uint32_t snd_max;     /* SND.NXT: it never goes back, what is sent again is in `flight` */
     uint32_t max_snd_wnd; /* the largest window the peer has offered */
     uint32_t rcv_adv;     /* the right edge of the window that we have offered */
     uint32_t last_ack_sent;
@@ -216,15 +230,24 @@ struct tcp_conn {
 
     /* RFC 6298 */
     clock_ns srtt, rttvar, rto;
-    clock_ns rtt_latest; /* what the present acknowledgement measured; 0: nothing */
-    clock_ns timed_at;
-    uint32_t timed_seq;
+    clock_ns rtt_min, rtt_min_next, rtt_min_at; /* least, that of a later start, the latter's */
+    uint32_t rtt_seq;                           /* a sample is due when this is acknowledged */
 
     /* RFC 5681, 6582 */
     uint32_t cwnd, ssthresh, recover;
     uint32_t prior_cwnd, prior_ssthresh; /* before the last reduction */
     uint32_t ecn_end;                    /* snd_max at the last reduction */
     uint32_t round_end;                  /* snd_max when the present round trip began */
+
+    /* loss recovery: tcp_recovery.h */
+    struct tcp_flight *flight;     /* NULL: nothing is unacknowledged */
+    uint32_t undo_una, undo_until; /* snd_una when the reduction began, snd_max when it ended */
+    uint32_t undo_bytes, undo_ts;  /* sent again for a reason yet; timestamp of the first */
+    uint32_t reorder_round;        /* snd_max at the last DSACK that counted */
+    uint8_t reorder_quarters;      /* of rtt_min that reordering may last, less one */
+    uint8_t reorder_persist;       /* recoveries for which that stays */
+    uint16_t reordering;           /* segments: the farthest seen */
+    uint32_t lost, spurious;       /* segments; reductions undone: all in all */
     union tcp_cc_state cc;
 
     struct chain send_queue;
@@ -288,7 +311,7 @@ struct tcp {
     clock_ns now;
     struct wheel wheel;
     struct tcp_table table;
-    struct pool conns, runs;
+    struct pool conns, runs, flights, sents;
     struct rte_mempool *data_pool;
     uint32_t held, held_max; /* mbufs in queues */
     struct siphash_key isn_key, port_key, ts_key, cookie_key, challenge_key;
@@ -532,6 +555,7 @@ enum tcp_data tcp_output_data(struct tcp_conn *c);
 
 void tcp_output_reset(struct tcp_conn *c); /* RST for a synchronized connection */
 void tcp_output_ack(struct tcp_conn *c);   /* at once, ahead of tcp_flush() */
+bool tcp_output_tail(struct tcp_conn *c);  /* a tail loss probe; false: not now */
 void tcp_output_probe(struct tcp_conn *c); /* window probe or keepalive: one below snd_una */
 void tcp_output_now(struct tcp_conn *c);   /* persist timeout: send what fits, however small */
 
@@ -571,8 +595,12 @@ void tcp_turn_charge(struct tcp_conn *c, uint32_t payload);
 
 void tcp_rtt_sample(struct tcp_conn *c, clock_ns rtt);
 
-/* Takes a sample from an acknowledgement of something new. Returns false when it gives none. */
-bool tcp_rtt_measure(struct tcp_conn *c, const struct packet *p);
+/* Takes a sample from the acknowledgement of our SYN. Returns false when it gives none. */
+bool tcp_rtt_handshake(struct tcp_conn *c, const struct packet *p);
+
+/* The same from one of data. */
+struct tcp_delivery;
+void tcp_rtt_acked(struct tcp_conn *c, const struct packet *p, const struct tcp_delivery *d);
 
 void tcp_rtt_backoff(struct tcp_conn *c);           /* a timeout: RFC 6298, 5.5 */
 clock_ns tcp_rtt_persist(const struct tcp_conn *c); /* the time to the next window probe */
@@ -609,9 +637,15 @@ static inline uint32_t tcp_segment_size(const struct tcp_conn *c)
     return c->mss - tcp_option_length(c);
 }
 
+/* The timestamp of what is sent at a time. */
+static inline uint32_t tcp_ts_at(const struct tcp_conn *c, clock_ns time)
+{
+    return (uint32_t)(time / CLOCK_MS) + c->ts_offset;
+}
+
 static inline uint32_t tcp_ts_now(const struct tcp_conn *c)
 {
-    return (uint32_t)(c->sock.tcp->now / CLOCK_MS) + c->ts_offset;
+    return tcp_ts_at(c, c->sock.tcp->now);
 }
 
 /* The window that a segment of the peer offers: never scaled with a SYN (RFC 7323, 2.2). */

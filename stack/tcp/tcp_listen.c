@@ -218,7 +218,7 @@ static void half_open_begin(struct tcp_listener *l, struct tcp_conn *c, const st
 static void half_open_synchronize(struct tcp_conn *c, uint32_t iss, const struct packet_tcp *syn)
 {
     c->iss = iss;
-    c->snd_una = c->snd_nxt = c->snd_max = iss;
+    c->snd_una = c->snd_max = iss;
     c->send_queue_seq = iss + 1;
     tcp_input_syn_options(c, syn);
 }
@@ -306,7 +306,7 @@ struct tcp_conn *tcp_listener_cookie(struct tcp_listener *l, struct packet *p)
     half_open_begin(l, c, p, &path);
     c->syn_window = cookie_window(l);
     half_open_synchronize(c, p->tcp.ack - 1, &syn);
-    c->snd_nxt = c->snd_max = c->iss + 1; /* the cookie went out */
+    c->snd_max = c->iss + 1; /* the cookie went out */
     c->from_cookie = true;
     tcp_ecn_remembered(c, &syn);
     return c;

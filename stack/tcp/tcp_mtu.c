@@ -7,6 +7,7 @@
  * again, cut anew, and the congestion window stays as it is (RFC 1191, 6.4; RFC 8201, 5.4).
  */
 #include "stack/tcp/tcp_internal.h"
+#include "stack/tcp/tcp_recovery.h"
 
 /* RFC 9293 has no floor, but smaller ones would cause storms of segments. */
 #define TCP_MSS_MIN 88
@@ -32,8 +33,7 @@ void tcp_mtu_changed(struct tcp_conn *c, uint16_t mtu)
     mss_update(c);
     if (tcp_segment_size(c) >= before || c->snd_una == c->snd_max)
         return;
-    c->snd_nxt = c->snd_una;
-    c->timing = false;
+    tcp_recovery_resize(c);
     tcp_conn_output(c);
 }
 

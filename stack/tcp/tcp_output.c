@@ -1,86 +1,133 @@
 /*
- * What may be sent now: windows, silly-window avoidance, Nagle (RFC 9293, 3.8.6.2.1 and 3.7.4), and
- * the segments that carry no data.
+ * What may be sent now: what was lost, then what is new, within the congestion window and the
+ * peer's, with silly-window avoidance and Nagle (RFC 9293, 3.8.6.2.1 and 3.7.4); and the segments
+ * that carry no data.
  *
- * After a retransmission timeout snd_nxt goes back to snd_una: the first segment goes out again
- * whatever the windows say (it is also the probe of a window that was closed over it), and the rest
- * follows as they allow. The fast retransmit sends the first unacknowledged segment alone.
+ * snd_max never goes back. What is to be sent again is at the head of a list (tcp_recovery.h), and
+ * goes out in frames of the size that is right now, whatever it was the first time.
  */
 #include "stack/tcp/tcp_cc.h"
 #include "stack/tcp/tcp_ecn.h"
 #include "stack/tcp/tcp_internal.h"
 #include "stack/tcp/tcp_pacing.h"
-
-/* The congestion window, with RFC 3042's two segments for the first duplicates. */
-static uint32_t congestion_window(const struct tcp_conn *c)
-{
-    uint32_t limited = c->in_recovery || c->dupacks >= TCP_DUPACK_THRESHOLD ? 0 : c->dupacks;
-
-    return c->cwnd + limited * tcp_segment_size(c);
-}
+#include "stack/tcp/tcp_recovery.h"
 
 struct sendable {
-    uint32_t len;
+    struct tcp_sent *again; /* NULL: it is new */
+    uint32_t seq, len;
     bool fin;
 };
 
-/*
- * What may go out at snd_nxt. `force`: the persist timer has run out, so that a window too small
- * to be worthwhile is used all the same.
- */
-static struct sendable sendable(const struct tcp_conn *c, bool force)
+/* What the congestion window has room for: when nothing is in flight a segment at least, as
+ * nothing else would ever make room. */
+static uint32_t congestion_room(const struct tcp_conn *c)
 {
-    uint32_t end = tcp_send_end(c), sent = c->snd_nxt - c->snd_una, cwnd = congestion_window(c);
-    uint32_t window = c->snd_wnd < cwnd ? c->snd_wnd : cwnd;
-    uint32_t room = window > sent ? window - sent : 0;
-    uint32_t segment = tcp_segment_size(c), unsent, len;
-    bool again = seq_lt(c->snd_nxt, c->snd_max); /* sent before: the peer had room for it once */
-    struct sendable s = {0};
+    uint32_t in_flight = tcp_in_flight(c), segment = tcp_segment_size(c);
 
-    if (seq_lt(end, c->snd_nxt)) /* the FIN has been sent */
+    if (in_flight == 0)
+        return c->cwnd > segment ? c->cwnd : segment;
+    return c->cwnd > in_flight ? c->cwnd - in_flight : 0;
+}
+
+static uint32_t window_room(const struct tcp_conn *c)
+{
+    uint32_t sent = c->snd_max - c->snd_una;
+
+    return c->snd_wnd > sent ? c->snd_wnd - sent : 0;
+}
+
+/*
+ * What is new. `force`: the persist timer has run out, so that a window too small to be worthwhile
+ * is used all the same.
+ */
+static struct sendable sendable_new(const struct tcp_conn *c, uint32_t cwnd_room, bool force)
+{
+    uint32_t end = tcp_send_end(c), wnd_room = window_room(c), segment = tcp_segment_size(c);
+    uint32_t room = wnd_room < cwnd_room ? wnd_room : cwnd_room, unsent, len;
+    struct sendable s = {.seq = c->snd_max};
+
+    if (seq_lt(end, c->snd_max)) /* the FIN has been sent */
         return s;
-    unsent = end - c->snd_nxt;
+    unsent = end - c->snd_max;
     len = unsent < room ? unsent : room;
     if (len >= segment) {
-        s.len = tcp_segment_payload(c, c->snd_nxt, len);
+        s.len = tcp_segment_payload(c, c->snd_max, len);
     } else if (len < unsent) {
         /* Cut by a window. By the peer's: worth sending when it is half of its largest. */
-        if (force || again || (c->snd_wnd <= cwnd && len >= c->max_snd_wnd / 2))
+        if (force || (wnd_room <= cwnd_room && len >= c->max_snd_wnd / 2))
             s.len = len;
         return s;
     } else if (len > 0) {
-        if (c->nagle && !force && !again && !c->fin_queued && c->snd_nxt != c->snd_una)
+        if (c->nagle && !force && !c->fin_queued && c->snd_max != c->snd_una)
             return s;
         s.len = len;
     }
-    s.fin = c->fin_queued && s.len == unsent && c->snd_wnd > sent + s.len;
+    s.fin = c->fin_queued && s.len == unsent && wnd_room > s.len;
     return s;
 }
 
-static void note_sent(struct tcp_conn *c, uint32_t seq, uint32_t len, bool fin)
+/* What is to be sent again: in the peer's window, unless it is the first. That one goes also when
+ * the window was closed over it, as the probe of that window. */
+static struct sendable sendable_again(struct tcp_conn *c, struct tcp_sent *r)
+{
+    uint32_t room = congestion_room(c), segment = tcp_segment_size(c), right, len;
+    struct sendable s = {.again = r, .seq = r->seq};
+
+    tcp_sent_gather(c, r, segment);
+    len = seq_min(r->end, tcp_send_end(c)) - r->seq;
+    right = c->snd_una + c->snd_wnd;
+    if (r->seq != c->snd_una && seq_lt(right, r->seq + len))
+        len = seq_lt(r->seq, right) ? right - r->seq : 0;
+    if (len > segment)
+        len = tcp_segment_payload(c, r->seq, RTE_MIN(len, RTE_MAX(room, segment)));
+    if (len > room)
+        return s;
+    s.len = len;
+    s.fin = r->seq + len == tcp_send_end(c) && r->seq + len != r->end;
+    return s;
+}
+
+static struct sendable sendable(struct tcp_conn *c)
+{
+    struct tcp_sent *lost = tcp_recovery_next(c);
+
+    return lost != NULL ? sendable_again(c, lost) : sendable_new(c, congestion_room(c), false);
+}
+
+static void note_new(struct tcp_conn *c, const struct sendable *s)
 {
     struct tcp *t = c->sock.tcp;
-    uint32_t end = seq + len + fin;
+    uint32_t end = s->seq + s->len + s->fin;
 
-    if (seq_lt(seq, c->snd_max)) {
-        tcp_count(t, tcp_retransmissions);
-        c->retransmissions++;
-        c->timing = false; /* Karn */
-    } else if (!c->timing) {
-        c->timing = true;
-        c->timed_seq = end;
-        c->timed_at = t->now;
-    }
     if (c->snd_una == c->snd_max)
         c->progress_at = t->now; /* the peer owes us an answer from now on */
-    if (seq_lt(c->snd_max, end)) {
-        uint32_t fresh = end - seq_max(c->snd_max, seq);
+    tcp_sent_new(c, s->seq, end);
+    tcp_count_n(t, tcp_bytes_sent, s->len);
+    c->snd_max = end;
+}
 
-        tcp_count_n(t, tcp_bytes_sent, fresh - fin);
-        c->snd_max = end;
-    }
+static void note_again(struct tcp_conn *c, const struct sendable *s)
+{
+    struct tcp *t = c->sock.tcp;
+
+    tcp_count(t, tcp_retransmissions);
+    c->retransmissions++;
+    tcp_recovery_retransmitted(c, s->again, s->len + s->fin);
+    if (s->seq == c->snd_una) /* RFC 6675, 5 (4.3): its answer takes a round trip from now */
+        tcp_timer_stop(c, TCP_TIMER_RETRANSMIT);
+}
+
+static void note_sent(struct tcp_conn *c, const struct sendable *s)
+{
+    struct tcp *t = c->sock.tcp;
+
+    if (s->again != NULL)
+        note_again(c, s);
+    else
+        note_new(c, s);
+    c->flight->prr_out += s->len;
     c->sent_at = t->now;
-    tcp_pacing_sent(c, len);
+    tcp_pacing_sent(c, s->len);
     if (!tcp_timer_running(c, TCP_TIMER_RETRANSMIT))
         tcp_timer_set(c, TCP_TIMER_RETRANSMIT, t->now + c->rto);
     if (tcp_timer_running(c, TCP_TIMER_PERSIST)) { /* the window has opened */
@@ -102,35 +149,21 @@ static uint8_t data_flags(const struct tcp_conn *c, uint32_t seq, uint32_t len, 
     return flags;
 }
 
-static bool send_one(struct tcp_conn *c, struct sendable s)
+static bool send_one(struct tcp_conn *c, const struct sendable *s)
 {
-    uint32_t seq = c->snd_nxt;
-
-    if (!tcp_segment_send(c, seq, s.len, data_flags(c, seq, s.len, s.fin)))
+    if ((s->again == NULL && !tcp_sent_room(c)) ||
+        !tcp_segment_send(c, s->seq, s->len, data_flags(c, s->seq, s->len, s->fin)))
         return false;
-    c->snd_nxt = seq + s.len + s.fin;
-    note_sent(c, seq, s.len, s.fin);
+    note_sent(c, s);
     return true;
 }
 
-/* The first unacknowledged segment again (RFC 5681, 3.2; RFC 6582, 3.2). */
-static bool resend_head(struct tcp_conn *c)
+/* Something that was never sent? */
+static bool has_new(const struct tcp_conn *c)
 {
-    bool fin = seq_lt(tcp_send_end(c), c->snd_max); /* it has been sent, too */
-    uint32_t left = c->snd_max - c->snd_una - fin, segment = tcp_segment_size(c);
-    uint32_t len = left < segment ? left : segment;
+    uint32_t end = tcp_send_end(c);
 
-    if (c->snd_una == c->snd_max) {
-        c->resend_head = false;
-        return true;
-    }
-    fin = fin && len == left;
-    if (!tcp_segment_send(c, c->snd_una, len, data_flags(c, c->snd_una, len, fin)))
-        return false;
-    note_sent(c, c->snd_una, len, fin);
-    c->snd_nxt = seq_max(c->snd_nxt, c->snd_una + len + fin); /* after a timeout it went back */
-    c->resend_head = false;
-    return true;
+    return seq_lt(c->snd_max, end) || (c->fin_queued && c->snd_max == end);
 }
 
 /* Something waits and nothing is in flight that could bring a window update: probe for one. From
@@ -138,51 +171,48 @@ static bool resend_head(struct tcp_conn *c)
 static void persist_begin(struct tcp_conn *c)
 {
     struct tcp *t = c->sock.tcp;
-    bool waiting =
-        seq_lt(c->snd_nxt, tcp_send_end(c)) || (c->fin_queued && c->snd_nxt == tcp_send_end(c));
 
-    if (!waiting || c->snd_una != c->snd_max || tcp_timer_running(c, TCP_TIMER_PERSIST))
+    if (!has_new(c) || c->snd_una != c->snd_max || tcp_timer_running(c, TCP_TIMER_PERSIST))
         return;
     c->retries = 0;
     c->progress_at = t->now;
     tcp_timer_set(c, TCP_TIMER_PERSIST, t->now + tcp_rtt_persist(c));
 }
 
-/* Something that was never sent, or must be sent again? */
 static bool has_unsent(const struct tcp_conn *c)
 {
-    uint32_t end = tcp_send_end(c);
-
     if (!tcp_synchronized(c) || c->state == TCP_FIN_WAIT_2 || c->state == TCP_TIME_WAIT)
         return false;
-    return c->resend_head || seq_lt(c->snd_nxt, end) || (c->fin_queued && c->snd_nxt == end);
+    return tcp_recovery_next(c) != NULL || has_new(c);
 }
 
 enum tcp_data tcp_output_data(struct tcp_conn *c)
 {
+    bool fresh = false;
+
     if (!has_unsent(c))
         return TCP_DATA_DONE;
     tcp_mtu_refresh(c);
     if (c->snd_una == c->snd_max)
         tcp_cc_restart(c);
     for (;;) {
-        bool again = c->resend_head;
-        struct sendable s = {.len = tcp_segment_size(c)};
+        struct sendable s = sendable(c);
 
-        if (!again)
-            s = sendable(c, false);
         if (s.len == 0 && !s.fin)
             break;
         if (!tcp_turn_room(c))
             return TCP_DATA_BLOCKED;
-        if (!again && tcp_pacing_wait(c))
+        if (s.again == NULL && tcp_pacing_wait(c))
             return TCP_DATA_DONE;
         if (c->credit <= 0)
             return TCP_DATA_SPENT;
-        if (!(again ? resend_head(c) : send_one(c, s)))
+        if (!send_one(c, &s))
             return TCP_DATA_NO_MBUF;
         tcp_turn_charge(c, s.len);
+        fresh |= s.again == NULL;
     }
+    if (fresh)
+        tcp_tlp_schedule(c);
     tcp_cc_sent(c);
     persist_begin(c);
     return TCP_DATA_DONE;
@@ -201,9 +231,8 @@ static void send_syn(struct tcp_conn *c)
         c->retransmissions++;
     }
     c->timing = c->snd_max == c->iss; /* Karn */
-    c->timed_at = t->now;
-    c->timed_seq = c->iss + 1;
-    c->snd_nxt = c->snd_max = c->iss + 1;
+    c->sent_at = t->now;
+    c->snd_max = c->iss + 1;
     if (!tcp_timer_running(c, TCP_TIMER_RETRANSMIT))
         tcp_timer_set(c, TCP_TIMER_RETRANSMIT, t->now + c->rto);
 }
@@ -265,16 +294,42 @@ void tcp_output_probe(struct tcp_conn *c)
     c->probed_at = c->sock.tcp->now;
 }
 
+/* The last segment of what was sent: as a record of its own, where there is one for it. */
+static struct sendable tail(struct tcp_conn *c)
+{
+    struct tcp_sent *last = TAILQ_LAST(&c->flight->all, tcp_sents);
+    bool fin = seq_lt(tcp_send_end(c), last->end);
+    uint32_t most = tcp_segment_size(c) + fin;
+
+    if (last->end - last->seq > most && tcp_sent_cut(c, last, last->end - most))
+        last = TAILQ_NEXT(last, link);
+    return (struct sendable){.again = last,
+                             .seq = last->seq,
+                             .len = RTE_MIN(last->end - last->seq - fin, tcp_segment_size(c)),
+                             .fin = fin && last->end - last->seq <= most};
+}
+
+bool tcp_output_tail(struct tcp_conn *c)
+{
+    struct sendable s = sendable_new(c, tcp_segment_size(c), false);
+
+    if (net_room(c->sock.tcp->net, c->path.iface, c->path.egress_class) == 0)
+        return false;
+    if (s.len == 0 && !s.fin)
+        s = tail(c);
+    return send_one(c, &s);
+}
+
 void tcp_output_now(struct tcp_conn *c)
 {
     struct tcp *t = c->sock.tcp;
-    struct sendable s = sendable(c, true);
+    struct sendable s = sendable_new(c, congestion_room(c), true);
 
     if (s.len == 0 && !s.fin) {
         tcp_count(t, tcp_zero_window_probes);
         tcp_output_probe(c);
     } else if (net_room(t->net, c->path.iface, c->path.egress_class) > 0) {
-        send_one(c, s);
+        send_one(c, &s);
     }
     if (c->snd_una == c->snd_max) /* else the retransmission timer goes on with it */
         tcp_timer_set(c, TCP_TIMER_PERSIST, t->now + tcp_rtt_persist(c));

@@ -1,96 +1,327 @@
-/* Fast retransmit and fast recovery by RFC 6582 (NewReno). */
+/*
+ * Fast recovery (RFC 6675 with the detection of RFC 8985; without SACK RFC 6582), recovery after a
+ * timeout with F-RTO (RFC 5682), and what both share.
+ *
+ * Losses are marked in the records of what was sent (tcp_sent.h), and whatever is marked is sent
+ * again as cwnd allows, before anything new. So there is one way of sending again, however a loss
+ * was found. In flight is what is neither acknowledged, selectively or not, nor lost; what peers
+ * without SACK acknowledge by duplicates is not known by place, but counted off as well, which also
+ * gives the limited transmit of RFC 3042.
+ */
 #include "stack/tcp/tcp_recovery.h"
 
 #include "stack/tcp/tcp_cc.h"
+#include "stack/tcp/tcp_ecn.h"
 #include "stack/tcp/tcp_internal.h"
-
-static uint32_t flight_size(const struct tcp_conn *c)
-{
-    return c->snd_max - c->snd_una;
-}
-
-static uint32_t max_u32(uint32_t a, uint32_t b)
-{
-    return a > b ? a : b;
-}
-
-static uint32_t min_u32(uint32_t a, uint32_t b)
-{
-    return a < b ? a : b;
-}
 
 void tcp_recovery_init(struct tcp_conn *c)
 {
     c->recover = c->iss;
 }
 
-static void open_ack(struct tcp_conn *c, uint32_t acked)
+uint32_t tcp_in_flight(const struct tcp_conn *c)
 {
-    struct tcp_cc_ack a = {
-        .acked = acked,
-        .prior_flight = flight_size(c) + acked,
-        .rtt = c->rtt_latest,
-    };
+    const struct tcp_flight *f = c->flight;
+
+    if (f == NULL)
+        return 0;
+    return f->in_flight_bytes > f->duplicate_bytes ? f->in_flight_bytes - f->duplicate_bytes : 0;
+}
+
+/* ---- what goes out again ---- */
+
+struct tcp_sent *tcp_recovery_next(const struct tcp_conn *c)
+{
+    if (c->flight == NULL || c->frto_new)
+        return NULL;
+    return TAILQ_FIRST(&c->flight->lost);
+}
+
+void tcp_recovery_retransmitted(struct tcp_conn *c, struct tcp_sent *s, uint32_t len)
+{
+    if (len < s->end - s->seq)
+        tcp_sent_cut(c, s, s->seq + len);
+    tcp_sent_again(c, s);
+    tcp_undo_retransmitted(c, len);
+}
+
+/* The first unacknowledged segment is lost. */
+static void lose_head(struct tcp_conn *c)
+{
+    struct tcp_sent *s = TAILQ_FIRST(&c->flight->all);
+    uint32_t segment = tcp_segment_size(c);
+
+    if (s->state != TCP_SENT_IN_FLIGHT)
+        return;
+    if (s->end - s->seq > segment)
+        tcp_sent_cut(c, s, s->seq + segment);
+    tcp_sent_lose(c, s);
+}
+
+void tcp_recovery_resize(struct tcp_conn *c)
+{
+    struct tcp_sent *s, *next;
+
+    if (c->flight == NULL)
+        return;
+    for (s = TAILQ_FIRST(&c->flight->in_flight); s != NULL; s = next) {
+        next = TAILQ_NEXT(s, queue);
+        if (s->end - s->seq > s->segments * tcp_segment_size(c))
+            tcp_sent_lose(c, s);
+    }
+}
+
+/* ---- phases ---- */
+
+static void enter(struct tcp_conn *c, enum tcp_recovery_phase phase)
+{
+    c->recovery = (uint8_t)phase;
+    c->recover = c->snd_max;
+    c->flight->tlp_out = false;
+    tcp_tlp_schedule(c); /* not now */
+}
+
+static bool reducing(const struct tcp_conn *c)
+{
+    return c->recovery == TCP_RECOVERY_CWR || c->recovery == TCP_RECOVERY_FAST;
+}
+
+static void leave(struct tcp_conn *c, struct tcp_delivery *d)
+{
+    d->reduced = reducing(c);
+    if (d->reduced)
+        tcp_cc_reduced(c);
+    if (c->recovery >= TCP_RECOVERY_FAST)
+        tcp_rack_recovered(c);
+    c->recovery = TCP_RECOVERY_NONE;
+    c->flight->duplicate_bytes = 0;
+    c->dupacks = 0;
+    c->frto = false;
+    c->undo_until = c->snd_max;
+}
+
+static void enter_fast(struct tcp_conn *c, const struct tcp_delivery *d)
+{
+    bool marked = c->recovery == TCP_RECOVERY_CWR;
+
+    enter(c, TCP_RECOVERY_FAST);
+    tcp_count(c->sock.tcp, tcp_fast_retransmits);
+    if (marked) /* for the CE mark that began it: there is nothing to undo */
+        return;
+    tcp_undo_begin(c);
+    tcp_cc_reduce(c, TCP_CC_LOSS);
+    tcp_prr_begin(c, d);
+}
+
+/* RFC 3168, 6.1.2: the peer has seen a mark. */
+static void enter_cwr(struct tcp_conn *c, const struct tcp_delivery *d)
+{
+    tcp_count(c->sock.tcp, tcp_ecn_reductions);
+    tcp_undo_end(c);
+    tcp_cc_reduce(c, TCP_CC_ECN);
+    if (TAILQ_EMPTY(&c->flight->all)) {
+        tcp_cc_reduced(c);
+        return;
+    }
+    enter(c, TCP_RECOVERY_CWR);
+    tcp_prr_begin(c, d);
+}
+
+void tcp_recovery_repaired(struct tcp_conn *c)
+{
+    if (c->recovery != TCP_RECOVERY_NONE)
+        return;
+    tcp_undo_end(c);
+    tcp_cc_reduce(c, TCP_CC_LOSS);
+    tcp_cc_reduced(c);
+}
+
+/* RFC 6298, 5.4 to 5.6, and RFC 8985, 6.3. */
+void tcp_recovery_timeout(struct tcp_conn *c)
+{
+    struct tcp_flight *f = c->flight;
+    bool first = c->retries <= 1, fast = c->recovery == TCP_RECOVERY_FAST, reneged;
+
+    if (f == NULL)
+        return;
+    if (first)
+        tcp_undo_begin(c);
+    tcp_cc_reduce(c, TCP_CC_TIMEOUT);
+    reneged = TAILQ_FIRST(&f->all)->state == TCP_SENT_SACKED;
+    enter(c, TCP_RECOVERY_LOSS);
+    f->duplicate_bytes = 0;
+    c->dupacks = 0;
+    tcp_sent_lose_old(c, tcp_rack_timeout(c), reneged);
+    tcp_timer_stop(c, TCP_TIMER_LOSS);
+    c->frto = !reneged && !(first && fast);
+    c->frto_new = false;
+}
+
+/* ---- undo ---- */
+
+static void undo(struct tcp_conn *c)
+{
+    tcp_count(c->sock.tcp, tcp_spurious_undone);
+    c->spurious++;
+    tcp_undo_end(c);
+    if (c->recovery != TCP_RECOVERY_NONE) {
+        c->recovery = TCP_RECOVERY_NONE;
+        tcp_sent_lost_none(c);
+        tcp_rack_recovered(c);
+    }
+    c->frto = false;
+    c->dupacks = 0;
+    c->flight->duplicate_bytes = 0;
+    tcp_cc_undo(c);
+}
+
+/* RFC 5682, 3.1, steps 2 and 3. Returns true when the timeout was spurious. */
+static bool frto_ack(struct tcp_conn *c, const struct tcp_delivery *d)
+{
+    bool more = seq_lt(c->snd_max, tcp_send_end(c)) && c->snd_max - c->snd_una < c->snd_wnd;
+
+    c->frto_new = false;
+    if (!c->frto)
+        return false;
+    /* Without SACK a part may be the retransmitted one, the rest have come before. */
+    if (d->original && (c->sack || !d->retransmitted))
+        return c->undo;
+    if (c->recover != c->snd_max) { /* new data was sent, and what comes back is no progress */
+        c->frto = !d->sacked && !d->duplicate;
+    } else if (d->acked > 0) {
+        c->frto = c->frto_new = more;
+    }
+    return false;
+}
+
+/* ---- acknowledgements ---- */
+
+/* Releases the records of what is acknowledged. */
+static void release(struct tcp_conn *c, const struct packet *p, struct tcp_delivery *d)
+{
+    struct tcp_sent *s;
+
+    while ((s = TAILQ_FIRST(&c->flight->all)) != NULL && seq_lt(s->seq, c->snd_una)) {
+        uint32_t end = seq_lt(s->end, c->snd_una) ? s->end : c->snd_una;
+
+        if (s->state != TCP_SENT_SACKED)
+            tcp_rack_delivered(c, p, s, end, d);
+        tcp_sent_release(c, end);
+    }
+}
+
+/* ---- RFC 6582: without SACK ---- */
+
+/* One segment filled the hole, the others were told of by duplicates. After a timeout those were
+ * for what was sent since. */
+static void newreno_progress(struct tcp_conn *c, struct tcp_delivery *d)
+{
+    struct tcp_flight *f = c->flight;
+    uint32_t segment = tcp_segment_size(c);
+    uint32_t known = RTE_MIN(f->duplicate_bytes, d->acked > segment ? d->acked - segment : 0);
 
     c->dupacks = 0;
+    if (c->recovery == TCP_RECOVERY_LOSS) {
+        f->duplicate_bytes = 0;
+        return;
+    }
+    f->duplicate_bytes -= known;
+    d->delivered -= RTE_MIN(known, d->delivered);
+    d->partial = c->recovery == TCP_RECOVERY_FAST;
+    if (d->partial)
+        lose_head(c); /* the next hole */
+}
+
+static void newreno_duplicate(struct tcp_conn *c, struct tcp_delivery *d)
+{
+    struct tcp_flight *f = c->flight;
+    uint32_t segment = tcp_segment_size(c);
+
+    if (c->recovery == TCP_RECOVERY_LOSS && c->recover == c->snd_max)
+        return; /* of what was sent before the timeout */
+    f->duplicate_bytes = RTE_MIN(f->duplicate_bytes + segment, c->snd_max - c->snd_una);
+    d->delivered += segment;
+    if (c->dupacks < UINT8_MAX)
+        c->dupacks++;
+    /* 3.2, step 2: duplicates of what was sent before a timeout say nothing new. */
+    if (c->dupacks == TCP_DUPACK_THRESHOLD && c->recovery < TCP_RECOVERY_FAST &&
+        (c->recovery == TCP_RECOVERY_CWR || seq_lt(c->recover, c->snd_una)))
+        lose_head(c);
+}
+
+static void newreno_ack(struct tcp_conn *c, struct tcp_delivery *d)
+{
+    if (d->acked > 0)
+        newreno_progress(c, d);
+    else if (d->duplicate)
+        newreno_duplicate(c, d);
+}
+
+/* ---- what an acknowledgement changes ---- */
+
+static void window_grows(struct tcp_conn *c, const struct tcp_delivery *d)
+{
+    struct tcp_cc_ack a = {
+        .acked = d->delivered,
+        .prior_flight = d->prior_flight,
+        .rtt = d->rtt,
+    };
+
+    if (d->acked == 0 || d->reduced)
+        return;
     tcp_cc_progress(c, &a);
     tcp_cc_ack(c, &a);
 }
 
-static void recovery_ack(struct tcp_conn *c, uint32_t acked)
+/* What is lost by now, and what that changes. */
+static void losses(struct tcp_conn *c, struct tcp_delivery *d)
 {
-    uint32_t mss = tcp_segment_size(c);
+    uint32_t before = c->lost;
+    bool found;
 
-    if (!seq_lt(c->snd_una, c->recover)) { /* full acknowledgement */
-        c->in_recovery = false;
-        c->dupacks = 0;
-        tcp_cc_reduced(c);
-        c->cwnd = min_u32(c->ssthresh, max_u32(flight_size(c), mss) + mss);
-        return;
-    }
-    /* Partial: the next hole is lost too; deflate by what left, add back one segment. */
-    c->cwnd = c->cwnd > acked ? c->cwnd - acked : mss;
-    if (acked >= mss)
-        c->cwnd += mss;
-    c->cwnd = max_u32(c->cwnd, mss);
-    c->resend_head = true;
-}
-
-void tcp_recovery_ack(struct tcp_conn *c, uint32_t acked)
-{
-    if (c->in_recovery)
-        recovery_ack(c, acked);
+    if (c->sack)
+        tcp_rack_detect(c);
     else
-        open_ack(c, acked);
+        newreno_ack(c, d);
+    found = c->lost != before;
+    if (found && c->recovery < TCP_RECOVERY_FAST)
+        enter_fast(c, d);
+    if (reducing(c))
+        tcp_prr_ack(c, d, d->acked > 0 && !found);
+    else
+        window_grows(c, d);
 }
 
-void tcp_recovery_dupack(struct tcp_conn *c)
+void tcp_recovery_ack(struct tcp_conn *c, const struct packet *p, uint32_t acked, bool duplicate)
 {
-    uint32_t mss = tcp_segment_size(c);
+    struct tcp_delivery d = {
+        .acked = acked, .prior_flight = tcp_in_flight(c), .duplicate = duplicate};
 
-    if (c->in_recovery) {
-        /* RFC 5681, 3.2 step 4: a segment has left the network. */
-        c->cwnd = min_u32(c->cwnd + mss, TCP_CWND_MAX);
-        return;
-    }
-    if (c->dupacks < UINT8_MAX)
-        c->dupacks++;
-    /* RFC 6582, 3.2 step 2: duplicates of what was sent before a timeout say nothing new. */
-    if (c->dupacks != TCP_DUPACK_THRESHOLD || !seq_lt(c->recover, c->snd_una))
-        return;
-    c->in_recovery = true;
-    c->recover = c->snd_max;
-    tcp_cc_reduce(c, TCP_CC_LOSS);
-    c->cwnd = c->ssthresh + TCP_DUPACK_THRESHOLD * mss;
-    c->resend_head = true;
-    c->timing = false;
-    tcp_count(c->sock.tcp, tcp_fast_retransmits);
+    release(c, p, &d);
+    tcp_sack_take(c, p, &d);
+    tcp_rtt_acked(c, p, &d);
+    tcp_tlp_ack(c, &d);
+    if (d.dsacked)
+        tcp_rack_duplicate(c);
+    if (tcp_undo_proven(c, p, &d) || (c->recovery == TCP_RECOVERY_LOSS && frto_ack(c, &d)))
+        undo(c);
+    if (c->recovery != TCP_RECOVERY_NONE && seq_le(c->recover, c->snd_una))
+        leave(c, &d);
+    else if (c->recovery == TCP_RECOVERY_NONE && seq_lt(c->undo_until, c->snd_una))
+        tcp_undo_end(c);
+    if (c->recovery == TCP_RECOVERY_NONE && tcp_ecn_echoed(c, p))
+        enter_cwr(c, &d);
+    losses(c, &d);
+    if (TAILQ_EMPTY(&c->flight->all))
+        tcp_sent_free(c);
 }
 
-void tcp_recovery_timeout(struct tcp_conn *c)
+void tcp_recovery_reordered(struct tcp_conn *c)
 {
-    tcp_cc_reduce(c, TCP_CC_TIMEOUT);
-    c->in_recovery = false;
-    c->dupacks = 0;
-    c->recover = c->snd_max;
+    struct tcp_delivery none = {0};
+
+    if (c->flight == NULL)
+        return;
+    losses(c, &none);
+    tcp_conn_output(c);
 }

@@ -1,5 +1,8 @@
 /* Round-trip time and retransmission timeout by RFC 6298. */
 #include "stack/tcp/tcp_internal.h"
+#include "stack/tcp/tcp_recovery.h"
+
+#define RTT_MIN_AGE (300 * CLOCK_SEC)
 
 void tcp_rtt_sample(struct tcp_conn *c, clock_ns rtt)
 {
@@ -24,28 +27,59 @@ void tcp_rtt_sample(struct tcp_conn *c, clock_ns rtt)
         c->rto = TCP_RTO_MAX;
 }
 
-/* RFC 6298, 3 (Karn): never from a segment that was sent twice, unless its timestamp tells which
- * one was answered. */
-bool tcp_rtt_measure(struct tcp_conn *c, const struct packet *p)
+/* The least of the last five to ten minutes: paths change. */
+static void note_minimum(struct tcp_conn *c, clock_ns rtt)
 {
-    const struct tcp *t = c->sock.tcp;
-    uint32_t ms;
+    clock_ns now = c->sock.tcp->now;
 
-    c->rtt_latest = 0;
-    if (c->timing && seq_le(c->timed_seq, p->tcp.ack)) {
-        c->timing = false;
-        c->rtt_latest = t->now - c->timed_at;
-        tcp_rtt_sample(c, c->rtt_latest);
-        return true;
+    if (c->rtt_min == 0)
+        c->rtt_min = c->rtt_min_next = rtt;
+    if (now - c->rtt_min_at > RTT_MIN_AGE) {
+        c->rtt_min = c->rtt_min_next;
+        c->rtt_min_next = rtt;
+        c->rtt_min_at = now;
     }
-    if (c->timing || !c->timestamps || !p->tcp.has_timestamp)
-        return false;
-    ms = tcp_ts_now(c) - p->tcp.ts_echo;
-    if (ms >= 60000) /* a broken echo must not freeze the connection */
-        return false;
-    c->rtt_latest = (clock_ns)ms * CLOCK_MS;
-    tcp_rtt_sample(c, c->rtt_latest);
+    c->rtt_min = RTE_MIN(c->rtt_min, rtt);
+    c->rtt_min_next = RTE_MIN(c->rtt_min_next, rtt);
+}
+
+/* RFC 7323, 4.1. Returns false when the echo says nothing. */
+static bool from_timestamp(const struct tcp_conn *c, const struct packet *p, clock_ns *rtt)
+{
+    uint32_t ms = tcp_ts_now(c) - p->tcp.ts_echo;
+
+    if (!c->timestamps || !p->tcp.has_timestamp || ms >= 60000)
+        return false; /* a broken echo must not freeze the connection */
+    *rtt = (clock_ns)ms * CLOCK_MS;
     return true;
+}
+
+bool tcp_rtt_handshake(struct tcp_conn *c, const struct packet *p)
+{
+    clock_ns rtt = c->sock.tcp->now - c->sent_at;
+
+    if (!c->timing && !from_timestamp(c, p, &rtt))
+        return false;
+    if (c->timing && rtt > 0)
+        note_minimum(c, rtt);
+    tcp_rtt_sample(c, rtt);
+    return true;
+}
+
+/* RFC 6298, 3: one sample in a round trip; by Karn's rule none of what was sent more than once,
+ * unless a timestamp tells which of the copies was answered. */
+void tcp_rtt_acked(struct tcp_conn *c, const struct packet *p, const struct tcp_delivery *d)
+{
+    clock_ns rtt = d->retransmitted ? 0 : d->rtt_first;
+
+    if (d->rtt != 0)
+        note_minimum(c, d->rtt);
+    if (rtt == 0 && (d->acked == 0 || !from_timestamp(c, p, &rtt)))
+        return;
+    if (seq_lt(c->snd_una, c->rtt_seq))
+        return;
+    c->rtt_seq = c->snd_max;
+    tcp_rtt_sample(c, rtt);
 }
 
 /* It stays so until the next sample: were it forgotten with the next acknowledgement, a round trip
@@ -53,6 +87,7 @@ bool tcp_rtt_measure(struct tcp_conn *c, const struct packet *p)
 void tcp_rtt_backoff(struct tcp_conn *c)
 {
     c->rto = 2 * c->rto < TCP_RTO_MAX ? 2 * c->rto : TCP_RTO_MAX;
+    c->rtt_seq = c->snd_una;
 }
 
 clock_ns tcp_rtt_persist(const struct tcp_conn *c)

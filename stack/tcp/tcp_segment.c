@@ -167,7 +167,7 @@ static void fill_header(struct tcp_conn *c, struct wire_tcp *h, uint32_t seq, ui
 /* Ahead of data goes what carries none; but a FIN must not overtake the data before it. */
 static enum egress_band band_of(const struct tcp_conn *c, uint32_t payload, uint8_t flags)
 {
-    if (payload > 0 || ((flags & TCP_FIN) != 0 && c->snd_una != c->snd_nxt))
+    if (payload > 0 || ((flags & TCP_FIN) != 0 && c->snd_una != c->snd_max))
         return EGRESS_DATA;
     return EGRESS_CONTROL;
 }

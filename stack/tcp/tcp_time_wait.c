@@ -8,6 +8,7 @@
  * the next connection of these ports would get what is still under way.
  */
 #include "stack/tcp/tcp_internal.h"
+#include "stack/tcp/tcp_sent.h"
 
 void tcp_time_wait_unowned(struct tcp_conn *c)
 {
@@ -20,6 +21,7 @@ void tcp_time_wait_enter(struct tcp_conn *c)
     tcp_timer_stop_all(c);
     tcp_orphan_remove(c);
     chain_free(&c->send_queue);
+    tcp_sent_free(c);
     c->cursor.m = NULL;
     tcp_reassembly_free(c);
     tcp_conn_account(c);

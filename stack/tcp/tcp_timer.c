@@ -54,6 +54,17 @@ static void handshake_failed(struct tcp_conn *c)
     tcp_conn_end(c, SOCK_TIMED_OUT);
 }
 
+/* RFC 8985: losses that reordering might have feigned, or the end of a flight that nothing answers.
+ */
+static bool loss_expired(struct tcp_conn *c)
+{
+    if (c->probing)
+        tcp_tlp_expired(c);
+    else
+        tcp_recovery_reordered(c);
+    return true;
+}
+
 /* RFC 6298, 5.4 to 5.7. Returns false when the connection has ended. */
 static bool retransmit_expired(struct tcp_conn *c)
 {
@@ -79,13 +90,10 @@ static bool retransmit_expired(struct tcp_conn *c)
     if (c->retries < UINT8_MAX)
         c->retries++;
     c->timing = false;
-    if (syn) {
+    if (syn)
         c->send_syn = true;
-    } else {
+    else
         tcp_recovery_timeout(c);
-        c->resend_head = true;
-        c->snd_nxt = c->snd_una; /* the rest follows as the windows allow */
-    }
     tcp_timer_set(c, TCP_TIMER_RETRANSMIT, t->now + c->rto);
     tcp_conn_output(c);
     return true;
@@ -173,11 +181,9 @@ static void arm(struct tcp_conn *c)
 static void timer_fire(struct wheel_timer *timer, clock_ns now)
 {
     static bool (*const expired[TCP_TIMER_COUNT])(struct tcp_conn *) = {
-        [TCP_TIMER_RETRANSMIT] = retransmit_expired,
-        [TCP_TIMER_PERSIST] = persist_expired,
-        [TCP_TIMER_DELAYED_ACK] = delayed_ack_expired,
-        [TCP_TIMER_KEEPALIVE] = keepalive_expired,
-        [TCP_TIMER_PACE] = pace_expired,
+        [TCP_TIMER_LOSS] = loss_expired,           [TCP_TIMER_RETRANSMIT] = retransmit_expired,
+        [TCP_TIMER_PERSIST] = persist_expired,     [TCP_TIMER_DELAYED_ACK] = delayed_ack_expired,
+        [TCP_TIMER_KEEPALIVE] = keepalive_expired, [TCP_TIMER_PACE] = pace_expired,
     };
     struct tcp_conn *c =
         (struct tcp_conn *)(void *)((char *)timer - offsetof(struct tcp_conn, timer));

@@ -7,6 +7,7 @@
 #include "stack/tcp/tcp_cc.h"
 #include "stack/tcp/tcp_internal.h"
 #include "stack/tcp/tcp_pacing.h"
+#include "stack/tcp/tcp_recovery.h"
 
 const char *tcp_state_name(enum tcp_state state)
 {
@@ -285,6 +286,11 @@ void sock_info(const struct sock *k, struct sock_info *out)
         .send_buffer = c->buffers.send,
         .receive_buffer = c->buffers.receive,
         .congestion = c->sock.tcp->cc->name,
+        .rtt_min = c->rtt_min,
+        .in_flight = tcp_in_flight(c),
+        .lost = c->lost,
+        .spurious = c->spurious,
+        .reordering = c->reordering,
         .sack = c->sack,
         .ecn = c->ecn,
         .pacing_rate = tcp_pacing_rate(c),
