@@ -19,6 +19,8 @@ static bool release_acked(struct tcp_conn *c, uint32_t ack)
     /* The cursor's mbuf is still in the queue only when the cursor is past the queue's start. */
     if (!seq_lt(c->send_queue_seq, c->cursor.seq))
         c->cursor.m = NULL;
+    if (c->flight != NULL && !seq_lt(c->send_queue_seq, c->flight->cursor.seq))
+        c->flight->cursor.m = NULL;
     tcp_conn_account(c);
     return fin;
 }
@@ -67,6 +69,13 @@ static void new_data_acked(struct tcp_conn *c)
     net_path_confirm(t->net, &c->path, t->now);
 }
 
+static void nothing_acked(struct tcp_conn *c, const struct packet *p)
+{
+    tcp_recovery_late(c, p);
+    if (!tcp_timer_running(c, TCP_TIMER_PERSIST))
+        c->retries = 0; /* the answer to a keepalive; window probes grow rare though answered */
+}
+
 /* Our FIN is acknowledged. Returns false when the connection has ended. */
 static bool fin_acked(struct tcp_conn *c)
 {
@@ -113,8 +122,8 @@ bool tcp_ack(struct tcp_conn *c, struct packet *p, bool *ended)
         update_window(c, p);
     if (c->flight != NULL)
         tcp_recovery_ack(c, p, acked, duplicate);
-    else if (!tcp_timer_running(c, TCP_TIMER_PERSIST))
-        c->retries = 0; /* the answer to a keepalive; window probes grow rare though answered */
+    else
+        nothing_acked(c, p);
     if (acked > 0)
         new_data_acked(c);
     tcp_tlp_schedule(c);

@@ -18,6 +18,7 @@
 #include "base/wheel.h"
 #include "stack/chain.h"
 #include "stack/tcp/tcp.h"
+#include "stack/tcp/tcp_sent.h"
 #include "stack/tcp/tcp_buffer.h"
 #include "stack/tcp/tcp_cubic.h"
 #include "stack/tcp/tcp_hystart.h"
@@ -111,14 +112,6 @@ struct tcp_listener {
     clock_ns cookie_at;               /* when the last one was sent; 0: never */
     TAILQ_HEAD(, tcp_conn) half_open; /* oldest first */
     TAILQ_HEAD(, tcp_conn) accept;    /* oldest first */
-};
-
-/* Where the byte with a sequence number lies in the send queue. The offset counts from buf_addr, so
- * that dropping acknowledged bytes in front does not move it. */
-struct tcp_cursor {
-    struct rte_mbuf *m; /* NULL: unknown, walk from the head */
-    uint32_t offset;
-    uint32_t seq;
 };
 
 /* A run of bytes received ahead of a gap. */

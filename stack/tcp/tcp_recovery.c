@@ -17,6 +17,7 @@
 void tcp_recovery_init(struct tcp_conn *c)
 {
     c->recover = c->iss;
+    c->rtt_seq = c->snd_una;
 }
 
 uint32_t tcp_in_flight(const struct tcp_conn *c)
@@ -171,7 +172,8 @@ static void undo(struct tcp_conn *c)
     }
     c->frto = false;
     c->dupacks = 0;
-    c->flight->duplicate_bytes = 0;
+    if (c->flight != NULL)
+        c->flight->duplicate_bytes = 0;
     tcp_cc_undo(c);
 }
 
@@ -314,6 +316,17 @@ void tcp_recovery_ack(struct tcp_conn *c, const struct packet *p, uint32_t acked
     losses(c, &d);
     if (TAILQ_EMPTY(&c->flight->all))
         tcp_sent_free(c);
+}
+
+void tcp_recovery_late(struct tcp_conn *c, const struct packet *p)
+{
+    struct tcp_delivery d = {0};
+
+    tcp_sack_take(c, p, &d);
+    if (d.dsacked)
+        tcp_rack_duplicate(c);
+    if (tcp_undo_proven(c, p, &d))
+        undo(c);
 }
 
 void tcp_recovery_reordered(struct tcp_conn *c)

@@ -54,6 +54,9 @@ void tcp_recovery_init(struct tcp_conn *c);
  * duplicate. */
 void tcp_recovery_ack(struct tcp_conn *c, const struct packet *p, uint32_t acked, bool duplicate);
 
+/* Nothing is in flight; what has been may be reported as a duplicate all the same. */
+void tcp_recovery_late(struct tcp_conn *c, const struct packet *p);
+
 /* The timer that tcp_rack_detect() has set has run out. */
 void tcp_recovery_reordered(struct tcp_conn *c);
 

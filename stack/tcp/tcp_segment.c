@@ -28,26 +28,6 @@ static void cursor_step(struct tcp_cursor *at)
     }
 }
 
-static struct tcp_cursor cursor_at(const struct tcp_conn *c, uint32_t seq)
-{
-    struct tcp_cursor at = c->cursor;
-    uint32_t skip;
-
-    if (at.m != NULL && at.seq == seq) {
-        cursor_step(&at);
-        return at;
-    }
-    at.m = c->send_queue.head;
-    at.seq = seq;
-    skip = seq - c->send_queue_seq;
-    while (skip >= at.m->data_len && at.m->next != NULL) {
-        skip -= at.m->data_len;
-        at.m = at.m->next;
-    }
-    at.offset = at.m->data_off + skip;
-    return at;
-}
-
 /* Bytes from the cursor to the end of its mbuf, at most `len`. */
 static uint32_t cursor_piece(const struct tcp_cursor *at, uint32_t len)
 {
@@ -61,6 +41,23 @@ static void cursor_advance(struct tcp_cursor *at, uint32_t n)
     at->offset += n;
     at->seq += n;
     cursor_step(at);
+}
+
+/* From the place where sending went on last, that of what was sent again last, or the start:
+ * whichever is before it. New data and retransmissions each go upwards, so the way is short. */
+static struct tcp_cursor cursor_at(const struct tcp_conn *c, uint32_t seq)
+{
+    struct tcp_cursor at = c->cursor;
+
+    if (at.m == NULL || seq_lt(seq, at.seq))
+        at = c->flight != NULL ? c->flight->cursor : (struct tcp_cursor){0};
+    if (at.m == NULL || seq_lt(seq, at.seq))
+        at = (struct tcp_cursor){c->send_queue.head, c->send_queue.head->data_off,
+                                 c->send_queue_seq};
+    while (at.seq != seq)
+        cursor_advance(&at, cursor_piece(&at, seq - at.seq));
+    cursor_step(&at);
+    return at;
 }
 
 /* ---- building a segment ---- */
@@ -236,7 +233,10 @@ bool tcp_segment_send(struct tcp_conn *c, uint32_t seq, uint32_t len, uint8_t fl
     if (len > 0) {
         if (!(references ? payload_reference(c, m, &at, len) : payload_copy(m, &at, len)))
             goto no_mbuf;
-        c->cursor = at;
+        if (seq == c->snd_max)
+            c->cursor = at;
+        else
+            c->flight->cursor = at;
     }
     if ((flags & TCP_ACK) != 0)
         acknowledged(c, h.sack_count > 0);

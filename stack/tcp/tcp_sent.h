@@ -23,10 +23,18 @@
 
 #include "base/clock.h"
 
-struct tcp;
+struct rte_mbuf;
 struct tcp_conn;
 
 #define TCP_SENT_MAX 8192
+
+/* Where the byte with a sequence number lies in the send queue. The offset counts from buf_addr, so
+ * that dropping acknowledged bytes in front does not move it. */
+struct tcp_cursor {
+    struct rte_mbuf *m; /* NULL: unknown, walk from the head */
+    uint32_t offset;
+    uint32_t seq;
+};
 
 enum tcp_sent_state { TCP_SENT_IN_FLIGHT, TCP_SENT_LOST, TCP_SENT_SACKED };
 
@@ -52,6 +60,8 @@ struct tcp_flight {
     /* RFC 8985, 5.2: of what was delivered, that which was sent last; the highest of all. */
     clock_ns rack_sent_at, rack_rtt;
     uint32_t rack_end, rack_fack;
+
+    struct tcp_cursor cursor; /* behind what was sent again last */
 
     uint32_t duplicate_bytes; /* without SACK: what duplicates say has left the network */
 

@@ -2,15 +2,18 @@
  * Selective acknowledgement: what the stack reports of the peer's stream (RFC 2018, RFC 2883), and
  * what it makes of the peer's reports.
  */
+#include "stack/tcp/tcp_internal.h"
+#include "stack/tcp/tcp_sent.h"
 #include "tests/unit/stack/tcp_script.h"
 
+static const struct script_config newreno = {.tcp.congestion = STACK_NEWRENO};
 static struct script *s;
 static struct script_conn *c;
 
 static int setup(void **state)
 {
     (void)state;
-    s = script_create(NULL);
+    s = script_create(&newreno);
     c = script_conn(s);
     c->wscale = 3;
     c->sack = true;
@@ -224,15 +227,275 @@ static void test_duplicates_in_burst(void **state)
     script_expect_none(s);
 }
 
+/* ---- the sender: RFC 6675 ---- */
+
+#define MSS 1460u
+
+static struct sock_info info(void)
+{
+    struct sock_info i;
+
+    sock_info(c->sock, &i);
+    return i;
+}
+
+/* Acknowledges `ack` full segments, and by one block those from `from` to `to` - 1. */
+static void sack(uint32_t ack, uint32_t from, uint32_t to)
+{
+    script_send_sack(c, 1 + ack * MSS, 1, (const uint32_t[]){1 + from * MSS, 1 + to * MSS});
+}
+
+static void expect_segment(uint32_t i)
+{
+    script_expect(c, TCP_ACK, 1 + i * MSS, 1, MSS);
+}
+
+/* With a round trip of 20 ms. */
+static void establish_far(struct script *at, struct script_conn *k)
+{
+    struct sock *l = script_listen(at, 80, 4, NULL);
+
+    script_send(k, TCP_SYN, 0, 0, 0);
+    script_discard(at);
+    script_advance(at, 20 * CLOCK_MS);
+    script_send(k, TCP_ACK, 1, 1, 0);
+    script_accept(k, l);
+}
+
+static void ten_in_flight(void)
+{
+    establish_far(s, c);
+    assert_int_equal(script_write(c, 40 * MSS), 40 * MSS);
+    for (uint32_t i = 0; i < 10; i++)
+        expect_segment(i);
+    script_expect_none(s);
+    script_advance(s, 20 * CLOCK_MS);
+}
+
+/* The hole is filled when three behind it have arrived; what has arrived is not in flight. */
+static void test_hole(void **state)
+{
+    (void)state;
+    ten_in_flight();
+    sack(0, 1, 3);
+    expect_segment(10); /* RFC 3042 */
+    expect_segment(11);
+    script_expect_none(s);
+    sack(0, 1, 4);
+    expect_segment(0);
+    script_expect_none(s);
+    assert_int_equal(info().lost, 1);
+    assert_int_equal(info().in_flight, 9 * MSS);
+    assert_int_equal(info().ssthresh, 5 * MSS);
+    sack(0, 1, 12);
+    for (uint32_t i = 12; i < 16; i++)
+        expect_segment(i);
+    script_expect_none(s);
+    script_send(c, TCP_ACK, 1, 1 + 16 * MSS, 0);
+    assert_int_equal(info().cwnd, 5 * MSS);
+    assert_int_equal(script_counters(s)->tcp_fast_retransmits, 1);
+    assert_int_equal(script_counters(s)->tcp_retransmissions, 1);
+    script_discard(s);
+}
+
+/* Several, in order, and nothing between them. */
+static void test_holes(void **state)
+{
+    (void)state;
+    ten_in_flight();
+    script_send_sack(c, 1, 3,
+                     (const uint32_t[]){1 + 9 * MSS, 1 + 10 * MSS, 1 + 1 * MSS, 1 + 2 * MSS,
+                                        1 + 3 * MSS, 1 + 8 * MSS});
+    expect_segment(0);
+    expect_segment(2);
+    expect_segment(8);
+    script_discard(s);
+    assert_int_equal(info().lost, 3);
+    assert_int_equal(script_counters(s)->tcp_retransmissions, 3);
+}
+
+/* A frame that the device cut: what is missing of it goes out again, not the whole. */
+static void test_hole_in_frame(void **state)
+{
+    const struct script_config config = {
+        .offloads = STACK_TX_TCP_CHECKSUM | STACK_TX_IPV4_CHECKSUM | STACK_TX_TCP_SEGMENT |
+                    STACK_TX_MULTI_SEGMENT,
+    };
+    struct script *tso = script_create(&config);
+    struct script_conn *k = script_conn(tso);
+
+    (void)state;
+    k->sack = true;
+    establish_far(tso, k);
+    script_write(k, 10 * MSS);
+    script_expect(k, TCP_ACK, 1, 1, 10 * MSS);
+    script_advance(tso, 20 * CLOCK_MS);
+    script_send_sack(k, 1 + MSS, 2,
+                     (const uint32_t[]){1 + 2 * MSS, 1 + 4 * MSS, 1 + 5 * MSS, 1 + 10 * MSS});
+    script_expect(k, TCP_ACK, 1 + MSS, 1, MSS);
+    script_expect(k, TCP_ACK, 1 + 4 * MSS, 1, MSS);
+    script_expect_none(tso);
+    script_send(k, TCP_ACK, 1, 1 + 10 * MSS, 0);
+    script_destroy(tso);
+}
+
+/* Blocks that cannot be: beyond what was sent, below what is acknowledged, turned round. */
+static void test_unbelievable(void **state)
+{
+    static const uint32_t edges[][2] = {
+        {1 + 1 * MSS, 1 + 11 * MSS}, {1 + 20 * MSS, 1 + 21 * MSS}, {1 + 4 * MSS, 1 + 1 * MSS},
+        {1 + 4 * MSS, 1 + 4 * MSS},  {1u - 4 * MSS, 1 + 4 * MSS},  {1 + 1 * MSS, 1 + 0x80000000u},
+        {1 + 2 * MSS, 1 + 2 * MSS},  {1u - 0x40000000u, 1u - MSS},
+    };
+
+    (void)state;
+    ten_in_flight();
+    for (unsigned i = 0; i < sizeof edges / sizeof edges[0]; i++)
+        script_send_sack(c, 1, 1, edges[i]);
+    assert_int_equal(info().in_flight, 10 * MSS);
+    assert_int_equal(script_counters(s)->tcp_dsacks_received, 0);
+    assert_int_equal(script_counters(s)->tcp_retransmissions, 0);
+    script_expect_none(s);
+}
+
+/* RFC 2018, 8: a peer that has dropped what it had acknowledged by blocks. */
+static void test_reneging(void **state)
+{
+    (void)state;
+    ten_in_flight();
+    sack(0, 1, 10);
+    expect_segment(0);
+    script_discard(s);
+    script_send(c, TCP_ACK, 1, 1 + MSS, 0);
+    script_discard(s);
+    script_advance(s, info().rto + SCRIPT_TICK);
+    expect_segment(1);
+    script_discard(s);
+    for (uint32_t i = 2; i <= 10; i++) {
+        script_send(c, TCP_ACK, 1, 1 + i * MSS, 0);
+        script_discard(s);
+    }
+    assert_true(script_counters(s)->tcp_retransmissions >= 10);
+}
+
+/* Reports of a duplicate change no mark. */
+static void test_duplicate_reported(void **state)
+{
+    (void)state;
+    ten_in_flight();
+    script_send_sack(c, 1 + 2 * MSS, 1, (const uint32_t[]){1, 1 + MSS});
+    assert_int_equal(script_counters(s)->tcp_dsacks_received, 1);
+    script_discard(s);
+    script_send_sack(c, 1 + 2 * MSS, 2,
+                     (const uint32_t[]){1 + 4 * MSS, 1 + 5 * MSS, 1 + 4 * MSS, 1 + 6 * MSS});
+    assert_int_equal(script_counters(s)->tcp_dsacks_received, 2);
+    assert_int_equal(script_counters(s)->tcp_retransmissions, 0);
+    script_discard(s);
+}
+
+/* ---- the scoreboard against a map of bytes ---- */
+
+#define BYTES (10 * MSS)
+
+static uint32_t random_next(uint64_t *state)
+{
+    *state = *state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return (uint32_t)(*state >> 33);
+}
+
+static void map_sack(bool *sacked, uint32_t una, const uint32_t *edges, unsigned count)
+{
+    for (unsigned b = 0; b < count; b++) {
+        uint32_t left = edges[2 * b] - 1, right = edges[2 * b + 1] - 1;
+
+        for (uint32_t i = left; left >= una && right <= BYTES && i < right; i++)
+            sacked[i] = true;
+    }
+}
+
+/* Records follow one another, are marked as the map says, and counted right. */
+static void check(const bool *sacked, uint32_t una)
+{
+    const struct tcp_conn *k = tcp_conn_of(c->sock);
+    uint32_t at = k->snd_una, bytes[3] = {0}, next = una;
+    const struct tcp_sent *r;
+
+    TAILQ_FOREACH (r, &k->flight->all, link) {
+        assert_int_equal(r->seq, at);
+        assert_true(seq_lt(r->seq, r->end));
+        bytes[r->state] += r->end - r->seq;
+        for (; at != r->end; at++)
+            assert_int_equal(sacked[next++], r->state == TCP_SENT_SACKED);
+    }
+    assert_int_equal(at, k->snd_max);
+    assert_int_equal(bytes[TCP_SENT_IN_FLIGHT], k->flight->in_flight_bytes);
+    assert_int_equal(bytes[TCP_SENT_LOST], k->flight->lost_bytes);
+    assert_int_equal(bytes[TCP_SENT_SACKED], k->flight->sacked_bytes);
+}
+
+static void random_blocks(uint64_t seed)
+{
+    bool sacked[BYTES] = {false};
+    uint32_t una = 0;
+
+    s = script_create(&newreno);
+    c = script_conn(s);
+    c->wscale = 3;
+    c->sack = true;
+    ten_in_flight();
+    script_room(s, 0); /* nothing goes out again while marks are made */
+    for (unsigned n = 0; n < 60; n++) {
+        uint32_t edges[8], count = 1 + random_next(&seed) % 4;
+
+        if (random_next(&seed) % 8 == 0)
+            una += random_next(&seed) % (BYTES / 8);
+        una = una < BYTES ? una : BYTES - 1;
+        for (unsigned b = 0; b < count; b++) {
+            edges[2 * b] = 1 + una + random_next(&seed) % (BYTES - una);
+            edges[2 * b + 1] = edges[2 * b] + random_next(&seed) % 3000;
+        }
+        if (count > 1 && edges[2] <= edges[0] && edges[1] <= edges[3]) /* that is a DSACK */
+            count = 1;
+        script_send_sack(c, 1 + una, count, edges);
+        map_sack(sacked, una, edges, count);
+        check(sacked, una);
+    }
+    script_send(c, TCP_ACK, 1, 1 + BYTES, 0);
+    assert_null(tcp_conn_of(c->sock)->flight);
+    script_destroy(s);
+}
+
+static void test_random_blocks(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 200; seed++)
+        random_blocks(seed);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_permitted),       TEST(test_permitted_active),   TEST(test_not_asked_for),
-        TEST(test_cookie),          TEST(test_switched_off),       TEST(test_recent_first),
-        TEST(test_as_many_as_fit),  TEST(test_beside_data),        TEST(test_duplicate_below),
-        TEST(test_duplicate_ahead), TEST(test_duplicate_in_order), TEST(test_duplicates_in_burst),
+        TEST(test_permitted),
+        TEST(test_permitted_active),
+        TEST(test_not_asked_for),
+        TEST(test_cookie),
+        TEST(test_switched_off),
+        TEST(test_recent_first),
+        TEST(test_as_many_as_fit),
+        TEST(test_beside_data),
+        TEST(test_duplicate_below),
+        TEST(test_duplicate_ahead),
+        TEST(test_duplicate_in_order),
+        TEST(test_duplicates_in_burst),
+        TEST(test_hole),
+        TEST(test_holes),
+        TEST(test_hole_in_frame),
+        TEST(test_unbelievable),
+        TEST(test_reneging),
+        TEST(test_duplicate_reported),
+        cmocka_unit_test(test_random_blocks),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
