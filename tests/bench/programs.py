@@ -23,6 +23,9 @@ LOADS = {
     "64 connections, kept alive": ("--parallel", "64"),
     "64 at a time, a new one for each request": ("--parallel", "64", "--close"),
 }
+TRIES = 5
+# A client has 49,152 ports: longer, and new connections meet those of before in TIME_WAIT.
+SECONDS, SECONDS_OF_NEW = 5, 2
 _RESULT = re.compile(r"requests  (\d+), failed 0, .*\nrate +(\d+) .*\n"
                      r"latency +p50 ([\d.]+) us, p90 [\d.]+ us, p99 ([\d.]+) us")
 
@@ -34,21 +37,32 @@ def command(build, name, role, wire, address, cpu):
 
 
 def one_round(build, directory, way, load, seconds):
+    """As attempt(). memif connects once, when it is opened, and on a busy machine that may fail."""
+    for _ in range(TRIES):
+        figures = attempt(build, directory, way, load, seconds)
+        if figures is not None:
+            return figures
+    raise LabError("memif does not connect")
+
+
+def attempt(build, directory, way, load, seconds):
     """Requests a second, their median time and 99th percentile, and what one takes of the server's
-    CPU: microseconds."""
-    wire = os.path.join(directory, "memif")
+    CPU: microseconds. None when the link stayed down."""
+    wire = os.path.join(tempfile.mkdtemp(dir=directory), "memif")
     server = Process([*command(build, "web_server", "server", wire, "10.9.0.1", "0"), *way],
                      os.path.join(directory, "server.log"))
     try:
         server.wait_for("ready", 30)
         before = server.cpu_seconds()
         result = run(*command(build, "load_client", "client", wire, "10.9.0.2", "1"), "--inside",
-                     "--to", "10.9.0.1:80", "--seconds", seconds, *load, timeout=seconds + 60)
+                     "--to", "10.9.0.1:80", "--seconds", seconds, *load, timeout=seconds + 60, check=False)
         cpu = server.cpu_seconds() - before
     finally:
         server.signal(signal.SIGTERM)
         server.wait(20)
     match = _RESULT.match(result.stdout)
+    if match is None and "a link is down" in result.stderr:
+        return None
     if match is None:
         raise LabError(f"the load client failed:\n{result.stdout}{result.stderr}")
     return (int(match.group(2)), float(match.group(3)), float(match.group(4)),
@@ -62,10 +76,12 @@ def main(build, rounds, quick):
         for title, load in LOADS.items():
             print(f"\n{title}\n  {'':<18}{'requests/s':>26}{'p50 us':>10}{'p99 us':>10}"
                   f"{'CPU us':>10}", flush=True)
+            seconds = SECONDS_OF_NEW if "--close" in load else SECONDS
             seen = {way: [] for way in WAYS}
             for _ in range(1 if quick else rounds):
                 for way, options in WAYS.items():
-                    seen[way].append(one_round(build, directory, options, load, 1 if quick else 5))
+                    seen[way].append(one_round(build, directory, options, load,
+                                               1 if quick else seconds))
             for way, results in seen.items():
                 rates, *others = zip(*results)
                 spread = f"{statistics.median(rates):.0f} ({min(rates)} to {max(rates)})"
