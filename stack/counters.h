@@ -41,6 +41,9 @@
     X(icmp_errors_received, "ICMP errors received that quote a connection of ours")           \
     X(pmtu_lowered, "paths found to take smaller packets (RFC 1191, RFC 8201)")               \
     X(pmtu_limited, "such news not believed: beyond the limit")                               \
+    X(mtu_black_holes, "times that nothing but timeouts told that segments were too large")   \
+    X(mtu_probes_sent, "segments that tried whether a path takes larger ones (RFC 4821)")     \
+    X(mtu_probes_lost, "of these, those that it did not take")                                \
     X(tcp_segments_received, "TCP segments received, before any check of state")              \
     X(tcp_segments_sent, "TCP segments sent, retransmissions included")                       \
     X(tcp_bytes_received, "TCP payload bytes received in order")                              \

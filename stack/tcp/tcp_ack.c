@@ -124,8 +124,10 @@ bool tcp_ack(struct tcp_conn *c, struct packet *p, bool *ended)
         tcp_recovery_ack(c, p, acked, duplicate);
     else
         nothing_acked(c, p);
-    if (acked > 0)
+    if (acked > 0) {
+        tcp_mtu_probe_acked(c);
         new_data_acked(c);
+    }
     tcp_tlp_schedule(c);
     wake_writer(c);
     tcp_conn_output(c);

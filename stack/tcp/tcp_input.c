@@ -44,6 +44,7 @@ void tcp_conn_established(struct tcp_conn *c, const struct packet *p)
     /* RFC 6298, 5.7: the RTO of a lost SYN says nothing, but that it was too short. */
     if (!c->from_cookie && !tcp_rtt_handshake(c, p) && c->retries > 0)
         c->rto = TCP_RTO_SYN_LOST;
+    tcp_mtu_probe_init(c);
     tcp_cc_init(c);
     tcp_recovery_init(c);
     c->retries = 0;

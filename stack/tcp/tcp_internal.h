@@ -181,6 +181,7 @@ struct tcp_conn {
     bool output_pending : 1; /* on tcp->output */
     bool turn_waiting : 1;   /* on the queue of its class */
     bool memory_waiting : 1; /* on tcp->memory_waiters */
+    bool mtu_bisect : 1;     /* the largest packet was tried */
     bool from_cookie : 1;    /* its SYN-ACK was sent up to 64 ms after the time that it says */
     bool in_half_open : 1;
     bool in_accept : 1;
@@ -206,6 +207,10 @@ struct tcp_conn {
     struct ip_endpoint local, remote;
     struct net_path path;
     uint32_t path_generation;  /* of what is known of paths, when path.mtu was looked up */
+    uint32_t mtu_probe_seq;    /* where the probe in flight begins */
+    uint32_t mtu_probe_at;     /* from when on the path may be probed: seconds */
+    uint16_t mtu_probe;        /* the probe's packet; 0: none is in flight */
+    uint16_t mtu_high;         /* what the path may take at most; 0: path.mtu is that */
     struct packet_label label; /* of the segment that began it; zero for our own */
 
     /* RFC 9293, 3.3.1 */
@@ -468,11 +473,35 @@ void tcp_mtu_init(struct tcp_conn *c, uint16_t peer_mss);
  * and is no sign of congestion. */
 void tcp_mtu_changed(struct tcp_conn *c, uint16_t mtu);
 
+/* The same from the next segment on; what is in flight stays as it is. */
+void tcp_mtu_set(struct tcp_conn *c, uint16_t mtu);
+
 /* Looks whether more, or less, has become known of the path. */
 void tcp_mtu_refresh(struct tcp_conn *c);
 
 /* A router says that a segment in flight was too large. */
 void tcp_mtu_error(struct tcp_conn *c, const struct net_error *error);
+
+/* ---- tcp_mtu_probe.c (RFC 4821) ---- */
+
+/* The connection stands. */
+void tcp_mtu_probe_init(struct tcp_conn *c);
+
+/* Should the next segment be a probe? Then it is to be one of this size. */
+bool tcp_mtu_probe_due(const struct tcp_conn *c);
+uint16_t tcp_mtu_probe_mss(const struct tcp_conn *c);
+
+void tcp_mtu_probe_sent(struct tcp_conn *c, uint32_t seq);
+void tcp_mtu_probe_acked(struct tcp_conn *c); /* snd_una has moved */
+
+/* Of the segments that were found lost, how many were a probe: they say nothing of congestion. */
+uint32_t tcp_mtu_probe_lost(struct tcp_conn *c);
+
+/* The retransmission timer has run out: are full segments too large for the path? */
+void tcp_mtu_probe_timeout(struct tcp_conn *c);
+
+/* The path was said to take no more. */
+void tcp_mtu_probe_bound(struct tcp_conn *c, uint16_t mtu);
 
 /* ---- tcp_reassembly.c ---- */
 

@@ -12,25 +12,26 @@
 /* RFC 9293 has no floor, but smaller ones would cause storms of segments. */
 #define TCP_MSS_MIN 88
 
-static void mss_update(struct tcp_conn *c)
+void tcp_mtu_set(struct tcp_conn *c, uint16_t mtu)
 {
-    uint16_t path = (uint16_t)(net_path_payload(&c->path) - WIRE_TCP_LEN);
+    uint16_t path;
 
+    c->path.mtu = mtu;
+    path = (uint16_t)(net_path_payload(&c->path) - WIRE_TCP_LEN);
     c->mss = c->peer_mss < path ? c->peer_mss : path;
 }
 
 void tcp_mtu_init(struct tcp_conn *c, uint16_t peer_mss)
 {
     c->peer_mss = peer_mss > TCP_MSS_MIN ? peer_mss : TCP_MSS_MIN;
-    mss_update(c);
+    tcp_mtu_set(c, c->path.mtu);
 }
 
 void tcp_mtu_changed(struct tcp_conn *c, uint16_t mtu)
 {
     uint32_t before = tcp_segment_size(c);
 
-    c->path.mtu = mtu;
-    mss_update(c);
+    tcp_mtu_set(c, mtu);
     if (tcp_segment_size(c) >= before || c->snd_una == c->snd_max)
         return;
     tcp_recovery_resize(c);
@@ -46,17 +47,20 @@ void tcp_mtu_refresh(struct tcp_conn *c)
         return;
     c->path_generation = net_pmtu_generation(n);
     mtu = net_pmtu_of(n, &c->path, &c->remote.addr);
-    if (mtu != c->path.mtu)
+    if (c->mtu_high != 0)
+        tcp_mtu_probe_bound(c, mtu);
+    if (mtu < c->path.mtu || (mtu > c->path.mtu && c->mtu_high == 0))
         tcp_mtu_changed(c, mtu);
 }
 
 void tcp_mtu_error(struct tcp_conn *c, const struct net_error *error)
 {
+    uint16_t largest = RTE_MAX(c->path.mtu, c->mtu_probe);
     struct tcp *t = c->sock.tcp;
 
     /* A packet that is no larger than what is said to be taken was not refused for its size, and
      * one that is larger than what we send was never ours (RFC 5927, 7). */
-    if (!tcp_synchronized(c) || error->length <= error->mtu || error->length > c->path.mtu)
+    if (!tcp_synchronized(c) || error->length <= error->mtu || error->length > largest)
         return;
     if (net_pmtu_learn(t->net, &c->path, &c->remote.addr, error->mtu, t->now))
         tcp_mtu_refresh(c);

@@ -186,15 +186,36 @@ static bool has_unsent(const struct tcp_conn *c)
     return tcp_recovery_next(c) != NULL || has_new(c);
 }
 
+/* One segment of new data, larger than those before it. */
+static bool send_mtu_probe(struct tcp_conn *c)
+{
+    struct sendable s = {.seq = c->snd_max};
+    uint16_t mss = c->mss;
+    bool sent;
+
+    if (!tcp_mtu_probe_due(c) || !tcp_turn_room(c) || c->credit <= 0 || tcp_pacing_wait(c))
+        return false;
+    c->mss = tcp_mtu_probe_mss(c);
+    s.len = tcp_segment_size(c);
+    sent = send_one(c, &s);
+    c->mss = mss;
+    if (!sent)
+        return false;
+    tcp_mtu_probe_sent(c, s.seq);
+    tcp_turn_charge(c, s.len);
+    return true;
+}
+
 enum tcp_data tcp_output_data(struct tcp_conn *c)
 {
-    bool fresh = false;
+    bool fresh;
 
     if (!has_unsent(c))
         return TCP_DATA_DONE;
     tcp_mtu_refresh(c);
     if (c->snd_una == c->snd_max)
         tcp_cc_restart(c);
+    fresh = send_mtu_probe(c);
     for (;;) {
         struct sendable s = sendable(c);
 

@@ -278,14 +278,15 @@ static void window_grows(struct tcp_conn *c, const struct tcp_delivery *d)
 /* What is lost by now, and what that changes. */
 static void losses(struct tcp_conn *c, struct tcp_delivery *d)
 {
-    uint32_t before = c->lost;
+    uint32_t before = c->lost, probe;
     bool found;
 
     if (c->sack)
         tcp_rack_detect(c);
     else
         newreno_ack(c, d);
-    found = c->lost != before;
+    probe = tcp_mtu_probe_lost(c);
+    found = c->lost - before > probe;
     if (found && c->recovery < TCP_RECOVERY_FAST)
         enter_fast(c, d);
     if (reducing(c))

@@ -90,10 +90,12 @@ static bool retransmit_expired(struct tcp_conn *c)
     if (c->retries < UINT8_MAX)
         c->retries++;
     c->timing = false;
-    if (syn)
+    if (syn) {
         c->send_syn = true;
-    else
+    } else {
+        tcp_mtu_probe_timeout(c);
         tcp_recovery_timeout(c);
+    }
     tcp_timer_set(c, TCP_TIMER_RETRANSMIT, t->now + c->rto);
     tcp_conn_output(c);
     return true;

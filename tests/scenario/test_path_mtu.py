@@ -48,3 +48,15 @@ def told(lab):
     workers = len(lab.workers)
     expect(lab.sluice.counters()["pmtu_lowered"] <= workers, "a worker was told again")
     lab.settled()
+
+
+@scenario(timeout=90)
+def filtered(lab):
+    """The router's word is filtered: that nothing large passes is found out from the losses."""
+    far = start(lab)
+    lab.client.run("ip", "rule", "add", "pref", "10", "iif", "lo", "ipproto", "icmp", "blackhole")
+    download(lab, far)
+    counters = lab.sluice.counters()
+    expect_equal(counters["pmtu_lowered"], 0, "the filter let ICMP pass: pmtu_lowered")
+    expect(counters["mtu_black_holes"] > 0, "no black hole was found")
+    lab.settled()

@@ -51,7 +51,7 @@ static struct sim_path random_path(struct sim *s)
         .rate = PICK(s, 0, 0, 10, 100, 1000) * UINT64_C(1000000),
         .queue = PICK(s, 30, 100, 1000),
         .mtu = (uint16_t)PICK(s, 0, 0, 0, 0, 1400, 1000, 576),
-        .mtu_kind = PICK(s, SIM_MTU_TOLD, SIM_MTU_UNTOLD),
+        .mtu_kind = PICK(s, SIM_MTU_TOLD, SIM_MTU_TOLD, SIM_MTU_UNTOLD, SIM_MTU_SILENT),
     };
 
     return p;
@@ -67,6 +67,7 @@ static struct sim_host *random_host(struct sim *s, const char *name)
                          STACK_TX_IPV4_CHECKSUM | STACK_TX_TCP_CHECKSUM, all, all),
         .mtu = (uint16_t)PICK(s, 1500, 1500, 1500, 1500, 576, 1280),
         .max_buffers = PICK(s, 32768, 32768, 256, 1024),
+        .tcp.mtu_probing = PICK(s, STACK_MTU_PROBING_BLACK_HOLE, STACK_MTU_PROBING_ALWAYS),
     };
 
     return sim_host_add(s, &c);
