@@ -10,7 +10,9 @@
  * Both streams carry a known byte for each sequence number. Checked all the time: every block is in
  * one state and within the limits, buffers too; what the stack sends is well-formed and, where
  * it is data, what was written; what it delivers is what was sent; a RST that is not exact ends
- * nothing (RFC 5961, 3.2). In the end everything is closed, time passes, and nothing may be left.
+ * nothing (RFC 5961, 3.2); of each connection the sequence numbers are in order, the window that it
+ * has offered is not taken back, and its segments are of a size that the path and the peer take. In
+ * the end everything is closed, time passes, and nothing may be left.
  */
 #include <assert.h>
 #include <string.h>
@@ -54,7 +56,7 @@ enum step {
     STEP_TIME,   /* how long */
     STEP_ROOM,   /* of the interface, and of the pool */
     STEP_ICMP,   /* type and code, seq */
-    STEP_FLUSH,
+    STEP_SACK,   /* an acknowledgement with blocks */
 };
 
 struct flow {
@@ -62,7 +64,9 @@ struct flow {
     struct sock *sock;   /* held by the application, or NULL */
     uint32_t ts_echo;
     bool timestamps;
-    bool spliced; /* its bytes are another's: no pattern */
+    bool spliced;          /* its bytes are another's: no pattern */
+    struct tcp_conn *seen; /* as it was when it was looked at last */
+    uint32_t seen_iss, right_edge;
 };
 
 struct run {
@@ -190,11 +194,36 @@ static void check_usage(const struct run *r)
     assert(u.connections[TCP_SYN_RECEIVED] <= BACKLOG + FLOWS);
 }
 
+/* A block may have become another connection's: that has another initial sequence number. */
+static void check_connection(struct flow *f, struct tcp_conn *c)
+{
+    if (c == NULL || !tcp_synchronized(c)) {
+        f->seen = NULL;
+        return;
+    }
+    assert(seq_le(c->snd_una, c->snd_max) && seq_le(c->snd_max, tcp_send_end(c) + c->fin_queued));
+    assert(seq_le(c->last_ack_sent, c->rcv_nxt));
+    assert(c->mss <= c->peer_mss && c->path.mtu <= c->path.link_mtu && c->path.mtu >= 552);
+    assert(c->mss + 40u <= c->path.mtu && c->cwnd > 0);
+    if (f->seen == c && f->seen_iss == c->iss)
+        assert(seq_le(f->right_edge, c->rcv_adv));
+    f->seen = c;
+    f->seen_iss = c->iss;
+    f->right_edge = c->rcv_adv;
+}
+
+static void check(struct run *r)
+{
+    check_usage(r);
+    for (unsigned i = 0; i < FLOWS; i++)
+        check_connection(&r->flow[i], conn_of(r, &r->flow[i]));
+}
+
 static void input(struct run *r)
 {
     stack_input(r->stack, 0, r->burst, r->burst_count, r->now);
     r->burst_count = 0;
-    check_usage(r);
+    check(r);
 }
 
 static void events_take(struct run *r)
@@ -218,7 +247,7 @@ static void flush(struct run *r)
         input(r);
         stack_flush(r->stack, r->now);
     }
-    check_usage(r);
+    check(r);
 }
 
 static void pass(struct run *r, clock_ns time)
@@ -263,6 +292,9 @@ static void segment(struct run *r, struct flow *f, struct wire_tcp *h, uint32_t 
     }
     test_frame_ether(&frame, stack_mac, peer_mac, WIRE_TYPE_IPV4);
     test_frame_ipv4(&frame, WIRE_IP_PROTO_TCP, "10.0.0.2", "10.0.0.1");
+    frame.b[TEST_L3 + 1] = h->flags >> 6; /* marks go with their flags */
+    if ((h->flags & TCP_URG) != 0)
+        h->urgent = (uint16_t)(h->ack * 31);
     test_frame_append(&frame, bytes, wire_tcp_emit(h, bytes));
     for (uint32_t i = 0; i < len; i++)
         bytes[i] = stream_byte(h->seq + ((h->flags & TCP_SYN) != 0) + i);
@@ -349,8 +381,9 @@ static void step_open(struct run *r, struct flow *f)
 {
     uint8_t options = take(r);
     struct wire_tcp syn = {
-        .flags = TCP_SYN,
+        .flags = (options & 16) != 0 ? TCP_SYN | TCP_ECE | TCP_CWR : TCP_SYN,
         .seq = options * 0x1000000u - 100, /* some wrap soon */
+        .sack_permitted = (options & 8) != 0,
         .window = 65535,
         .has_mss = (options & 1) != 0,
         .mss = 1460,
@@ -375,6 +408,28 @@ static void step_open(struct run *r, struct flow *f)
     ack.ack = c->snd_max;
     segment(r, f, &ack, 0, false);
     flush(r);
+}
+
+/* Blocks anywhere, most of them in what is in flight; the first may repeat what is acknowledged. */
+static void step_sack(struct run *r, struct flow *f)
+{
+    uint8_t kind = take(r), ack = take(r);
+    struct tcp_conn *c = conn_of(r, f);
+    struct wire_tcp h = {.flags = TCP_ACK, .window = 65535, .sack_count = 1 + (kind & 3)};
+
+    if (c == NULL || c->state == TCP_SYN_SENT)
+        return;
+    if (f->timestamps && h.sack_count == 4)
+        h.sack_count = 3;
+    h.seq = c->rcv_nxt;
+    h.ack = ack_base(c, ack) + offset_of(ack);
+    for (unsigned i = 0; i < h.sack_count; i++) {
+        h.sack[i].left = c->snd_una + offset_of(take(r));
+        h.sack[i].right = h.sack[i].left + offset_of(take(r));
+    }
+    segment(r, f, &h, 0, true);
+    if ((kind & 4) == 0)
+        flush(r);
 }
 
 static void step_ack(struct run *r, struct flow *f, uint32_t len)
@@ -597,8 +652,8 @@ static void step(struct run *r)
     case STEP_ICMP:
         step_icmp(r, f);
         break;
-    default:
-        flush(r);
+    case STEP_SACK:
+        step_sack(r, f);
         break;
     }
 }
@@ -612,9 +667,15 @@ static void run_begin(struct run *r, uint8_t kind)
                              .keepalive = (kind & 8) != 0 ? 5 * CLOCK_SEC : 0,
                              .nagle = (kind & 16) != 0,
                              .cookies = (kind & 32) != 0 ? SOCK_COOKIES_ALWAYS : SOCK_COOKIES_AUTO};
-    struct stack_config sc = {.max_connections = CONNECTIONS_MAX,
-                              .max_buffers = BUFFERS_MAX,
-                              .data_pool = test_mbuf_pool()};
+    struct stack_config sc = {
+        .max_connections = CONNECTIONS_MAX,
+        .max_buffers = BUFFERS_MAX,
+        .tcp = {.ecn = (kind & 64) != 0 ? STACK_ECN_ACTIVE : STACK_ECN_PASSIVE,
+                .mtu_probing =
+                    (kind & 64) != 0 ? STACK_MTU_PROBING_ALWAYS : STACK_MTU_PROBING_BLACK_HOLE,
+                .congestion = (kind & 128) != 0 ? STACK_NEWRENO : STACK_CUBIC,
+                .orphans_max = (kind & 128) != 0 ? 2 : 0},
+        .data_pool = test_mbuf_pool()};
     struct stack_iface_config ic = {.name = "fuzz",
                                     .mtu = 1500,
                                     .offloads = (kind & 1) != 0 ? STACK_TX_MULTI_SEGMENT : 0,
