@@ -10,7 +10,8 @@ static struct script_conn *c;
 
 static int setup(void **state)
 {
-    const struct script_config config = {.tcp.congestion = STACK_NEWRENO};
+    const struct script_config config = {
+        .tcp = {.congestion = STACK_NEWRENO, .mtu_probing = STACK_MTU_PROBING_OFF}};
 
     (void)state;
     s = script_create(&config);
