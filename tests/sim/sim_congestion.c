@@ -251,12 +251,14 @@ static void test_fair(void)
     fair(STACK_NEWRENO);
 }
 
+/* Marks begin when as much waits as is on its way: who reduces proportionally (RFC 6937) meets some
+ * twice, and must not be left with less than the path takes. */
 static void test_marks(void)
 {
     const struct bottleneck b = {.rate = 100 * MBIT,
                                  .rtt = 20 * CLOCK_MS,
                                  .queue = 1000,
-                                 .ecn_mark = 80,
+                                 .ecn_mark = 160,
                                  .tcp.ecn = STACK_ECN_ACTIVE};
     double rate[FLOWS_MAX];
 
@@ -277,10 +279,8 @@ static void test_marks(void)
 /* A window that is open, but rests between writes, is used at once again and again. */
 static void test_shallow(void)
 {
-    struct bottleneck b = {.rate = 200 * MBIT,
-                           .rtt = 60 * CLOCK_MS,
-                           .queue = 60,
-                           .tcp.send_buffer_max = 400000};
+    struct bottleneck b = {
+        .rate = 200 * MBIT, .rtt = 60 * CLOCK_MS, .queue = 60, .tcp.send_buffer_max = 400000};
     uint64_t dropped[2];
 
     for (unsigned off = 0; off < 2; off++) {
