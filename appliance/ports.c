@@ -113,7 +113,9 @@ static int tap_open(struct port *p, const struct policy_interface *f, unsigned w
 /* What does not need the device. */
 static int port_init(struct port *p, const struct policy_interface *f, struct error *e)
 {
-    *p = (struct port){.vlan = f->vlan, .addr_count = f->addr_count};
+    *p = (struct port){.vlan = f->vlan,
+                       .addr_count = f->addr_count,
+                       .router_advertisements = f->router_advertisements};
     if (f->addr_count > STACK_IFACE_ADDRS)
         return error_set(e, "interface %s: more than %d addresses", f->name, STACK_IFACE_ADDRS);
     memcpy(p->addrs, f->addrs, f->addr_count * sizeof *f->addrs);

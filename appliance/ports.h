@@ -30,6 +30,7 @@ struct port {
     bool link_up;
     struct ip_prefix addrs[STACK_IFACE_ADDRS];
     unsigned addr_count;
+    bool router_advertisements; /* are taken in */
 };
 
 struct ports {

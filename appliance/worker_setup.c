@@ -150,6 +150,7 @@ static int setup_iface(struct worker *w, unsigned index, struct error *e)
         .tx_pool = io_port_tx_pool(p->io, w->config.index),
         .egress = scheduler_egress(w->port[index].scheduler),
         .addr_count = p->addr_count,
+        .router_advertisements = p->router_advertisements,
         .follower = w->config.index > 0,
     };
 
@@ -172,6 +173,8 @@ static int setup_routes(struct worker *w, struct error *e)
     for (unsigned i = 0; i < policy->route_count; i++) {
         struct stack_route route = {.to = policy->routes[i].to, .via = policy->routes[i].via};
 
+        if (policy->routes[i].interface != NULL) /* ports are in the order of the policy's */
+            route.iface = (unsigned)(policy->routes[i].interface - policy->interfaces);
         if (stack_route_add(w->stack, &route, e) < 0)
             return error_prefix(e, "route to %s", ip_prefix_format(&route.to, text));
     }

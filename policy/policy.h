@@ -38,15 +38,17 @@ struct policy_interface {
     uint16_t mtu;            /* 0: the device's own */
     struct ip_prefix *addrs; /* the host's part kept */
     unsigned addr_count;
-    uint64_t rate;        /* bits a second of the link, for the scheduler; 0: as the device takes */
+    uint64_t rate; /* bits a second of the link, for the scheduler; 0: as the device takes */
+    bool router_advertisements; /* IPv6: taken in */
     const char *punt_tap; /* what Sluice does not serve goes to this TAP; NULL: it is dropped */
     struct policy_mark punt_mark;
 };
 
 struct policy_route {
     struct policy_mark mark;
-    struct ip_prefix to; /* "default" is 0.0.0.0/0 */
+    struct ip_prefix to; /* "default" is 0.0.0.0/0 or ::/0, as the gateway is */
     struct ip_addr via;
+    const struct policy_interface *interface; /* where a link-local gateway is; else NULL */
 };
 
 struct policy_certificate {

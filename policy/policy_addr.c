@@ -4,10 +4,12 @@
 
 #include "policy/policy_scalar.h"
 
-/*
- * The one place that keeps IPv6 out: the stack does not serve it yet. A colon before any port makes
- * an address IPv6, also a mapped one ("::ffff:192.0.2.1").
- */
+bool policy_addr_link_local(const struct ip_addr *addr)
+{
+    return addr->b[0] == 0xfe && (addr->b[1] & 0xc0) == 0x80;
+}
+
+/* A colon before any port makes an address IPv6. */
 static bool is_ipv6(const char *text)
 {
     const char *colon = strchr(text, ':');
@@ -15,21 +17,24 @@ static bool is_ipv6(const char *text)
     return colon != NULL && (text[0] == '[' || strchr(colon + 1, ':') != NULL);
 }
 
-/* Reports text that did not parse, or that is IPv6, by what was expected instead. */
+/* Reports text that did not parse by what was expected instead. An IPv4 address has one way to be
+ * written: mapped ones ("::ffff:192.0.2.1") are on no wire. */
 static bool accepted(struct policy_reader *r, const struct policy_type *type,
-                     const struct policy_node *n, bool parsed)
+                     const struct policy_node *n, const struct ip_addr *addr, bool parsed)
 {
-    if (is_ipv6(n->text))
-        policy_reader_error(r, n, "IPv6 is not supported yet");
-    else if (!parsed)
+    char text[IP_TEXT_MAX];
+
+    if (!parsed)
         policy_schema_mismatch(r, type, n);
+    else if (ip_is_v4(addr) && is_ipv6(n->text))
+        policy_reader_error(r, n, "an IPv4 address is written as such: %s", ip_format(addr, text));
     else
         return true;
     return false;
 }
 
 /* Why no host can have the address (RFC 6890), or NULL. */
-static const char *unusable(const struct ip_addr *addr)
+static const char *unusable_v4(const struct ip_addr *addr)
 {
     uint32_t a = ntohl(ip_to_v4(addr));
 
@@ -44,6 +49,25 @@ static const char *unusable(const struct ip_addr *addr)
     if (a == UINT32_MAX)
         return "the broadcast address";
     return a >> 28 == 15 ? "in 240.0.0.0/4, which is reserved" : NULL;
+}
+
+static const struct ip_addr loopback_v6 = {.b = {[15] = 1}};
+
+static const char *unusable_v6(const struct ip_addr *addr)
+{
+    if (ip_is_unspecified(addr))
+        return "the unspecified address";
+    if (ip_equal(addr, &loopback_v6))
+        return "a loopback address";
+    if (addr->b[0] == 0xff)
+        return "a multicast address";
+    return policy_addr_link_local(addr) ? "a link-local address, which is good on its link only"
+                                        : NULL;
+}
+
+static const char *unusable(const struct ip_addr *addr)
+{
+    return ip_is_v4(addr) ? unusable_v4(addr) : unusable_v6(addr);
 }
 
 const char *policy_addr_special_in(const struct ip_addr *addr, const struct ip_prefix *p)
@@ -76,8 +100,26 @@ void policy_addr_host(struct policy_reader *r, const struct policy_type *type,
 {
     struct ip_addr addr;
 
-    if (accepted(r, type, n, ip_parse(n->text, &addr) == 0) && usable(r, n, &addr))
+    if (accepted(r, type, n, &addr, ip_parse(n->text, &addr) == 0) && usable(r, n, &addr))
         *(struct ip_addr *)out = addr;
+}
+
+void policy_addr_gateway(struct policy_reader *r, const struct policy_type *type,
+                         const struct policy_node *n, void *out)
+{
+    struct ip_addr addr;
+
+    if (accepted(r, type, n, &addr, ip_parse(n->text, &addr) == 0) &&
+        (policy_addr_link_local(&addr) || usable(r, n, &addr)))
+        *(struct ip_addr *)out = addr;
+}
+
+/* RFC 4291, 2.6.1: any router of the network answers to it. A /127 has two hosts (RFC 6164). */
+static bool is_anycast(const struct ip_prefix *p)
+{
+    struct ip_prefix network = ip_prefix_network(p);
+
+    return !ip_is_v4(&p->addr) && p->len < 127 && ip_equal(&network.addr, &p->addr);
 }
 
 void policy_addr_interface(struct policy_reader *r, const struct policy_type *type,
@@ -88,10 +130,13 @@ void policy_addr_interface(struct policy_reader *r, const struct policy_type *ty
     char text[IP_TEXT_MAX];
     const char *why;
 
-    if (!accepted(r, type, n, parsed) || !usable(r, n, &p.addr))
+    if (!accepted(r, type, n, &p.addr, parsed) || !usable(r, n, &p.addr))
         return;
-    why = p.len == 96 ? "which leaves no address outside the network"
-                      : policy_addr_special_in(&p.addr, &p);
+    if (p.len == (ip_is_v4(&p.addr) ? 96 : 0))
+        why = "which leaves no address outside the network";
+    else
+        why = is_anycast(&p) ? "the address of all the network's routers"
+                             : policy_addr_special_in(&p.addr, &p);
     if (why != NULL)
         policy_reader_error(r, n, "expected the address of a host, found %s, %s",
                             ip_prefix_format(&p, text), why);
@@ -118,7 +163,7 @@ void policy_addr_network(struct policy_reader *r, const struct policy_type *type
 {
     struct ip_prefix p;
 
-    if (accepted(r, type, n, ip_prefix_parse(n->text, &p) == 0))
+    if (accepted(r, type, n, &p.addr, ip_prefix_parse(n->text, &p) == 0))
         store_network(r, n, &p, out);
 }
 
@@ -162,7 +207,7 @@ static void read_endpoint(struct policy_reader *r, const struct policy_type *typ
 {
     struct ip_endpoint e;
 
-    if (accepted(r, type, n, ip_endpoint_parse(n->text, &e) == 0) && usable(r, n, &e.addr))
+    if (accepted(r, type, n, &e.addr, ip_endpoint_parse(n->text, &e) == 0) && usable(r, n, &e.addr))
         *out = e;
 }
 
@@ -171,10 +216,13 @@ void policy_addr_bind(struct policy_reader *r, const struct policy_type *type,
 {
     struct ip_endpoint e;
 
-    if (ip_endpoint_parse(n->text, &e) == 0 && ip_is_v4(&e.addr) && ip_is_unspecified(&e.addr))
+    char text[IP_TEXT_MAX];
+
+    if (ip_endpoint_parse(n->text, &e) == 0 && ip_is_unspecified(&e.addr))
         policy_reader_error(r, n,
-                            "expected one of the interfaces' addresses, found 0.0.0.0: a "
-                            "listener has one address");
+                            "expected one of the interfaces' addresses, found %s: a listener has "
+                            "one address",
+                            ip_format(&e.addr, text));
     else
         read_endpoint(r, type, n, out);
 }
@@ -185,9 +233,9 @@ void policy_addr_loopback(struct policy_reader *r, const struct policy_type *typ
     struct ip_endpoint e;
     char text[IP_TEXT_MAX];
 
-    if (!accepted(r, type, n, ip_endpoint_parse(n->text, &e) == 0))
+    if (!accepted(r, type, n, &e.addr, ip_endpoint_parse(n->text, &e) == 0))
         return;
-    if (ntohl(ip_to_v4(&e.addr)) >> 24 == 127)
+    if (ip_is_v4(&e.addr) ? ntohl(ip_to_v4(&e.addr)) >> 24 == 127 : ip_equal(&e.addr, &loopback_v6))
         *(struct ip_endpoint *)out = e;
     else
         policy_reader_error(r, n,

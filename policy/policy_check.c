@@ -84,12 +84,27 @@ static void check_device(struct policy_reader *r, unsigned index, unsigned forme
                             in->vlan, of->name, of->mark.line);
 }
 
+/* RFC 8200, 5. */
+static void check_mtu(struct policy_reader *r, const struct policy_interface *in, unsigned index)
+{
+    for (unsigned i = 0; i < in->addr_count; i++) {
+        const struct ip_addr *addr = &in->addrs[i].addr;
+
+        if (!known(addr) || ip_is_v4(addr) || in->mtu == 0 || in->mtu >= 1280)
+            continue;
+        policy_reader_error(r, policy_reader_entry(r, "interfaces", index, "mtu"),
+                            "IPv6 needs an MTU of at least 1280");
+        return;
+    }
+}
+
 static void check_interface(struct policy_reader *r, unsigned index)
 {
     const struct policy_interface *interfaces = r->snapshot->policy.interfaces;
 
     for (unsigned former = 0; former < index; former++)
         check_device(r, index, former);
+    check_mtu(r, &interfaces[index], index);
     for (unsigned i = 0; i < interfaces[index].addr_count; i++)
         for (unsigned former = 0; former <= index; former++)
             check_overlap(r, index, i, &interfaces[former]);
@@ -160,12 +175,36 @@ static const struct ip_prefix *connected(const struct policy *p, const struct ip
     return found;
 }
 
+/* ::/0 is all zero as well: its gateway tells it from what could not be read. */
+static bool known_prefix(const struct policy_route *route)
+{
+    return known(&route->to.addr) ||
+           (route->to.len == 0 && known(&route->via) && !ip_is_v4(&route->via));
+}
+
 static bool routed(const struct policy *p, const struct ip_addr *addr)
 {
     for (unsigned i = 0; i < p->route_count; i++)
-        if (known(&p->routes[i].to.addr) && ip_in_prefix(addr, &p->routes[i].to))
+        if (known_prefix(&p->routes[i]) && ip_in_prefix(addr, &p->routes[i].to))
             return true;
     return false;
+}
+
+/* A link-local gateway is on a link that speaks IPv6. */
+static void check_link(struct policy_reader *r, unsigned index)
+{
+    const struct policy_interface *in = r->snapshot->policy.routes[index].interface;
+    bool ipv6;
+
+    if (in == NULL)
+        return;
+    ipv6 = in->router_advertisements;
+    for (unsigned i = 0; i < in->addr_count; i++)
+        ipv6 |= !ip_is_v4(&in->addrs[i].addr);
+    if (!ipv6)
+        policy_reader_error(r, policy_reader_entry(r, "routes", index, "interface"),
+                            "the interface \"%s\" (line %u) has no IPv6 address", in->name,
+                            in->mark.line);
 }
 
 static void check_gateway(struct policy_reader *r, unsigned index)
@@ -177,6 +216,10 @@ static void check_gateway(struct policy_reader *r, unsigned index)
     char text[IP_TEXT_MAX];
     const char *special;
 
+    if (policy_addr_link_local(via)) {
+        check_link(r, index);
+        return;
+    }
     if (network == NULL) {
         policy_reader_error(r, at, "no interface has a network that holds the gateway %s",
                             ip_format(via, text));
@@ -189,6 +232,11 @@ static void check_gateway(struct policy_reader *r, unsigned index)
         policy_reader_error(r, at, "expected the address of a host, found %s", special);
 }
 
+static bool family_differs(const struct policy_route *route)
+{
+    return ip_is_v4(&route->via) != (route->to.len >= 96 && ip_is_v4(&route->to.addr));
+}
+
 static void check_route(struct policy_reader *r, unsigned index)
 {
     const struct policy_route *routes = r->snapshot->policy.routes;
@@ -196,7 +244,13 @@ static void check_route(struct policy_reader *r, unsigned index)
 
     if (known(&route->via) && complete(&r->snapshot->policy))
         check_gateway(r, index);
-    for (unsigned i = 0; i < index && known(&route->to.addr); i++) {
+    if (known(&route->via) && known_prefix(route) && family_differs(route))
+        policy_reader_error(r, policy_reader_entry(r, "routes", index, "via"),
+                            "the gateway is %s, the destination is not",
+                            ip_is_v4(&route->via) ? "IPv4" : "IPv6");
+    for (unsigned i = 0; i < index && known_prefix(route); i++) {
+        if (!known_prefix(&routes[i]))
+            continue;
         if (routes[i].to.len != route->to.len || !ip_equal(&routes[i].to.addr, &route->to.addr))
             continue;
         policy_reader_error(r, policy_reader_entry(r, "routes", index, "to"),
@@ -304,12 +358,20 @@ static void check_binds(struct policy_reader *r)
     for (unsigned i = 0; i < p->listener_count; i++) {
         struct policy_listener *listener = &p->listeners[i], *former;
         const struct policy_node *at = policy_reader_entry(r, "listeners", i, "bind");
+        char text[IP_TEXT_MAX];
+        const char *key;
 
         if (!known(&listener->bind.addr))
             continue;
+        ip_endpoint_format(&listener->bind, text); /* IPv6 has many ways to write an address */
+        key = policy_arena_copy(&r->nodes, text, strlen(text));
+        if (key == NULL) {
+            r->no_memory = true;
+            return;
+        }
         if (complete(p))
             check_bind(r, i);
-        former = policy_table_add(&seen, at->text, listener);
+        former = policy_table_add(&seen, key, listener);
         if (former != NULL)
             policy_reader_error(r, at, "the listener \"%s\" (line %u) has this address and port",
                                 former->name, former->mark.line);

@@ -56,9 +56,9 @@ void policy_firewall_flags(struct policy_reader *r, const struct policy_type *ty
 
 /* ---- protocols ---- */
 
-enum { ICMP = 1, TCP = 6, UDP = 17 };
+enum { ICMP = 1, TCP = 6, UDP = 17, ICMPV6 = 58 };
 
-enum { WITH_ICMP = 1, WITH_TCP = 2, WITH_UDP = 4, WITH_ANY = 7 };
+enum { WITH_ICMP = 1, WITH_TCP = 2, WITH_UDP = 4, WITH_ICMPV6 = 8, WITH_ANY = 15 };
 
 static const struct demand {
     const char *key;
@@ -67,7 +67,7 @@ static const struct demand {
 } demands[] = {
     {"source-port", WITH_TCP | WITH_UDP, "tcp or udp"},
     {"port", WITH_TCP | WITH_UDP, "tcp or udp"},
-    {"icmp-type", WITH_ICMP, "icmp"},
+    {"icmp-type", WITH_ICMP | WITH_ICMPV6, "icmp or icmpv6"},
     {"tcp-flags", WITH_TCP, "tcp"},
 };
 
@@ -75,10 +75,11 @@ static const struct demand {
 
 static unsigned protocol_bit(uint8_t protocol)
 {
-    return protocol == ICMP  ? WITH_ICMP
-           : protocol == TCP ? WITH_TCP
-           : protocol == UDP ? WITH_UDP
-                             : 0;
+    return protocol == ICMP     ? WITH_ICMP
+           : protocol == TCP    ? WITH_TCP
+           : protocol == UDP    ? WITH_UDP
+           : protocol == ICMPV6 ? WITH_ICMPV6
+                                : 0;
 }
 
 /* The first protocol that was written and is none of these, or NULL. */
@@ -143,6 +144,26 @@ static void check_protocols(struct policy_reader *r, const struct policy_node *n
         imply_protocols(r, rule, allowed);
 }
 
+/* The names are those of ICMP (RFC 792); ICMPv6 has other numbers for the same. */
+static void check_icmp_names(struct policy_reader *r, const struct policy_node *n,
+                             const struct policy_firewall_rule *rule)
+{
+    const struct policy_node *types = policy_node_get(n, "icmp-type");
+    bool v6 = false;
+
+    for (unsigned i = 0; i < rule->protocol_count; i++)
+        v6 |= rule->protocols[i] == ICMPV6;
+    if (!v6 || types == NULL)
+        return;
+    for (const struct policy_node *c = policy_node_at(types, 0); c != NULL; c = next_of(types, c)) {
+        if (c->kind == POLICY_NODE_SCALAR && (c->text[0] < '0' || c->text[0] > '9'))
+            policy_reader_error(r, c,
+                                "\"%s\" is a type of ICMP: write the number of ICMPv6's, such as "
+                                "128 for an echo request",
+                                c->text);
+    }
+}
+
 /* ---- rules ---- */
 
 static void check_limit(struct policy_reader *r, const struct policy_node *n,
@@ -194,6 +215,7 @@ void policy_firewall_rule_finish(struct policy_reader *r, const struct policy_no
     if (rule->name == NULL)
         rule->name = policy_name_of_rule(r, rule->index);
     check_protocols(r, n, rule);
+    check_icmp_names(r, n, rule);
     check_limit(r, n, rule);
     check_cookies(r, n);
     if (rule->action == POLICY_FIREWALL_DROP || rule->action == POLICY_FIREWALL_REJECT)

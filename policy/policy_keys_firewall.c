@@ -100,15 +100,12 @@ static const struct policy_type type_origins = {
 };
 
 static const struct policy_choice protocol_choices[] = {
-    {"icmp", 1},
-    {"tcp", 6},
-    {"udp", 17},
-    {NULL, 0},
+    {"icmp", 1}, {"icmpv6", 58}, {"tcp", 6}, {"udp", 17}, {NULL, 0},
 };
 
 static const struct policy_type type_protocol = {
-    .name = "`tcp`, `udp`, `icmp` or a number",
-    .expected = "tcp, udp, icmp, or the number of an IP protocol",
+    .name = "`tcp`, `udp`, `icmp`, `icmpv6` or a number",
+    .expected = "tcp, udp, icmp, icmpv6, or the number of an IP protocol",
     .size = sizeof(uint8_t),
     .read = policy_scalar_named,
     .choices = protocol_choices,
@@ -118,8 +115,8 @@ static const struct policy_type type_protocol = {
 
 static const struct policy_type type_protocols = {
     .kind = POLICY_KIND_LIST,
-    .name = "`tcp`, `udp`, `icmp` or a number, or a list of them",
-    .expected = "tcp, udp, icmp or the number of an IP protocol, or a list of them",
+    .name = "`tcp`, `udp`, `icmp`, `icmpv6` or a number, or a list of them",
+    .expected = "tcp, udp, icmp, icmpv6 or the number of an IP protocol, or a list of them",
     .size = sizeof(uint8_t),
     .element = &type_protocol,
     .count_max = 256,
@@ -356,7 +353,9 @@ static const struct policy_key rule_keys[] = {
     {.name = "icmp-type",
      .type = &type_icmp_types,
      LIST_AT(firewall_rule, icmp_types, icmp_type_count),
-     .help = "Types of ICMP, by name such as `echo-request` or by number."},
+     .help =
+         "Types of ICMP, by name such as `echo-request` or by number; of ICMPv6 by number, such as "
+         "128 for an echo request."},
     {.name = "tcp-flags",
      .type = &type_tcp_flags,
      .offset = AT(firewall_rule, tcp_flags_set),

@@ -82,7 +82,7 @@ static const struct policy_type type_device = {
 
 static const struct policy_type type_interface_address = {
     .name = "address/length",
-    .expected = "an address with its prefix length, such as 192.0.2.10/24",
+    .expected = "an address with its prefix length, such as 192.0.2.10/24 or 2001:db8::10/64",
     .size = sizeof(struct ip_prefix),
     .read = policy_addr_interface,
 };
@@ -115,6 +115,22 @@ static const struct policy_type type_vlan = {
     .min = 1,
     .max = 4094,
     .range = "from 1 to 4094",
+};
+
+static void read_advertisements(struct policy_reader *r, const struct policy_type *type,
+                                const struct policy_node *n, void *out)
+{
+    if (strcmp(n->text, "accept") == 0)
+        *(bool *)out = true;
+    else if (strcmp(n->text, "ignore") != 0)
+        policy_schema_mismatch(r, type, n);
+}
+
+static const struct policy_type type_advertisements = {
+    .name = "accept or ignore",
+    .expected = "accept or ignore",
+    .size = sizeof(bool),
+    .read = read_advertisements,
 };
 
 static const struct policy_key punt_keys[] = {
@@ -171,6 +187,11 @@ static const struct policy_key interface_keys[] = {
      .help =
          "Bits a second that are sent at most, for classes to share; by default what the device "
          "takes."},
+    {.name = "router-advertisements",
+     .type = &type_advertisements,
+     .offset = AT(interface, router_advertisements),
+     .help = "`accept`: IPv6 routers, prefixes and the MTU are learned from routers; `ignore`, the "
+             "default: only what is configured counts."},
     {.name = "punt",
      .type = &type_punt,
      .help = "Packets for addresses and ports that are not served here go to the kernel; without "
@@ -211,16 +232,24 @@ const struct policy_type policy_keys_interfaces = {
 
 static const struct policy_type type_destination = {
     .name = "prefix or `default`",
-    .expected = "a prefix such as 198.51.100.0/24, or default",
+    .expected = "a prefix such as 198.51.100.0/24 or 2001:db8:1::/48, or default",
     .size = sizeof(struct ip_prefix),
     .read = policy_addr_default,
 };
 
 static const struct policy_type type_gateway = {
     .name = "address",
-    .expected = "an address such as 192.0.2.1",
+    .expected = "an address such as 192.0.2.1 or 2001:db8::1",
     .size = sizeof(struct ip_addr),
-    .read = policy_addr_host,
+    .read = policy_addr_gateway,
+};
+
+static const struct policy_type type_link = {
+    .name = "interface's name",
+    .expected = "the name of an interface",
+    .size = sizeof(struct policy_interface *),
+    .section = POLICY_SECTION_INTERFACES,
+    .read = policy_name_reference,
 };
 
 static const struct policy_key route_keys[] = {
@@ -228,12 +257,17 @@ static const struct policy_key route_keys[] = {
      .type = &type_destination,
      .offset = AT(route, to),
      .required = true,
-     .help = "The destinations of the route; `default` is 0.0.0.0/0."},
+     .help = "The destinations of the route; `default` is 0.0.0.0/0, or ::/0 via an IPv6 gateway."},
     {.name = "via",
      .type = &type_gateway,
      .offset = AT(route, via),
      .required = true,
-     .help = "The gateway, an address in the network of one of the interfaces."},
+     .help =
+         "The gateway, an address in the network of one of the interfaces, or a link-local one."},
+    {.name = "interface",
+     .type = &type_link,
+     .offset = AT(route, interface),
+     .help = "Where a link-local gateway (fe80::/10) is; with others it is left out."},
     {.name = NULL},
 };
 
@@ -245,12 +279,34 @@ static void route_begin(void *out, const struct policy_node *n, unsigned index)
     route->mark = policy_node_place(n);
 }
 
+/* The gateway says of which family the default is, whatever the keys' order. */
+static void route_finish(struct policy_reader *r, const struct policy_node *n, void *out)
+{
+    const struct policy_node *to = policy_node_get(n, "to"), *via = policy_node_get(n, "via");
+    struct policy_route *route = out;
+    bool known = route->via.q[0] != 0 || route->via.q[1] != 0;
+
+    if (to != NULL && to->text != NULL && strcmp(to->text, "default") == 0 && known &&
+        !ip_is_v4(&route->via))
+        route->to = (struct ip_prefix){0};
+    if (known && policy_addr_link_local(&route->via) && policy_node_get(n, "interface") == NULL)
+        policy_reader_error(r, via,
+                            "a link-local gateway needs the key \"interface\": the same address "
+                            "may be on every link");
+    if (known && !policy_addr_link_local(&route->via) && policy_node_get(n, "interface") != NULL)
+        policy_reader_error(r, policy_node_get(n, "interface"),
+                            "only a link-local gateway needs an interface: the network of %s says "
+                            "which it is",
+                            via->text);
+}
+
 static const struct policy_type type_route = {
     .kind = POLICY_KIND_MAP,
     .name = "mapping",
     .expected = "a mapping with the keys to and via",
     .size = sizeof(struct policy_route),
     .begin = route_begin,
+    .finish = route_finish,
     .keys = route_keys,
 };
 

@@ -29,7 +29,8 @@ static bool same_interface(const struct policy_interface *a, const struct policy
 {
     if (strcmp(a->name, b->name) != 0 || a->device_kind != b->device_kind ||
         strcmp(a->device, b->device) != 0 || a->mtu != b->mtu || a->vlan != b->vlan ||
-        a->addr_count != b->addr_count || !same_text(a->punt_tap, b->punt_tap))
+        a->router_advertisements != b->router_advertisements || a->addr_count != b->addr_count ||
+        !same_text(a->punt_tap, b->punt_tap))
         return false;
     for (unsigned i = 0; i < a->addr_count; i++)
         if (a->addrs[i].len != b->addrs[i].len || !ip_equal(&a->addrs[i].addr, &b->addrs[i].addr))
@@ -64,12 +65,18 @@ static void compare_interfaces(const struct policy *from, const struct policy *t
             refuse(report, to, (struct policy_mark){0}, "interfaces", from->interfaces[i].name);
 }
 
+static const char *interface_of(const struct policy_route *route)
+{
+    return route->interface != NULL ? route->interface->name : NULL;
+}
+
 static bool has_route(const struct policy *p, const struct policy_route *wanted)
 {
     for (unsigned i = 0; i < p->route_count; i++)
         if (p->routes[i].to.len == wanted->to.len &&
             ip_equal(&p->routes[i].to.addr, &wanted->to.addr) &&
-            ip_equal(&p->routes[i].via, &wanted->via))
+            ip_equal(&p->routes[i].via, &wanted->via) &&
+            same_text(interface_of(&p->routes[i]), interface_of(wanted)))
             return true;
     return false;
 }

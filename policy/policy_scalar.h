@@ -47,6 +47,7 @@ policy_read policy_sni_file;
 /* ---- addresses (policy_addr.c) ---- */
 
 policy_read policy_addr_host;      /* struct ip_addr that a host can have */
+policy_read policy_addr_gateway;   /* the same, or a link-local one */
 policy_read policy_addr_interface; /* struct ip_prefix with the host's part */
 policy_read policy_addr_network;   /* struct ip_prefix without */
 policy_read policy_addr_member;    /* the same, of either family */
@@ -55,6 +56,9 @@ policy_read policy_addr_default;   /* the same, or "default" */
 policy_read policy_addr_bind;      /* struct ip_endpoint of a listener */
 policy_read policy_addr_server;    /* struct policy_server; its begin sets the mark */
 policy_read policy_addr_loopback;  /* struct ip_endpoint that only this machine reaches */
+
+/* Of fe80::/10. */
+bool policy_addr_link_local(const struct ip_addr *a);
 
 /* Is an address the network's own or its broadcast address? NULL, or a sentence's end that says so.
  */

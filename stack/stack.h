@@ -91,6 +91,7 @@ enum stack_fragments { STACK_FRAGMENTS_REASSEMBLE, STACK_FRAGMENTS_DROP };
 struct stack_route {
     struct ip_prefix to;
     struct ip_addr via;
+    unsigned iface; /* of a link-local gateway (fe80::/10), which says nothing by itself; else 0 */
 };
 
 /* Is a segment with this source (remote) and destination (local), as the wire has it, delivered to
@@ -121,7 +122,9 @@ struct stack *stack_create(const struct stack_config *config, clock_ns now, stru
 /* Frees everything, connections included; sends nothing. */
 void stack_destroy(struct stack *s);
 
-/* Adds an interface; returns its index, or -1 with the cause. Announces its addresses by ARP. */
+/* Adds an interface; returns its index, or -1 with the cause. Announces its addresses by ARP, and
+ * tries its IPv6 addresses out before they are used (RFC 4862, 5.4): for a second nothing is sent
+ * from them or received. */
 int stack_iface_add(struct stack *s, const struct stack_iface_config *config, struct error *e);
 
 /* Adds a route through the interface that reaches `via` directly. Returns 0, or -1. */

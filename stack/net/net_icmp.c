@@ -149,11 +149,12 @@ void net_icmp_quoted(struct net *n, struct packet *p, enum net_error_kind kind, 
 {
     uint8_t copy[60 + 8]; /* the longest IPv4 header, and 8 bytes behind it; IPv6's is shorter */
     uint32_t len = RTE_MIN(p->payload_length, (uint32_t)sizeof copy);
-    const uint8_t *data = rte_pktmbuf_read(p->m, p->payload_offset, len, copy);
     struct net_error error = {.kind = kind};
     struct wire_quote quote;
 
-    if (!wire_quote_parse(data, len, &quote)) {
+    /* Of a packet in several segments nothing may be read where nothing is left. */
+    if (len == 0 ||
+        !wire_quote_parse(rte_pktmbuf_read(p->m, p->payload_offset, len, copy), len, &quote)) {
         p->drop = drop_icmp_invalid;
         return;
     }

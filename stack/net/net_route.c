@@ -90,11 +90,16 @@ int net_route_add(struct net *n, const struct stack_route *route, struct error *
     const struct net_route *to_gateway = net_route_find(n, &route->via);
     struct net_route r = {.to = ip_prefix_network(&route->to), .via = route->via};
     char to[IP_TEXT_MAX], via[IP_TEXT_MAX];
+    struct net_route link;
 
     ip_prefix_format(&route->to, to);
     ip_format(&route->via, via);
     if (ip_is_v4(&route->via) != (ip_is_v4(&route->to.addr) && route->to.len >= 96))
         return error_set(e, "route to %s via %s: one is IPv4, the other IPv6", to, via);
+    if (net_addr6_is_link_local(&route->via)) {
+        link = (struct net_route){.direct = true, .iface = (uint8_t)route->iface};
+        to_gateway = route->iface < n->iface_count ? &link : NULL;
+    }
     if (to_gateway == NULL || !to_gateway->direct ||
         !net_iface_on_link(&n->iface[to_gateway->iface], &route->via))
         return error_set(e, "route to %s: %s is not a host on an interface's network", to, via);

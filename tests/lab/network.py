@@ -68,7 +68,11 @@ class Namespace:
             hosts.write(f"{address} {' '.join(names)}\n")
 
     def add_address(self, device, address):
-        self.run("ip", "address", "add", address, "dev", device)
+        if ":" not in address:
+            self.run("ip", "address", "add", address, "dev", device)
+            return
+        self.run("sysctl", "-qw", f"net.ipv6.conf.{device}.disable_ipv6=0")
+        self.run("ip", "address", "add", address, "dev", device, "nodad")
 
     def link(self, device, state):
         self.run("ip", "link", "set", device, state)

@@ -5,7 +5,7 @@ import socket
 import struct
 import threading
 
-ETH_IPV4, ETH_ARP = 0x0800, 0x0806
+ETH_IPV4, ETH_ARP, ETH_IPV6 = 0x0800, 0x0806, 0x86DD
 FIN, SYN, RST, PSH, ACK = 0x01, 0x02, 0x04, 0x08, 0x10
 
 
@@ -61,6 +61,43 @@ def icmp(kind, code, payload, bad_checksum=False):
     return bytes(message)
 
 
+def _address6(text):
+    return socket.inet_pton(socket.AF_INET6, text)
+
+
+def ipv6(source, destination, payload, following, *, hop_limit=64, extension=b""):
+    """An IPv6 packet (RFC 8200); `following` is the header right behind the first, which
+    `extension` begins with where there is one."""
+    return struct.pack("!IHBB", 6 << 28, len(extension) + len(payload), following, hop_limit) \
+        + _address6(source) + _address6(destination) + extension + payload
+
+
+def _sum6(source, destination, protocol, data):
+    return checksum(_address6(source) + _address6(destination)
+                    + struct.pack("!II", len(data), protocol) + data)
+
+
+def icmp6(source, destination, message):
+    """The message, with its checksum in bytes 2 and 3."""
+    message = bytearray(message)
+    message[2:4] = b"\0\0"
+    struct.pack_into("!H", message, 2, _sum6(source, destination, 58, bytes(message)))
+    return bytes(message)
+
+
+def tcp6(source, destination, source_port, port, flags, *, sequence=1000):
+    segment = bytearray(struct.pack("!HHIIBBHHH", source_port, port, sequence, 0, 0x50, flags,
+                                    65535, 0, 0))
+    struct.pack_into("!H", segment, 16, _sum6(source, destination, 6, bytes(segment)))
+    return bytes(segment)
+
+
+def neighbour(kind, target, mac, flags=0):
+    """A neighbour solicitation (135) or advertisement (136) without its checksum (RFC 4861)."""
+    return struct.pack("!BBHI", kind, 0, 0, flags << 24) + _address6(target) \
+        + bytes([1 if kind == 135 else 2, 1]) + mac_bytes(mac)
+
+
 def arp(operation, sender_mac, sender, target_mac, target):
     return struct.pack("!HHBBH6s4s6s4s", 1, ETH_IPV4, 6, 4, operation, mac_bytes(sender_mac),
                        socket.inet_aton(sender), mac_bytes(target_mac), socket.inet_aton(target))
@@ -80,6 +117,14 @@ class Wire:
 
     def send_ipv4(self, destination_mac, packet):
         self.send(ethernet(destination_mac, self.mac, ETH_IPV4, packet))
+
+    def wait_for(self, wanted, timeout=10.0):
+        """The next frame that is wanted; what came before is dropped."""
+        self.socket.settimeout(timeout)
+        while True:
+            frame = self.socket.recv(65536)
+            if wanted(frame):
+                return frame
 
     def close(self):
         self.socket.close()

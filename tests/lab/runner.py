@@ -27,19 +27,37 @@ SIDE_BY_SIDE = {LIGHT: 2, HEAVY: 1, ALONE: 0}
 
 
 class Case:
-    """A scenario with one list of workers."""
+    """A scenario with one list of workers, over one address family."""
 
-    def __init__(self, scenario, workers):
+    def __init__(self, scenario, workers, family):
         self.scenario = scenario
         self.workers = workers
+        self.family = family
         several = len(scenario.workers) > 1
-        self.name = scenario.name + (f"[workers={len(workers)}]" if several else "")
+        self.name = scenario.name + (f"[workers={len(workers)}]" if several else "") + \
+            ("[ipv6]" if family == 6 else "")
+
+    def wanted(self, build, patterns):
+        """Both families, in half the time: the optimised build takes the first list of workers over
+        IPv4 and the last over IPv6, the sanitizers' the last list over IPv6 only. A pattern takes
+        all that it names."""
+        if patterns:
+            return any(pattern in self.name for pattern in patterns)
+        both, last = len(self.scenario.families) > 1, self.workers == self.scenario.workers[-1]
+        if build == SANITIZE:
+            return last and self.family == self.scenario.families[-1]
+        if not both:
+            return True
+        if len(self.scenario.workers) == 1:
+            return SANITIZE not in self.scenario.builds or self.family == 4
+        return self.family == (6 if last else 4)
 
 
-def discover():
-    """All cases of the test_*.py files, in the order of the files' text."""
+def discover(area="*"):
+    """All cases of the test_*.py files, or of one, in the order of the files' text. Files may count on
+    the family of their cases, so that one over IPv6 is looked for in its own file only."""
     cases = []
-    for path in sorted(glob.glob(os.path.join(TESTS, "scenario", "test_*.py"))):
+    for path in sorted(glob.glob(os.path.join(TESTS, "scenario", f"test_{area}.py"))):
         name = os.path.basename(path).removesuffix(".py")
         spec = importlib.util.spec_from_file_location(name, path)
         module = importlib.util.module_from_spec(spec)
@@ -47,7 +65,8 @@ def discover():
         for thing in vars(module).values():
             declared = getattr(thing, "scenario", None)
             if isinstance(declared, Scenario):
-                cases += [Case(declared, workers) for workers in declared.workers]
+                cases += [Case(declared, workers, family) for workers in declared.workers
+                          for family in declared.families]
     return cases
 
 
@@ -73,7 +92,7 @@ def describe(sluice):
 def run_one(name, binary, build):
     """In the child: runs one case; the exit status tells the result."""
     signal.signal(signal.SIGTERM, _interrupted)
-    case = next(case for case in discover() if case.name == name)
+    case = next(case for case in discover(name.partition(".")[0]) if case.name == name)
     lab = Lab(binary, sanitized=build == "sanitize", workers=case.workers)
     try:
         with lab:
@@ -90,11 +109,12 @@ def run_one(name, binary, build):
 
 def run_case(case, binary, build):
     """Runs a case in a child; returns (passed, its output, seconds)."""
+    environment = {**os.environ, "LAB_FAMILY": str(case.family)}
     command = [sys.executable, os.path.join(TESTS, "scenario", "run"), "--one", case.name,
                "--build", build, "--binary", binary]
     started = time.monotonic()
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                          errors="replace") as child:
+                          errors="replace", env=environment) as child:
         try:
             output, _ = child.communicate(timeout=case.scenario.timeout)
         except subprocess.TimeoutExpired:
@@ -111,12 +131,10 @@ def run_case(case, binary, build):
 
 def run_all(report, build, binary=None, patterns=(), jobs=2):
     """Runs the selected cases, side by side as far as their loads allow: light ones wait more than
-    they work. The sanitizers' build, which is slow, runs each with the most workers only, unless
-    asked for by name."""
+    they work. The sanitizers' build, which is slow, runs each with the most workers only."""
     binary = os.path.abspath(binary or binary_of(build))
     cases = [case for case in discover() if build in case.scenario.builds
-             and (not patterns or any(pattern in case.name for pattern in patterns))
-             and (patterns or build != SANITIZE or case.workers == case.scenario.workers[-1])]
+             and case.wanted(build, patterns)]
     if not os.access(binary, os.X_OK):
         report.fail(f"scenarios [{build}]", f"{binary} is not there; build it first")
         return

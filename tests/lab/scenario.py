@@ -20,6 +20,7 @@ class Scenario:
     workers: tuple     # CPU lists: the scenario runs once with each
     load: str          # LIGHT, HEAVY or ALONE
     timeout: float     # seconds after which the scenario counts as failed
+    families: tuple    # the address families it can run over
 
     @property
     def name(self):
@@ -27,10 +28,11 @@ class Scenario:
         return f"{module}.{self.function.__name__}"
 
 
-def scenario(builds=(RELEASE, SANITIZE), workers=((1,),), load=LIGHT, timeout=60.0):
+def scenario(builds=(RELEASE, SANITIZE), workers=((1,),), load=LIGHT, timeout=60.0,
+             families=(4,)):
     """Marks a function of a test_*.py file as a scenario."""
     def mark(function):
-        function.scenario = Scenario(function, builds, workers, load, timeout)
+        function.scenario = Scenario(function, builds, workers, load, timeout, families)
         return function
     return mark
 
@@ -52,6 +54,9 @@ def expect_in(part, text, what):
 def expect_within(seen, low, high, what):
     expect(low <= seen <= high, f"{what}: {seen}, expected {low} to {high}")
 
+
+# Over both families; which case takes which, the runner says.
+BOTH_FAMILIES = (4, 6)
 
 # One worker, and two on a device with one queue, so that packets are handed over.
 ONE_AND_TWO_WORKERS = ((1,), (0, 1))

@@ -5,12 +5,14 @@
        eth0 ────────────────── outside    inside ───────────────── eth0
                                    sluice
 
-The proxy's interfaces have no address in the kernel: they belong to the daemon.
+The proxy's interfaces have no address in the kernel: they belong to the daemon. A case over IPv6 has
+the same with 2001:db8:1::/64 outside and 2001:db8:2::/64 inside, and no IPv4 at all.
 """
 
 import contextlib
 import copy
 import os
+import re
 import shutil
 import socket
 import ssl
@@ -22,23 +24,41 @@ from lab.daemon import Sluice, write_config
 from lab.network import Namespace, join, remove_leftovers, require_root
 from lab.process import wait_until
 
-OUTSIDE = "192.0.2.10"
-INSIDE = "10.0.0.1"
-CLIENT = "192.0.2.100"
-BACKENDS = ["10.0.0.11", "10.0.0.12", "10.0.0.13", "10.0.0.14"]
-LEGACY = "10.0.0.20"
+# The runner sets the family for the whole process of a case (lab/runner.py).
+FAMILY = int(os.environ.get("LAB_FAMILY", "4"))
+IPV6 = FAMILY == 6
+
+_NET = {4: ("192.0.2.", "10.0.0."), 6: ("2001:db8:1::", "2001:db8:2::")}[FAMILY]
+BITS = {4: 24, 6: 64}[FAMILY]  # of both networks
+HOST_BITS = {4: 32, 6: 128}[FAMILY]
+
+OUTSIDE = _NET[0] + "10"
+INSIDE = _NET[1] + "1"
+CLIENT = _NET[0] + "100"
+BACKENDS = [_NET[1] + str(host) for host in (11, 12, 13, 14)]
+LEGACY = _NET[1] + "20"
+ABSENT = _NET[1] + "99"  # nobody has it
+OTHER_CLIENT = _NET[0] + "101"
+FAR = {4: "172.16.5.5", 6: "2001:db8:5::5"}[FAMILY]  # behind a gateway
+FAR_NETWORK = {4: "172.16.0.0/16", 6: "2001:db8:5::/48"}[FAMILY]
+
+
+def at(address, port):
+    """An endpoint as text."""
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
 
 # One terminating listener before one server: scenarios change what they are about.
 BASE_CONFIG = {
     "workers": [1],
     "interfaces": {
-        "outside": {"device": {"kernel": "outside"}, "addresses": [f"{OUTSIDE}/24"]},
-        "inside": {"device": {"kernel": "inside"}, "addresses": [f"{INSIDE}/24"]},
+        "outside": {"device": {"kernel": "outside"}, "addresses": [f"{OUTSIDE}/{BITS}"]},
+        "inside": {"device": {"kernel": "inside"}, "addresses": [f"{INSIDE}/{BITS}"]},
     },
     "certificates": {"shop": {"chain": "certs/shop.crt", "key": "certs/shop.key"}},
-    "backends": {"web": {"servers": [f"{BACKENDS[0]}:8080"]}},
+    "backends": {"web": {"servers": [at(BACKENDS[0], 8080)]}},
     "listeners": {
-        "https": {"bind": f"{OUTSIDE}:443", "tls": {"certificates": ["shop"]}},
+        "https": {"bind": at(OUTSIDE, 443), "tls": {"certificates": ["shop"]}},
     },
     "policy": [{"match": {"listener": "https"}, "action": "terminate", "backend": "web"}],
     "timeouts": {"drain": "2s"},
@@ -70,10 +90,10 @@ class Lab:
                 self.namespace(role) for role in ("client", "proxy", "backend"))
             join(self.client, "eth0", self.proxy, "outside")
             join(self.proxy, "inside", self.backend, "eth0")
-            self.client.add_address("eth0", f"{CLIENT}/24")
+            self.client.add_address("eth0", f"{CLIENT}/{BITS}")
             self.client.add_host(OUTSIDE, "shop.example", "legacy.example")
             for address in [*BACKENDS, LEGACY]:
-                self.backend.add_address("eth0", f"{address}/24")
+                self.backend.add_address("eth0", f"{address}/{BITS}")
             self.authority = Authority(self.path("certs"))
             self.authority.issue("shop", "shop.example")
         except BaseException:
@@ -117,7 +137,18 @@ class Lab:
         """Starts the daemon and waits until it is ready."""
         write_config(self.path("sluice.yaml"), config or self.config())
         self.sluice = Sluice(self.proxy, self.binary, self.path("sluice.yaml"))
-        return self.sluice.start(wrapper)
+        started = self.sluice.start(wrapper)
+        if IPV6:
+            self._addresses_ready(config or self.config())
+        return started
+
+    def _addresses_ready(self, config):
+        """The daemon has first to find that nobody else has its IPv6 addresses (RFC 4862)."""
+        for name, interface in config["interfaces"].items():
+            for address in interface["addresses"]:
+                own = address.partition("/")[0]
+                if ":" in own:
+                    self.sluice.process.wait_for(re.escape(f"{name}: {own} is ours"))
 
     def rewrite(self, config):
         """Changes the running daemon's file, as an administrator would before a reload."""
@@ -133,8 +164,8 @@ class Lab:
         self._web_servers += 1
         server = peers.Nginx(self.backend, self.path(f"nginx-{self._web_servers}"), self.www,
                              workers)
-        for address in addresses or (f"{BACKENDS[0]}:8080",):
-            server.serve(address, address.partition(":")[0], certificate)
+        for address in addresses or (at(BACKENDS[0], 8080),):
+            server.serve(address, address.rpartition(":")[0].strip("[]"), certificate)
         server.start()
         wait_until(server.ready, "nginx to listen")
         return server
@@ -171,7 +202,8 @@ class Lab:
     def listen(self, address=BACKENDS[0], port=8080):
         """A listening kernel socket on the backend's side."""
         with self.backend.enter():
-            listener = socket.create_server((address, port), backlog=512)
+            listener = socket.create_server((address, port), backlog=512,
+                                            family=socket.AF_INET6 if IPV6 else socket.AF_INET)
         listener.settimeout(10.0)
         return listener
 

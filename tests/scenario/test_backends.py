@@ -6,9 +6,10 @@ import socket
 import ssl
 import time
 
-from lab.scenario import (ONE_AND_TWO_WORKERS, expect, expect_equal, expect_in, expect_within,
-                          scenario)
-from lab.topology import BACKENDS, http_get, read_all
+from lab.scenario import (BOTH_FAMILIES, ONE_AND_TWO_WORKERS, expect, expect_equal, expect_in,
+                          expect_within, scenario)
+from lab.topology import (ABSENT, BACKENDS, FAMILY, FAR, FAR_NETWORK, HOST_BITS, at, http_get,
+                          read_all)
 
 PORT = 8080
 
@@ -26,10 +27,10 @@ def fetch(lab):
         return http_get(connection)
 
 
-@scenario(workers=ONE_AND_TWO_WORKERS)
+@scenario(workers=ONE_AND_TWO_WORKERS, families=BOTH_FAMILIES)
 def round_robin(lab):
     """Sessions go to the servers in turn."""
-    servers = [f"{address}:{PORT}" for address in BACKENDS[:3]]
+    servers = [at(address, PORT) for address in BACKENDS[:3]]
     lab.page("index.html", "x")
     lab.nginx(*servers)
     lab.start(config_with(lab, servers))
@@ -41,10 +42,10 @@ def round_robin(lab):
         expect_within(count, low, high, f"turns of {server}")
 
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 def refused_then_next(lab):
     """A server that refuses is passed over within the session; the client notices nothing."""
-    servers = [f"{address}:{PORT}" for address in BACKENDS[:3]]
+    servers = [at(address, PORT) for address in BACKENDS[:3]]
     lab.page("index.html", "x")
     lab.nginx(servers[2])
     lab.start(config_with(lab, servers))
@@ -56,10 +57,10 @@ def refused_then_next(lab):
     lab.sluice.process.wait_for(re.escape(servers[0]))
 
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 def none_left(lab):
     """When no server answers the session ends at once, and the log says which were tried."""
-    servers = [f"{address}:{PORT}" for address in BACKENDS[:2]]
+    servers = [at(address, PORT) for address in BACKENDS[:2]]
     lab.start(config_with(lab, servers))
     started = time.monotonic()
     try:
@@ -74,11 +75,11 @@ def none_left(lab):
     lab.sluice.process.wait_for(r"backend.*web|web.*backend")
 
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 def back_again(lab):
     """A server that comes back serves again, without a restart or a reload."""
     listener = None
-    lab.start(config_with(lab, [f"{BACKENDS[0]}:{PORT}"]))
+    lab.start(config_with(lab, [at(BACKENDS[0], PORT)]))
     try:
         fetch(lab)
     except (OSError, ConnectionError):
@@ -91,12 +92,12 @@ def back_again(lab):
         expect_equal(read_all(connection), b"back", "answer")
 
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 def silent_then_next(lab):
     """A server that does not answer SYNs is left after the connect timeout."""
-    servers = [f"{BACKENDS[3]}:{PORT}", f"{BACKENDS[0]}:{PORT}"]
+    servers = [at(BACKENDS[3], PORT), at(BACKENDS[0], PORT)]
     # Its answers are thrown away on the way out: no SYN-ACK, no RST, no ICMP.
-    lab.backend.run("ip", "rule", "add", "from", BACKENDS[3], "blackhole")
+    lab.backend.run("ip", f"-{FAMILY}", "rule", "add", "from", BACKENDS[3], "blackhole")
     lab.page("index.html", "x")
     lab.nginx(*servers)
     lab.start(config_with(lab, servers, **{"connect-timeout": "500ms"}))
@@ -108,31 +109,31 @@ def silent_then_next(lab):
     expect_within(counters["backend_retries"], 1, 4, "backend_retries")
 
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 def no_such_neighbour(lab):
     """A server that nobody answers ARP for fails as unreachable, in bounded time."""
-    servers = ["10.0.0.99:8080", f"{BACKENDS[0]}:{PORT}"]
+    servers = [at(ABSENT, 8080), at(BACKENDS[0], PORT)]
     lab.page("index.html", "x")
     lab.nginx(servers[1])
     lab.start(config_with(lab, servers, **{"connect-timeout": "5s"}))
     for _ in range(2):
         expect_equal(served_by(fetch(lab)), BACKENDS[0], "server")
     expect(lab.settled()["arp_failed"] >= 1, "arp_failed did not count")
-    lab.sluice.process.wait_for("10.0.0.99:8080.*unreachable")
+    lab.sluice.process.wait_for(re.escape(servers[0]) + ".*unreachable")
 
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 def server_through_gateway(lab):
     """A backend in another network is reached by way of a router."""
-    lab.backend.add_address("lo", "172.16.5.5/32")
+    lab.backend.add_address("lo", f"{FAR}/{HOST_BITS}")
     lab.page("index.html", "x")
-    lab.nginx(f"172.16.5.5:{PORT}")
-    lab.start({**config_with(lab, [f"172.16.5.5:{PORT}"]),
-               "routes": [{"to": "172.16.0.0/16", "via": BACKENDS[0]}]})
+    lab.nginx(at(FAR, PORT))
+    lab.start({**config_with(lab, [at(FAR, PORT)]),
+               "routes": [{"to": FAR_NETWORK, "via": BACKENDS[0]}]})
     expect_in(b"200 OK", fetch(lab), "answer")
 
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 def server_answers_before_client_speaks(lab):
     """A server's early bytes wait for nothing; its early end reaches the client."""
     listener = lab.listen()

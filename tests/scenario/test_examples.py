@@ -78,6 +78,23 @@ def sluice(lab):
 
 
 @scenario()
+def dual_stack(lab):
+    """etc/dual-stack.yaml: clients of either family reach servers of both."""
+    lab.page("index.html", "x")
+    lab.client.add_address("eth0", "2001:db8:1::100/64")
+    lab.backend.add_address("eth0", "2001:db8:2::11/64")
+    lab.nginx(f"{BACKENDS[0]}:8080", "[2001:db8:2::11]:8080")
+    start_example(lab, "dual-stack.yaml")
+    for address in ("2001:db8:1::10", "2001:db8:2::1"):
+        lab.sluice.process.wait_for(f"{address} is ours")
+    for to in (OUTSIDE, "[2001:db8:1::10]"):
+        seen = {re.search(r"X-Server: (\S+)", lab.curl(
+            "/index.html", "-i", "--resolve", f"shop.example:443:{to}").stdout).group(1)
+            for _ in range(4)}
+        expect_equal(seen, {BACKENDS[0], "2001:db8:2::11"}, f"servers that answered by {to}")
+
+
+@scenario()
 def demo(lab):
     """etc/demo.yaml: one name is terminated, one is passed on with its own certificate."""
     lab.page("index.html", "x")

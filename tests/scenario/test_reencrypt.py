@@ -8,8 +8,9 @@ import ssl
 import threading
 
 from lab.peers import write_random
-from lab.scenario import (ONE_AND_TWO_WORKERS, expect, expect_equal, expect_in, scenario)
-from lab.topology import BACKENDS, http_get, read_all
+from lab.scenario import (BOTH_FAMILIES, ONE_AND_TWO_WORKERS, expect, expect_equal, expect_in,
+                          scenario)
+from lab.topology import BACKENDS, OUTSIDE, at, http_get, read_all
 
 PORT = 8443
 RELOADED = "is in force"
@@ -24,7 +25,7 @@ def config_with(lab, servers, listeners=None, **tls):
     return lab.config(**changes)
 
 
-def start(lab, *names, servers=(f"{BACKENDS[0]}:{PORT}",), days=30, **tls):
+def start(lab, *names, servers=(at(BACKENDS[0], PORT),), days=30, **tls):
     """nginx with TLS behind the daemon, its certificate for `names`."""
     certificate = lab.authority.issue("server", *(names or ("server.example",)), days=days)
     lab.page("index.html", "behind TLS\n")
@@ -41,7 +42,7 @@ def refused(lab):
         pass
 
 
-@scenario(workers=ONE_AND_TWO_WORKERS)
+@scenario(workers=ONE_AND_TWO_WORKERS, families=BOTH_FAMILIES)
 def page_over_two_legs(lab):
     """curl to the daemon, the daemon to nginx, both verified; a second session is resumed."""
     start(lab)
@@ -54,7 +55,7 @@ def page_over_two_legs(lab):
         expect_equal(counters["tls_backend_handshakes_resumed"], 1, "resumed")
 
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 def transfer_both_ways(lab):
     """Megabytes up and down, TLS on both legs, arrive unchanged, and the ends are orderly."""
     size = lab.scale(16 << 20, 2 << 20)
@@ -70,12 +71,12 @@ def transfer_both_ways(lab):
     expect(lab.settled()["bytes_from_backends"] > size, "too few bytes came")
 
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 def plain_client(lab):
     """A listener without TLS in front of a server with it."""
     start(lab)
-    config = config_with(lab, [f"{BACKENDS[0]}:{PORT}"],
-                         {"listeners": {"plain": {"bind": "192.0.2.10:80"}},
+    config = config_with(lab, [at(BACKENDS[0], PORT)],
+                         {"listeners": {"plain": {"bind": at(OUTSIDE, 80)}},
                           "policy": [{"match": {"listener": "plain"}, "action": "splice",
                                       "backend": "web"}]})
     lab.rewrite(config)
@@ -85,7 +86,7 @@ def plain_client(lab):
     lab.settled()
 
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 def wrong_name(lab):
     """A certificate for another name is refused; the log says what was expected and what came."""
     start(lab, "other.example")
@@ -97,7 +98,7 @@ def wrong_name(lab):
     expect_equal(counters["bytes_from_clients"], 0, "bytes passed to the wrong server")
 
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 def unknown_authority(lab):
     """The system's authorities do not know ours."""
     start(lab, ca="/etc/ssl/certs/ca-certificates.crt")
@@ -106,10 +107,10 @@ def unknown_authority(lab):
     expect_equal(lab.settled()["backend_handshake_failed"], 1, "backend_handshake_failed")
 
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 def expired(lab):
     """A server whose certificate has expired is passed over for one whose has not."""
-    good, bad = (f"{address}:{PORT}" for address in BACKENDS[:2])
+    good, bad = (at(address, PORT) for address in BACKENDS[:2])
     start(lab, servers=(good,))
     lab.nginx(bad, certificate=lab.authority.issue("old", "server.example", days=-1))
     lab.rewrite(config_with(lab, [bad, good]))
@@ -120,19 +121,19 @@ def expired(lab):
     expect(lab.settled()["backend_retries"] > 0, "no retry")
 
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 def verification_off(lab):
     """`verify: false` takes any certificate."""
     start(lab, "other.example", verify=False)
     expect_in("behind TLS", lab.curl("/index.html").stdout, "answer")
 
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 def server_without_tls(lab):
     """A plain server where TLS is expected: the log says what it sent."""
     lab.page("index.html", "plain\n")
-    lab.nginx(f"{BACKENDS[0]}:{PORT}")
-    lab.start(config_with(lab, [f"{BACKENDS[0]}:{PORT}"]))
+    lab.nginx(at(BACKENDS[0], PORT))
+    lab.start(config_with(lab, [at(BACKENDS[0], PORT)]))
     refused(lab)
     lab.sluice.process.wait_for(r"no server answers: .*TLS handshake: ")
     lab.settled()
@@ -149,11 +150,11 @@ def close_each(listener):
         pass
 
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 def server_dies_in_handshake(lab):
     """One server closes within its handshake, one stays silent: the third serves each client,
     whichever of them had its turn."""
-    closing, silent, good = (f"{address}:{PORT}" for address in BACKENDS[:3])
+    closing, silent, good = (at(address, PORT) for address in BACKENDS[:3])
     start(lab, servers=(good,))
     config = config_with(lab, [closing, silent, good])
     config["timeouts"]["handshake"] = "1s"
@@ -174,14 +175,14 @@ def server_dies_in_handshake(lab):
     expect(counters["backend_timeout_handshake"] >= 1, "no handshake ran out of time")
 
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 def cut_answer(lab):
     """A server that ends its stream without close_notify resets the client."""
     certificate = lab.authority.issue("server", "server.example")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*certificate)
     listener = lab.listen(BACKENDS[0], PORT)
-    lab.start(config_with(lab, [f"{BACKENDS[0]}:{PORT}"]))
+    lab.start(config_with(lab, [at(BACKENDS[0], PORT)]))
     client = lab.tls()
     client.suppress_ragged_eofs = False
     accepted, _ = listener.accept()

@@ -5,8 +5,9 @@ import threading
 import time
 
 from lab.process import LabError
-from lab.scenario import HEAVY, ONE_AND_TWO_WORKERS, expect, expect_equal, scenario
-from lab.topology import BACKENDS, http_get
+from lab.scenario import (BOTH_FAMILIES, HEAVY, ONE_AND_TWO_WORKERS, expect, expect_equal,
+                          scenario)
+from lab.topology import BACKENDS, at, http_get
 
 RELOADS = 200
 WARM = 40           # after these, memory that is kept for reuse has been allocated
@@ -91,7 +92,7 @@ class Download:
 
 def configurations(lab):
     """Two that differ in everything a reload may change."""
-    servers = [f"{address}:8080" for address in BACKENDS[:2]]
+    servers = [at(address, 8080) for address in BACKENDS[:2]]
     for number in range(2):
         with open(lab.path(f"set{number}.txt"), "w", encoding="ascii") as out:
             out.writelines(f"198.{18 + number}.{i // 256}.{i % 256}\n" for i in range(20_000))
@@ -99,7 +100,7 @@ def configurations(lab):
             backends={"web": {"servers": servers[number:] + servers[:number],
                               "balance": ("round-robin", "least-connections")[number],
                               "health-check": {"type": "tcp", "interval": "1s"}},
-                      "long": {"servers": [f"{BACKENDS[2]}:9000"]}},
+                      "long": {"servers": [at(BACKENDS[2], 9000)]}},
             certificates={"shop": {"chain": "certs/shop.crt", "key": "certs/shop.key"},
                           "long": {"chain": "certs/long.crt", "key": "certs/long.key"}},
             classes={("gold", "silver")[number]: {"priority": number}},
@@ -115,13 +116,13 @@ def configurations(lab):
         yield config
 
 
-@scenario(workers=ONE_AND_TWO_WORKERS, load=HEAVY, timeout=180)
+@scenario(workers=ONE_AND_TWO_WORKERS, load=HEAVY, timeout=180, families=BOTH_FAMILIES)
 def two_hundred(lab):
     """200 reloads under new connections and long downloads: not one failure, no growth."""
     reloads = lab.scale(RELOADS, RELOADS // 4)
     lab.authority.issue("long", "long.example")
     lab.page("index.html", "the page\n")
-    lab.nginx(*(f"{address}:8080" for address in BACKENDS[:2]))
+    lab.nginx(*(at(address, 8080) for address in BACKENDS[:2]))
     listener = lab.listen(BACKENDS[2], 9000)
     first, second = configurations(lab)
     lab.start(first)

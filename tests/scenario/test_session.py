@@ -7,15 +7,16 @@ import struct
 import threading
 
 from lab.process import wait_until
-from lab.scenario import (ALONE, ONE_AND_TWO_WORKERS, expect, expect_equal, expect_in, scenario)
+from lab.scenario import (ALONE, BOTH_FAMILIES, ONE_AND_TWO_WORKERS, expect, expect_equal,
+                          expect_in, scenario)
 from lab.streams import PiecewiseTls
-from lab.topology import BACKENDS, OUTSIDE, http_get, read_all
+from lab.topology import BACKENDS, OUTSIDE, at, http_get, read_all
 
 
 def with_plain_listener(lab, **timeouts):
     config = lab.config()
-    config["backends"]["plain"] = {"servers": [f"{BACKENDS[1]}:5432"]}
-    config["listeners"]["plain"] = {"bind": f"{OUTSIDE}:5432"}
+    config["backends"]["plain"] = {"servers": [at(BACKENDS[1], 5432)]}
+    config["listeners"]["plain"] = {"bind": at(OUTSIDE, 5432)}
     config["policy"].append({"match": {"listener": "plain"}, "action": "splice",
                              "backend": "plain"})
     config["timeouts"].update(timeouts)
@@ -38,7 +39,7 @@ def ends_with_reset(connection):
         return True
 
 
-@scenario(workers=ONE_AND_TWO_WORKERS)
+@scenario(workers=ONE_AND_TWO_WORKERS, families=BOTH_FAMILIES)
 def client_half_closes(lab):
     """A client that has said everything still gets its answer: plain and over TLS."""
     plain, web = lab.listen(BACKENDS[1], 5432), lab.listen()
@@ -66,7 +67,7 @@ def client_half_closes(lab):
     lab.settled()
 
 
-@scenario(workers=ONE_AND_TWO_WORKERS)
+@scenario(workers=ONE_AND_TWO_WORKERS, families=BOTH_FAMILIES)
 def server_half_closes(lab):
     """A server that has said everything still reads what the client sends."""
     plain, web = lab.listen(BACKENDS[1], 5432), lab.listen()
@@ -97,7 +98,7 @@ def server_half_closes(lab):
     lab.settled()
 
 
-@scenario(workers=ONE_AND_TWO_WORKERS)
+@scenario(workers=ONE_AND_TWO_WORKERS, families=BOTH_FAMILIES)
 def client_resets(lab):
     """A client that resets in mid-transfer takes its server connection down, nothing else."""
     listener = lab.listen()
@@ -134,7 +135,7 @@ def fill(connection):
         pass
 
 
-@scenario(workers=ONE_AND_TWO_WORKERS)
+@scenario(workers=ONE_AND_TWO_WORKERS, families=BOTH_FAMILIES)
 def server_resets(lab):
     """A server's RST reaches the client as one: a cut transfer never looks complete."""
     plain, web = lab.listen(BACKENDS[1], 5432), lab.listen()
@@ -160,7 +161,7 @@ def server_resets(lab):
     expect_equal(lab.settled()["backend_resets"], 20, "backend_resets")
 
 
-@scenario(workers=ONE_AND_TWO_WORKERS)
+@scenario(workers=ONE_AND_TWO_WORKERS, families=BOTH_FAMILIES)
 def slow_reader(lab):
     """A client that stops reading stops its server, in bounded memory; the others go on."""
     listener = lab.listen()
@@ -199,7 +200,7 @@ def read_exactly(connection, size):
     return bytes(data)
 
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 def slow_server(lab):
     """A server that stops reading stops its client; nothing is lost when it goes on."""
     listener = lab.listen()
@@ -234,7 +235,7 @@ def slow_server(lab):
     lab.settled()
 
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 def idle_timeout(lab):
     """A session without a byte either way ends after the idle timeout, an active one does not."""
     listener = lab.listen()
@@ -258,7 +259,7 @@ def idle_timeout(lab):
     idle.close()
 
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 def silent_clients(lab):
     """Clients that never finish a ClientHello, or a handshake, are ended by their timeouts."""
     lab.start(with_plain_listener(lab, **{"client-hello": "1s", "handshake": "1s"}))
@@ -279,7 +280,7 @@ def silent_clients(lab):
     lab.settled()
 
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 def idle_connections_hold_no_buffers(lab):
     """Established sessions that rest own no payload buffer and no mbuf."""
     listener = lab.listen()
@@ -308,7 +309,7 @@ def idle_connections_hold_no_buffers(lab):
     lab.settled()
 
 
-@scenario(workers=ONE_AND_TWO_WORKERS, load=ALONE)
+@scenario(workers=ONE_AND_TWO_WORKERS, load=ALONE, families=BOTH_FAMILIES)
 def rest_costs_little(lab):
     """At rest, with idle sessions open, each worker uses under 5 % of a core."""
     listener = lab.listen()
@@ -322,7 +323,7 @@ def rest_costs_little(lab):
             connection.close()
 
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 def one_session_each(lab):
     """Sessions are counted once at both ends of their life, whatever ended them."""
     lab.page("index.html", "x")

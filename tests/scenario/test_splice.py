@@ -6,15 +6,17 @@ import threading
 
 from lab.certs import fingerprint
 from lab.peers import s_client
-from lab.scenario import ONE_AND_TWO_WORKERS, expect, expect_equal, expect_in, scenario
+from lab.scenario import (BOTH_FAMILIES, ONE_AND_TWO_WORKERS, expect, expect_equal, expect_in,
+                          scenario)
 from lab.streams import PiecewiseTls, in_records
-from lab.topology import BACKENDS, CLIENT, LEGACY, OUTSIDE, http_get, read_all
+from lab.topology import (BACKENDS, BITS, CLIENT, HOST_BITS, LEGACY, OTHER_CLIENT, OUTSIDE, at,
+                          http_get, read_all)
 
 
 def config_with_splice(lab):
     """shop.example is terminated, legacy.example spliced to a backend that speaks TLS itself."""
     config = lab.config()
-    config["backends"]["legacy"] = {"servers": [f"{LEGACY}:443"]}
+    config["backends"]["legacy"] = {"servers": [at(LEGACY, 443)]}
     config["policy"].insert(0, {"match": {"sni": "legacy.example"}, "action": "splice",
                                 "backend": "legacy"})
     return config
@@ -24,13 +26,13 @@ def start_both(lab):
     lab.page("index.html", "spliced or not\n")
     lab.nginx()
     certificate = lab.authority.issue("legacy", "legacy.example")
-    lab.nginx(f"{LEGACY}:443", certificate=certificate)
+    lab.nginx(at(LEGACY, 443), certificate=certificate)
     lab.start(config_with_splice(lab))
     return certificate
 
 
 def peer_certificate(lab, sni):
-    result = s_client(lab.client, f"{OUTSIDE}:443", "-CAfile", lab.authority.certificate,
+    result = s_client(lab.client, at(OUTSIDE, 443), "-CAfile", lab.authority.certificate,
                       "-verify_return_error", sni=sni)
     expect_in("Verify return code: 0", result.stdout, f"handshake with {sni}")
     path = lab.path(f"seen-{sni}.pem")
@@ -41,7 +43,7 @@ def peer_certificate(lab, sni):
     return fingerprint(path)
 
 
-@scenario(workers=ONE_AND_TWO_WORKERS)
+@scenario(workers=ONE_AND_TWO_WORKERS, families=BOTH_FAMILIES)
 def by_server_name(lab):
     """The client of a spliced name sees the backend's own certificate; the other names, ours."""
     certificate = start_both(lab)
@@ -68,7 +70,7 @@ def fetch_in_pieces(lab, sni, cut):
         return tls.receive_all()
 
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 def hello_in_pieces(lab):
     """A ClientHello cut into bytes, or into many records, is understood as if it came whole."""
     start_both(lab)
@@ -97,14 +99,14 @@ def echo_server(listener, connections):
 
 def plain_config(lab):
     config = lab.config()
-    config["backends"]["database"] = {"servers": [f"{BACKENDS[1]}:5432"]}
-    config["listeners"]["database"] = {"bind": f"{OUTSIDE}:5432"}
+    config["backends"]["database"] = {"servers": [at(BACKENDS[1], 5432)]}
+    config["listeners"]["database"] = {"bind": at(OUTSIDE, 5432)}
     config["policy"].append({"match": {"listener": "database"}, "action": "splice",
                              "backend": "database"})
     return config
 
 
-@scenario(workers=ONE_AND_TWO_WORKERS)
+@scenario(workers=ONE_AND_TWO_WORKERS, families=BOTH_FAMILIES)
 def plain(lab):
     """Bytes that are no TLS pass both ways at once, and the server may speak first."""
     listener = lab.listen(BACKENDS[1], 5432)
@@ -140,25 +142,25 @@ def is_reset(lab, port, source=CLIENT):
         return True
 
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 def reject(lab):
     """A rule that rejects answers TLS with an alert and anything else with RST; so does no rule."""
     config = plain_config(lab)
-    config["listeners"]["closed"] = {"bind": f"{OUTSIDE}:5433"}
+    config["listeners"]["closed"] = {"bind": at(OUTSIDE, 5433)}
     config["policy"].insert(0, {"match": {"sni": ["forbidden.example", "*.forbidden.example"]},
                                 "action": "reject"})
-    config["policy"].insert(0, {"match": {"listener": "database", "source": ["192.0.2.101/32"]},
+    config["policy"].insert(0, {"match": {"listener": "database", "source": [f"{OTHER_CLIENT}/{HOST_BITS}"]},
                                 "action": "reject"})
-    lab.client.add_address("eth0", "192.0.2.101/24")
+    lab.client.add_address("eth0", f"{OTHER_CLIENT}/{BITS}")
     lab.page("index.html", "x")
     lab.nginx()
     listener = lab.listen(BACKENDS[1], 5432)
     echo_server(listener, 1)
     lab.start(config)
     for sni in ("forbidden.example", "www.forbidden.example"):
-        refused = s_client(lab.client, f"{OUTSIDE}:443", sni=sni)
+        refused = s_client(lab.client, at(OUTSIDE, 443), sni=sni)
         expect_in("alert access denied", refused.stdout + refused.stderr, f"answer to {sni}")
-    expect(is_reset(lab, 5432, "192.0.2.101"), "a rejected source was not reset")
+    expect(is_reset(lab, 5432, OTHER_CLIENT), "a rejected source was not reset")
     expect(is_reset(lab, 5433), "a listener without a rule did not reset the connection")
     with lab.connect(5432) as connection:
         connection.sendall(b"welcome")
@@ -180,7 +182,7 @@ def send_with_urgent(connection, total):
     return sent
 
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 def urgent(lab):
     """Urgent bytes are bytes like all others: what comes out is what went in, none of it urgent."""
     listener = lab.listen(BACKENDS[1], 5432)

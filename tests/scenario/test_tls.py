@@ -4,14 +4,14 @@ import re
 import ssl
 
 from lab.peers import s_client
-from lab.scenario import (ONE_AND_TWO_WORKERS, expect, expect_equal, expect_in, expect_within,
-                          scenario)
-from lab.topology import OUTSIDE, http_get
+from lab.scenario import (BOTH_FAMILIES, ONE_AND_TWO_WORKERS, expect, expect_equal, expect_in,
+                          expect_within, scenario)
+from lab.topology import OUTSIDE, at, http_get
 
-ADDRESS = f"{OUTSIDE}:443"
+ADDRESS = at(OUTSIDE, 443)
 
 
-@scenario(workers=ONE_AND_TWO_WORKERS)
+@scenario(workers=ONE_AND_TWO_WORKERS, families=BOTH_FAMILIES)
 def page_over_https(lab):
     """curl, verifying the certificate, gets the page that nginx serves."""
     lab.page("index.html", "hello from behind\n")
@@ -25,7 +25,7 @@ def page_over_https(lab):
     expect_equal(counters["tls_handshakes_completed"], 1, "tls_handshakes_completed")
 
 
-@scenario(workers=ONE_AND_TWO_WORKERS)
+@scenario(workers=ONE_AND_TWO_WORKERS, families=BOTH_FAMILIES)
 def keep_alive(lab):
     """Many requests on one connection, then an orderly end."""
     lab.page("index.html", "again\n")
@@ -39,7 +39,7 @@ def keep_alive(lab):
     expect_equal(counters["sessions_closed"], 1, "sessions_closed")
 
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 def versions(lab):
     """TLS 1.2 and 1.3 are both spoken, with forward secrecy and AEAD, and counted apart."""
     lab.page("index.html", "x")
@@ -60,7 +60,7 @@ def versions(lab):
     expect_equal(counters["tls_tls13"], 1, "tls_tls13")
 
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 def close_notify_both_ways(lab):
     """The end of the backend's stream reaches the client as close_notify, not as a bare FIN."""
     lab.page("index.html", "x")
@@ -94,7 +94,7 @@ def subject_of(lab, sni):
     return match.group(1) if match else result.stdout + result.stderr
 
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 def certificate_by_name(lab):
     """Exact names and wildcards choose; a wildcard covers exactly one label."""
     lab.nginx()
@@ -110,7 +110,7 @@ def certificate_by_name(lab):
     expect_equal(lab.settled()["hello_unknown_name"], 4, "hello_unknown_name")
 
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 def default_certificate(lab):
     """The file may name a certificate for unknown and missing names."""
     lab.nginx()
@@ -120,7 +120,7 @@ def default_certificate(lab):
     expect_equal(subject_of(lab, "shop.example"), "shop.example", "certificate for shop.example")
 
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 def alpn(lab):
     """The listener's preference decides; without a common protocol the client gets an alert."""
     lab.nginx()
@@ -147,7 +147,7 @@ def resume_often(lab, version):
     return resumed
 
 
-@scenario(workers=ONE_AND_TWO_WORKERS)
+@scenario(workers=ONE_AND_TWO_WORKERS, families=BOTH_FAMILIES)
 def tickets(lab):
     """A ticket is good on every worker, whichever gave it out."""
     lab.page("index.html", "x")
@@ -161,7 +161,7 @@ def tickets(lab):
         expect_within(values["tls_handshakes_completed"], 1, 42, f"handshakes on worker {worker}")
 
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 def rsa_certificate(lab):
     """An RSA key serves both versions."""
     lab.authority.issue("shop", "shop.example", key="RSA")

@@ -7,8 +7,8 @@ import sys
 
 from lab.peers import digest, write_random
 from lab.process import wait_until
-from lab.scenario import (HEAVY, ONE_AND_TWO_WORKERS, expect, expect_equal, expect_in,
-                          expect_within, scenario)
+from lab.scenario import (BOTH_FAMILIES, HEAVY, ONE_AND_TWO_WORKERS, expect, expect_equal,
+                          expect_in, expect_within, scenario)
 from lab.topology import BACKENDS
 
 MEGABYTE = 1_000_000
@@ -54,7 +54,7 @@ def random_file(lab, size):
     return path, digest(path)
 
 
-@scenario(workers=ONE_AND_TWO_WORKERS, load=HEAVY, timeout=240)
+@scenario(workers=ONE_AND_TWO_WORKERS, load=HEAVY, timeout=240, families=BOTH_FAMILIES)
 def download(lab):
     """100 MB from nginx to curl arrive bit for bit."""
     _, wanted = random_file(lab, lab.scale(100, 20) * MEGABYTE)
@@ -64,7 +64,7 @@ def download(lab):
     lab.settled()
 
 
-@scenario(workers=ONE_AND_TWO_WORKERS, load=HEAVY, timeout=240)
+@scenario(workers=ONE_AND_TWO_WORKERS, load=HEAVY, timeout=240, families=BOTH_FAMILIES)
 def upload(lab):
     """100 MB from curl to a server arrive bit for bit."""
     path, wanted = random_file(lab, lab.scale(100, 20) * MEGABYTE)
@@ -74,7 +74,7 @@ def upload(lab):
     lab.settled()
 
 
-@scenario(workers=((0, 1),), load=HEAVY, timeout=600)
+@scenario(workers=((0, 1),), load=HEAVY, timeout=600, families=BOTH_FAMILIES)
 def downloads_64_at_a_time(lab):
     """64 downloads at once of 16 MB (FULL=1: 100 MB; the sanitizers' build: 1 MB)."""
     _, wanted = random_file(lab, lab.scale(100 if lab.thorough else 16, 1) * MEGABYTE)
@@ -84,7 +84,7 @@ def downloads_64_at_a_time(lab):
     lab.settled()
 
 
-@scenario(load=HEAVY, timeout=600)
+@scenario(load=HEAVY, timeout=600, families=BOTH_FAMILIES)
 def uploads_64_at_a_time(lab):
     """64 uploads at once of 16 MB (FULL=1: 100 MB; the sanitizers' build: 1 MB)."""
     path, wanted = random_file(lab, lab.scale(100 if lab.thorough else 16, 1) * MEGABYTE)
@@ -121,7 +121,7 @@ def above(now, before):
             if value > before[name] + (DEVICE_SLACK if name.startswith("pool_") else 0)}
 
 
-@scenario(workers=((0, 1),), load=HEAVY, timeout=500)
+@scenario(workers=((0, 1),), load=HEAVY, timeout=500, families=BOTH_FAMILIES)
 def twenty_thousand_connections(lab):
     """After 20,000 TLS connections every pool is back at its level, and so is the memory."""
     count = lab.scale(20_000, 1_000)

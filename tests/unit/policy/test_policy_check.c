@@ -124,7 +124,7 @@ static const struct policy_case reach_cases[] = {
      "interfaces:\n  a: {device: {tap: a}, addresses: [10.0.0.1/42]}\n"
      "routes: [{to: default, via: 10.0.0.2}]\n" BACKENDS PLAIN SPLICE,
      {"2:37: error: interfaces.a.addresses[0]: expected an address with its prefix length, such as "
-      "192.0.2.10/24, found \"10.0.0.1/42\""}},
+      "192.0.2.10/24 or 2001:db8::10/64, found \"10.0.0.1/42\""}},
 };
 
 static void test_reach(void **state)

@@ -227,7 +227,6 @@ static const struct policy_case firewall_cases[] = {
       "198.51.100.0/24, or the name of a set, found \"god\", did you mean \"good\"?",
       "12:32: error: firewall.rules[0].source[1]: 10.0.0.1/8 has bits set beyond its length, did "
       "you mean 10.0.0.0/8?",
-      "12:44: error: firewall.rules[0].source[2]: IPv6 is not supported yet",
       "12:61: error: firewall.rules[0].source[3]: expected an address, a prefix such as "
       "198.51.100.0/24, or the name of a set, found \"1\"",
       "12:78: error: firewall.rules[0].destination: leave the key out to match any address"}},
@@ -239,11 +238,13 @@ static const struct policy_case firewall_cases[] = {
       "name of a set, or a list of them, found nothing: leave the key out to match any address"}},
     {"protocol",
      RULE("action: drop, protocol: [tpc, 256, icmp6, tcp, tcp]"),
-     {"12:29: error: firewall.rules[0].protocol[0]: expected tcp, udp, icmp, or the number of an "
-      "IP protocol, found \"tpc\", did you mean \"tcp\"?",
+     {"12:29: error: firewall.rules[0].protocol[0]: expected tcp, udp, icmp, icmpv6, or the number "
+      "of an IP "
+      "protocol, found \"tpc\", did you mean \"tcp\"?",
       "12:34: error: firewall.rules[0].protocol[1]: expected a value from 0 to 255, found \"256\"",
-      "12:39: error: firewall.rules[0].protocol[2]: expected tcp, udp, icmp, or the number of an "
-      "IP protocol, found \"icmp6\", did you mean \"icmp\"?",
+      "12:39: error: firewall.rules[0].protocol[2]: expected tcp, udp, icmp, icmpv6, or the number "
+      "of an IP "
+      "protocol, found \"icmp6\", did you mean \"icmp\"?",
       "12:51: error: firewall.rules[0].protocol[4]: listed twice"}},
     {"ports",
      RULE("action: drop, port: [65536, 9-8, http, 1-, -1, 1-2-3], source-port: \" 1\""),
@@ -264,6 +265,10 @@ static const struct policy_case firewall_cases[] = {
     {"port twice",
      RULE("action: drop, port: [80, 80]"),
      {"12:29: error: firewall.rules[0].port[1]: listed twice"}},
+    {"icmpv6 by name",
+     RULE("action: drop, protocol: icmpv6, icmp-type: [128, echo-request]"),
+     {"12:53: error: firewall.rules[0].icmp-type[1]: \"echo-request\" is a type of ICMP: write the "
+      "number of ICMPv6's, such as 128 for an echo request"}},
     {"icmp types",
      RULE("action: drop, icmp-type: [echo, 256, echo-requst]"),
      {"12:30: error: firewall.rules[0].icmp-type[0]: expected a type of ICMP such as echo-request, "
@@ -329,7 +334,8 @@ static const struct policy_case together_cases[] = {
       "has source-port"}},
     {"a wrong protocol is reported once",
      RULE("action: drop, protocol: xyz, port: 80"),
-     {"12:28: error: firewall.rules[0].protocol: expected tcp, udp, icmp, or the number of an IP "
+     {"12:28: error: firewall.rules[0].protocol: expected tcp, udp, icmp, icmpv6, or the number of "
+      "an IP "
       "protocol, found \"xyz\""}},
     {"protocol 0",
      RULE("action: drop, protocol: 0, port: 80"),
@@ -337,7 +343,8 @@ static const struct policy_case together_cases[] = {
       "port"}},
     {"ICMP type of tcp",
      RULE("action: drop, protocol: tcp, icmp-type: 8"),
-     {"12:28: error: firewall.rules[0].protocol: expected icmp, found \"tcp\": the rule has "
+     {"12:28: error: firewall.rules[0].protocol: expected icmp or icmpv6, found \"tcp\": the rule "
+      "has "
       "icmp-type"}},
     {"flags of udp",
      RULE("action: drop, protocol: [udp, tcp], tcp-flags: syn"),

@@ -162,7 +162,8 @@ static void test_devices(void **state)
     "listeners: {l: {bind: 10.0.0.1:1}}\npolicy: [{action: reject}]\n"
 #define AT_ADDRESS "2:37: error: interfaces.x.addresses[0]: "
 #define HOST       "expected the address of a host, found "
-#define LENGTH     "expected an address with its prefix length, such as 192.0.2.10/24, found "
+#define LENGTH \
+    "expected an address with its prefix length, such as 192.0.2.10/24 or 2001:db8::10/64, found "
 
 static const struct policy_case address_cases[] = {
     {"point to point", ADDRESSES("[10.0.0.0/31, 10.0.0.1/32]"), {NULL}},
@@ -179,10 +180,35 @@ static const struct policy_case address_cases[] = {
     {"length", ADDRESSES("[10.0.0.1/33]"), {AT_ADDRESS LENGTH "\"10.0.0.1/33\""}},
     {"three octets", ADDRESSES("[10.0.1/24]"), {AT_ADDRESS LENGTH "\"10.0.1/24\""}},
     {"no address", ADDRESSES("[eth0/24]"), {AT_ADDRESS LENGTH "\"eth0/24\""}},
-    {"IPv6", ADDRESSES("[\"2001:db8::1/64\"]"), {AT_ADDRESS "IPv6 is not supported yet"}},
+    {"IPv6 without length", ADDRESSES("[\"2001:db8::1\"]"), {AT_ADDRESS LENGTH "\"2001:db8::1\""}},
     {"IPv4-mapped",
      ADDRESSES("[\"::ffff:10.0.0.1/24\"]"),
-     {AT_ADDRESS "IPv6 is not supported yet"}},
+     {AT_ADDRESS "an IPv4 address is written as such: 10.0.0.1"}},
+    {"link-local",
+     ADDRESSES("[\"fe80::1/64\"]"),
+     {AT_ADDRESS HOST "fe80::1, a link-local address, which is good on its link only"}},
+    {"multicast IPv6",
+     ADDRESSES("[\"ff02::1/64\"]"),
+     {AT_ADDRESS HOST "ff02::1, a multicast address"}},
+    {"loopback IPv6", ADDRESSES("[\"::1/128\"]"), {AT_ADDRESS HOST "::1, a loopback address"}},
+    {"unspecified IPv6", ADDRESSES("[\"::/64\"]"), {AT_ADDRESS HOST "::, the unspecified address"}},
+    {"all routers",
+     ADDRESSES("[\"2001:db8::/64\"]"),
+     {AT_ADDRESS HOST "2001:db8::/64, the address of all the network's routers"}},
+    {"whole IPv6 internet",
+     ADDRESSES("[\"2001:db8::1/0\"]"),
+     {AT_ADDRESS HOST "2001:db8::1/0, which leaves no address outside the network"}},
+    {"IPv6 twice",
+     ADDRESSES("[10.0.0.1/8, \"2001:db8::1/64\", \"2001:db8:0::1/64\"]"),
+     {"2:67: error: interfaces.x.addresses[2]: the address is that of interface \"x\" (line 2) "
+      "already: 2001:db8::1/64"}},
+    {"mtu of IPv6",
+     ADDRESSES("[10.0.0.1/8, \"2001:db8::1/64\"], mtu: 1279"),
+     {"2:73: error: interfaces.x.mtu: IPv6 needs an MTU of at least 1280"}},
+    {"router advertisements",
+     ADDRESSES("[10.0.0.1/8], router-advertisements: acept"),
+     {"2:73: error: interfaces.x.router-advertisements: expected accept or ignore, found "
+      "\"acept\""}},
     {"network",
      ADDRESSES("[10.0.0.0/24]"),
      {AT_ADDRESS HOST "10.0.0.0/24, the address of the network itself"}},
@@ -247,7 +273,7 @@ static const struct policy_case endpoint_cases[] = {
       "13:7: error: backends.web.servers[2]: " ENDPOINT("10.0.0.11:8080") "\"10.0.0.11:65536\"",
       "14:7: error: backends.web.servers[3]: " ENDPOINT(
           "10.0.0.11:8080") "\"web.internal:80\": names are not looked up, write the address",
-      "15:7: error: backends.web.servers[4]: IPv6 is not supported yet",
+      "15:7: error: backends.web.servers[4]: no interface and no route reaches 2001:db8::1",
       "16:7: error: backends.web.servers[5]: " ENDPOINT("10.0.0.11:8080") "\"10.0.0.11:080\"",
       "17:7: error: backends.web.servers[6]: " HOST "127.0.0.1, a loopback address",
       "19:7: error: backends.web.servers[8]: listed twice"}},
@@ -266,7 +292,8 @@ static const struct policy_case endpoint_cases[] = {
      {"7:13: error: listeners.a.bind: " ENDPOINT("192.0.2.10:443") "\"192.0.2.10\"",
       "8:13: error: listeners.b.bind: expected one of the interfaces' addresses, found 0.0.0.0: a "
       "listener has one address",
-      "9:13: error: listeners.c.bind: IPv6 is not supported yet",
+      "9:13: error: listeners.c.bind: expected one of the interfaces' addresses, found ::: a "
+      "listener has one address",
       "10:3: error: listeners.d: the key \"bind\" is missing: expected an address and a port from "
       "1 "
       "to 65535, such as 192.0.2.10:443",
@@ -276,16 +303,26 @@ static const struct policy_case endpoint_cases[] = {
           "  - {to: 198.51.100.1/24, via: 10.0.0.2}\n"
           "  - {to: defualt, via: 10.0.0.2}\n"
           "  - {to: \"::/0\", via: \"fe80::1\"}\n"
+          "  - {to: \"2001:db8::/32\", via: 10.0.0.2}\n"
+          "  - {to: default, via: \"fe80::1\", interface: inside}\n"
+          "  - {to: 198.51.100.0/24, via: 10.0.0.2, interface: inside}\n"
           "  - {via: 224.0.0.1}\n",
      {"11:10: error: routes[0].to: 198.51.100.1/24 has bits set beyond its length, did you mean "
       "198.51.100.0/24?",
-      "12:10: error: routes[1].to: expected a prefix such as 198.51.100.0/24, or default, found "
-      "\"defualt\"",
-      "13:10: error: routes[2].to: IPv6 is not supported yet",
-      "13:23: error: routes[2].via: IPv6 is not supported yet",
-      "14:5: error: routes[3]: the key \"to\" is missing: expected a prefix such as "
-      "198.51.100.0/24, or default",
-      "14:11: error: routes[3].via: " HOST "224.0.0.1, a multicast address"}},
+      "12:10: error: routes[1].to: expected a prefix such as 198.51.100.0/24 or 2001:db8:1::/48, "
+      "or "
+      "default, found \"defualt\"",
+      "13:23: error: routes[2].via: a link-local gateway needs the key \"interface\": the same "
+      "address may be on every link",
+      "14:32: error: routes[3].via: the gateway is IPv4, the destination is not",
+      "15:10: error: routes[4].to: there is a route to this destination already, in line 13",
+      "15:46: error: routes[4].interface: the interface \"inside\" (line 3) has no IPv6 address",
+      "16:53: error: routes[5].interface: only a link-local gateway needs an interface: the "
+      "network "
+      "of 10.0.0.2 says which it is",
+      "17:5: error: routes[6]: the key \"to\" is missing: expected a prefix such as "
+      "198.51.100.0/24 or 2001:db8:1::/48, or default",
+      "17:11: error: routes[6].via: " HOST "224.0.0.1, a multicast address"}},
 };
 
 static void test_endpoints(void **state)

@@ -287,9 +287,10 @@ static const struct policy_case operation_cases[] = {
      BASE "metrics: {listen: 127.0.0.1}\n",
      {"10:19: error: metrics.listen: expected a loopback address and a port from 1 to 65535, such "
       "as 127.0.0.1:9180, found \"127.0.0.1\""}},
-    {"metrics IPv6",
-     BASE "metrics: {listen: \"[::1]:9180\"}\n",
-     {"10:19: error: metrics.listen: IPv6 is not supported yet"}},
+    {"metrics over IPv6 for others",
+     BASE "metrics: {listen: \"[2001:db8::1]:9180\"}\n",
+     {"10:19: error: metrics.listen: expected a loopback address such as 127.0.0.1, found "
+      "2001:db8::1: it is served without TLS and password, to this machine only"}},
     {"metrics by name",
      BASE "metrics: {listen: localhost:9180}\n",
      {"10:19: error: metrics.listen: expected a loopback address and a port from 1 to 65535, such "

@@ -70,7 +70,7 @@ static int setup(void **state, uint32_t offloads, bool ipv6)
 {
     static const struct siphash_key key = {1, 2};
     struct fix *x = calloc(1, sizeof *x);
-    struct stack_route route = {prefix("0.0.0.0/0"), {.q = {0}}};
+    struct stack_route route = {.to = prefix("0.0.0.0/0")};
 
     x->mbufs_before = test_mbuf_in_use();
     x->now = 5 * CLOCK_SEC; /* younger than most timeouts: none may count from zero */
@@ -83,7 +83,7 @@ static int setup(void **state, uint32_t offloads, bool ipv6)
     route.via = fix_addr("192.0.2.1");
     assert_int_equal(net_route_add(x->net, &route, NULL), 0);
     if (ipv6) {
-        route = (struct stack_route){prefix("::/0"), fix_addr("2001:db8:1::1")};
+        route = (struct stack_route){.to = prefix("::/0"), .via = fix_addr("2001:db8:1::1")};
         assert_int_equal(net_route_add(x->net, &route, NULL), 0);
     }
     fix_advance(x, 10 * CLOCK_SEC);

@@ -1,0 +1,234 @@
+"""What is IPv6's own: both families side by side, hostile neighbours and extension headers, packets
+for the kernel, the firewall, PROXY headers. What is the same for both families runs over both in the
+other files."""
+
+import socket
+import struct
+
+from lab.packets import ETH_IPV6, SYN, Wire, ethernet, icmp6, ipv6, neighbour, tcp6
+from lab.process import wait_until
+from lab.scenario import ONE_AND_TWO_WORKERS, expect, expect_equal, expect_in, scenario
+from lab.topology import http_get
+
+OUTSIDE, INSIDE, CLIENT = "2001:db8:1::10", "2001:db8:2::1", "2001:db8:1::100"
+BACKEND = "2001:db8:2::11"
+TAP = "sluice0"
+
+
+def dual_stack(lab, **changes):
+    """Both families on both sides: the daemon's configuration with IPv6 beside IPv4."""
+    lab.client.add_address("eth0", f"{CLIENT}/64")
+    lab.backend.add_address("eth0", f"{BACKEND}/64")
+    config = lab.config(**changes)
+    config["interfaces"]["outside"]["addresses"].append(f"{OUTSIDE}/64")
+    config["interfaces"]["inside"]["addresses"].append(f"{INSIDE}/64")
+    config["listeners"]["https6"] = {**config["listeners"]["https"], "bind": f"[{OUTSIDE}]:443"}
+    config["policy"].append({"match": {"listener": "https6"}, "action": "terminate",
+                             "backend": "web6"})
+    config["backends"]["web6"] = {"servers": [f"[{BACKEND}]:8080"]}
+    return config
+
+
+def start(lab, config):
+    lab.start(config)
+    for name, address in (("outside", OUTSIDE), ("inside", INSIDE)):
+        lab.sluice.process.wait_for(f"{name}: {address} is ours")
+
+
+def over_ipv6(lab, port=443):
+    with lab.client.enter():
+        raw = socket.create_connection((OUTSIDE, port), 10, (CLIENT, 0))
+    return lab.tls_context().wrap_socket(raw, server_hostname="shop.example")
+
+
+def serving(lab):
+    with over_ipv6(lab) as connection:
+        expect_in(b"X-Server", http_get(connection), "answer over IPv6")
+
+
+@scenario(workers=ONE_AND_TWO_WORKERS)
+def both_families(lab):
+    """Clients and servers of either family, and across: the families of the two sides are apart."""
+    lab.page("index.html", "a page\n")
+    config = dual_stack(lab)
+    config["backends"]["web6"]["servers"].append("10.0.0.12:8080")
+    lab.nginx("10.0.0.11:8080", "10.0.0.12:8080", f"[{BACKEND}]:8080")
+    start(lab, config)
+    servers = set()
+    for _ in range(8):
+        with over_ipv6(lab) as connection:
+            answer = http_get(connection)
+            servers.update(server for server in (BACKEND, "10.0.0.12")
+                           if f"X-Server: {server}".encode() in answer)
+    expect_equal(servers, {BACKEND, "10.0.0.12"}, "servers that had a turn")
+    with lab.tls() as connection:
+        expect_in(b"X-Server: 10.0.0.11", http_get(connection), "answer over IPv4")
+    lab.client.run("ping", "-6", "-c", "2", "-i", "0.2", "-W", "5", OUTSIDE)
+    lab.settled()
+
+
+@scenario(workers=ONE_AND_TWO_WORKERS)
+def hostile_neighbours(lab):
+    """Discovery that is forged, malformed or from afar changes nothing, and is counted."""
+    lab.page("index.html", "a page\n")
+    config = dual_stack(lab)
+    lab.nginx(f"[{BACKEND}]:8080")
+    start(lab, config)
+    serving(lab)
+    wire = Wire(lab.client, "eth0")
+    here = lab.proxy_mac()
+    group, forged = "ff02::1:ff00:10", "02:00:00:00:00:66"
+
+    def send(source, destination, message, hop_limit=255, extension=b""):
+        packet = ipv6(source, destination, icmp6(source, destination, message),
+                      0 if extension else 58, hop_limit=hop_limit, extension=extension)
+        wire.send(ethernet(here, wire.mac, ETH_IPV6, packet))
+
+    before = lab.sluice.counters()
+    question = neighbour(135, OUTSIDE, forged)
+    bad = [
+        (CLIENT, OUTSIDE, question, 254),                         # through a router
+        (CLIENT, OUTSIDE, question[:20], 255),                    # cut
+        (CLIENT, OUTSIDE, question[:25] + b"\0" + question[26:], 255),   # option of length 0
+        (CLIENT, OUTSIDE, question[:25] + b"\x20" + question[26:], 255),  # beyond the end
+        ("::", group, question, 255),                             # no address, yet one for Ethernet
+        (CLIENT, "ff02::1", neighbour(136, CLIENT, forged, 0x40), 255),  # an answer to everybody
+        ("2001:db8:1::1", "ff02::1", b"\x86\0\0\0" + bytes(12), 255),    # a router from afar
+    ]
+    for source, destination, message, hop_limit in bad:
+        send(source, destination, message, hop_limit)
+    send(CLIENT, OUTSIDE, question, 255, b"\x3a\0\1\4\0\0\0\0")   # behind an extension header
+    wait_until(lambda: lab.sluice.counters()["drop_nd_invalid"] - before["drop_nd_invalid"]
+               >= len(bad) + 1, "the bad messages to be counted")
+    for _ in range(3):  # unasked for, without override: our entry stays as it is
+        send(CLIENT, OUTSIDE, neighbour(136, CLIENT, forged, 0x00))
+    for number in range(3000):  # a flood of strangers: the table stays bounded
+        source = f"2001:db8:1::1:{number:x}"
+        send(source, OUTSIDE, neighbour(135, OUTSIDE, forged))
+    serving(lab)
+    expect(lab.sluice.counters()["neighbours"] <= 2048, "the neighbour table has no bound")
+
+
+@scenario()
+def hostile_extension_headers(lab):
+    """Chains of extension headers: what is forbidden is dropped, and told where RFC 8200 wants it."""
+    lab.page("index.html", "a page\n")
+    config = dual_stack(lab)
+    lab.nginx(f"[{BACKEND}]:8080")
+    start(lab, config)
+    serving(lab)
+    wire = Wire(lab.client, "eth0")
+    segment = tcp6(CLIENT, OUTSIDE, 40000, 443, SYN)
+    pad = b"\1\4\0\0\0\0"
+    cases = {
+        "drop_ip_extension": [(60, 6 * (b"\x3c\0" + pad))],
+        "drop_ip_header": [(43, b"\6\0\0\1\0\0\0\0")],                       # routing type 0
+        "drop_ip_option": [(60, b"\6\0\x5e\4abcd"), (60, b"\6\0\x9e\4abcd"),   # told, the second
+                           (60, b"\6\0\x1e\5abcd")],
+        "drop_ip_fragment": [(44, b"\6\0\0\1\0\0\0\7")],
+        "drop_ip_protocol": [(253, b"")],
+    }
+    before = lab.sluice.counters()
+    for first, extension in [case for group in cases.values() for case in group]:
+        wire.send(ethernet(lab.proxy_mac(), wire.mac, ETH_IPV6,
+                           ipv6(CLIENT, OUTSIDE, segment, first, extension=extension)))
+    for name, group in cases.items():
+        if name == "drop_ip_fragment":
+            continue  # put together or refused, as the configuration says
+        wait_until(lambda n=name, g=group: lab.sluice.counters()[n] - before[n] >= len(g),
+                   f"{name} to count")
+    wait_until(lambda: lab.sluice.counters()["icmp_errors_sent"]
+               - before["icmp_errors_sent"] >= 3, "parameter problems to be sent")
+    serving(lab)
+    lab.settled()
+
+
+@scenario()
+def firewall(lab):
+    """Rules hold for IPv6; discovery is beneath them, as ARP is."""
+    lab.page("index.html", "a page\n")
+    config = dual_stack(lab, firewall={"default": "drop", "rules": [
+        {"name": "bad", "source": "2001:db8:1::600/120", "action": "drop"},
+        {"name": "ping", "protocol": "icmpv6", "icmp-type": 128, "action": "accept"},
+        {"name": "https", "port": 443, "action": "accept"}]})
+    lab.client.add_address("eth0", "2001:db8:1::666/64")
+    lab.nginx(f"[{BACKEND}]:8080", "10.0.0.11:8080")
+    start(lab, config)
+    serving(lab)
+    lab.client.run("ping", "-6", "-c", "1", "-W", "5", "-I", CLIENT, OUTSIDE)
+    with lab.client.enter():
+        try:
+            socket.create_connection((OUTSIDE, 443), 1.5, ("2001:db8:1::666", 0)).close()
+            expect(False, "a source that is dropped was served")
+        except TimeoutError:
+            pass
+    hits = lab.sluice.counters()
+    expect(hits["drop_firewall"] > 0, "nothing was dropped by the firewall")
+
+
+@scenario()
+def punted(lab):
+    """Addresses of the kernel's beside ours: discovery, echo and connections reach it."""
+    lab.page("index.html", "a page\n")
+    kernel = "2001:db8:1::20"
+    config = dual_stack(lab)
+    lab.nginx(f"[{BACKEND}]:8080")
+    config["interfaces"]["outside"]["punt"] = {"tap": TAP}
+    start(lab, config)
+    lab.proxy.run("ip", "link", "set", TAP, "up")
+    lab.proxy.add_address(TAP, f"{kernel}/64")
+    lab.client.run("ping", "-6", "-c", "3", "-i", "0.2", "-W", "5", kernel)
+    serving(lab)
+    expect(lab.sluice.counters()["punted"] > 0, "nothing was punted")
+
+
+@scenario()
+def proxy_protocol(lab):
+    """A server is told of an IPv6 client: version 1 says TCP6."""
+    config = dual_stack(lab)
+    config["listeners"]["tcp6"] = {"bind": f"[{OUTSIDE}]:5432"}
+    config["backends"]["plain"] = {"servers": ["10.0.0.11:9000"], "proxy-protocol": "v1"}
+    config["policy"].insert(0, {"match": {"listener": "tcp6"}, "action": "splice",
+                                "backend": "plain"})
+    listener = lab.listen("10.0.0.11", 9000)
+    start(lab, config)
+    with lab.client.enter():
+        client = socket.create_connection((OUTSIDE, 5432), 10)
+    with client, listener:
+        client.sendall(b"hello")
+        server, _ = listener.accept()
+        with server:
+            server.settimeout(10)
+            port = client.getsockname()[1]
+            wanted = f"PROXY TCP6 {CLIENT} {OUTSIDE} {port} 5432\r\nhello".encode()
+            seen = b""
+            while len(seen) < len(wanted):
+                seen += server.recv(4096)
+            expect_equal(seen, wanted, "what the server got")
+
+
+@scenario()
+def path_mtu(lab):
+    """An ICMPv6 "packet too big" about a segment in flight makes segments smaller (RFC 8201)."""
+    lab.page("large.html", "x" * 300000)
+    config = dual_stack(lab)
+    lab.nginx(f"[{BACKEND}]:8080")
+    start(lab, config)
+    wire = Wire(lab.client, "eth0")
+    connection = over_ipv6(lab)
+    with connection:
+        connection.sendall(b"GET /large.html HTTP/1.1\r\nHost: shop.example\r\n"
+                           b"Connection: close\r\n\r\n")
+        frame = wire.wait_for(lambda f: f[12:14] == b"\x86\xdd" and f[20] == 6 and len(f) > 1400)
+        quoted = frame[14:14 + 60]
+        source, there = socket.inet_ntop(socket.AF_INET6, quoted[8:24]), CLIENT
+        message = struct.pack("!BBHI", 2, 0, 0, 1280) + quoted
+        wire.send(ethernet(lab.proxy_mac(), wire.mac, ETH_IPV6, ipv6(
+            there, source, icmp6(there, source, message), 58)))
+        read = 0
+        while True:
+            part = connection.recv(65536)
+            if not part:
+                break
+            read += len(part)
+    expect(read > 300000, "the page did not come whole")
