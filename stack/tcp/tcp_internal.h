@@ -18,10 +18,10 @@
 #include "base/wheel.h"
 #include "stack/chain.h"
 #include "stack/tcp/tcp.h"
-#include "stack/tcp/tcp_sent.h"
 #include "stack/tcp/tcp_buffer.h"
 #include "stack/tcp/tcp_cubic.h"
 #include "stack/tcp/tcp_hystart.h"
+#include "stack/tcp/tcp_sent.h"
 #include "stack/wire/wire.h"
 
 /* ---- sequence numbers: comparison modulo 2^32 (RFC 9293, 3.4) ---- */
@@ -203,6 +203,7 @@ struct tcp_conn {
     uint8_t unacked_segments; /* full segments received since our last acknowledgement */
     uint16_t mss;             /* largest payload we send, without counting options */
     uint16_t peer_mss;        /* and that the peer would take */
+    uint16_t syn_window;      /* what our SYN offers: never scaled (RFC 7323, 2.2) */
 
     struct ip_endpoint local, remote;
     struct net_path path;
@@ -221,6 +222,7 @@ struct tcp_conn {
     uint32_t rcv_adv;     /* the right edge of the window that we have offered */
     uint32_t last_ack_sent;
     uint32_t fin_seq;
+    uint32_t promised; /* what sock_writable() told last, less what was written since */
 
     /* RFC 7323 */
     uint32_t ts_recent, ts_offset;
@@ -247,9 +249,11 @@ struct tcp_conn {
     uint16_t reordering;           /* segments: the farthest seen */
     uint32_t lost, spurious;       /* segments; reductions undone: all in all */
     union tcp_cc_state cc;
+    uint32_t retransmissions;
 
     struct chain send_queue;
     uint32_t send_queue_seq; /* sequence number of its first byte */
+    int32_t credit;          /* bytes it may send in its turn; negative: a debt */
     struct tcp_cursor cursor;
     struct chain receive_queue;
     struct tcp_run *runs;             /* sorted, disjoint, not adjacent */
@@ -260,8 +264,6 @@ struct tcp_conn {
     uint32_t held; /* mbufs of all queues, as counted in tcp->held */
 
     struct tcp_buffers buffers;
-    uint16_t syn_window; /* what our SYN offers: never scaled (RFC 7323, 2.2) */
-    uint32_t promised;   /* what sock_writable() told last, less what was written since */
     clock_ns keepalive, user_timeout;
     clock_ns progress_at;   /* when the peer last acknowledged something, or had nothing to */
     clock_ns heard_at;      /* when anything acceptable came from the peer */
@@ -277,11 +279,9 @@ struct tcp_conn {
     TAILQ_ENTRY(tcp_conn) queue_link; /* half-open, accept, orphan or TIME_WAIT queue */
     TAILQ_ENTRY(tcp_conn) output_link;
     TAILQ_ENTRY(tcp_conn) turn_link;
-    int32_t credit; /* bytes it may send in its turn; negative: a debt */
     TAILQ_ENTRY(tcp_conn) memory_link;
 
     uint64_t bytes_received, bytes_acked;
-    uint32_t retransmissions;
 };
 
 struct tcp_table {
