@@ -35,9 +35,12 @@ static void take_duplicate(struct tcp_conn *c, struct tcp_range b, struct tcp_de
     tcp_undo_duplicate(c, b.left, b.right);
 }
 
+/* Counted from snd_una: compared one with the other, numbers far enough apart are in any order. */
 static bool acceptable(const struct tcp_conn *c, struct tcp_range b)
 {
-    return seq_lt(b.left, b.right) && inside(b, (struct tcp_range){c->snd_una, c->snd_max});
+    uint32_t left = b.left - c->snd_una, right = b.right - c->snd_una;
+
+    return left < right && right <= c->snd_max - c->snd_una;
 }
 
 /* Marks what of the record lies in the block. Returns the record that follows; NULL: none. */

@@ -343,9 +343,15 @@ static void test_hole_in_frame(void **state)
 static void test_unbelievable(void **state)
 {
     static const uint32_t edges[][2] = {
-        {1 + 1 * MSS, 1 + 11 * MSS}, {1 + 20 * MSS, 1 + 21 * MSS}, {1 + 4 * MSS, 1 + 1 * MSS},
-        {1 + 4 * MSS, 1 + 4 * MSS},  {1u - 4 * MSS, 1 + 4 * MSS},  {1 + 1 * MSS, 1 + 0x80000000u},
-        {1 + 2 * MSS, 1 + 2 * MSS},  {1u - 0x40000000u, 1u - MSS},
+        {1 + 1 * MSS, 1 + 11 * MSS},
+        {1 + 20 * MSS, 1 + 21 * MSS},
+        {1 + 4 * MSS, 1 + 1 * MSS},
+        {1 + 4 * MSS, 1 + 4 * MSS},
+        {1u - 4 * MSS, 1 + 4 * MSS},
+        {1 + 1 * MSS, 1 + 0x80000000u},
+        {1 + 2 * MSS, 1 + 2 * MSS},
+        {1u - 0x40000000u, 1u - MSS},
+        {1 + 0x70000000u, 1 + 0x80000000u + 12 * MSS},
     };
 
     (void)state;
