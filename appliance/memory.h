@@ -17,6 +17,9 @@ struct memory_plan {
     uint64_t data_bytes;  /* of all workers' data pools together */
 };
 
+/* mbufs that the fragments of unfinished packets may hold, a worker. */
+#define MEMORY_FRAGMENT_BUFFERS 1024
+
 /* Bytes of RAM, all of the machine's. */
 uint64_t memory_of_machine(void);
 

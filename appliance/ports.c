@@ -46,7 +46,7 @@ static struct io_port_config port_config(const struct policy *policy, unsigned o
         .kind = device_kinds[f->device_kind],
         .device = f->device,
         .workers = workers,
-        .buffers = memory->buffers,
+        .buffers = memory->buffers + MEMORY_FRAGMENT_BUFFERS,
     };
 
     for (unsigned i = owner; i < policy->interface_count; i++) {

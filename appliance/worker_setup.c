@@ -119,6 +119,13 @@ static struct stack_tcp_config tcp_config(const struct policy_tcp *tcp)
     };
 }
 
+static void pass(void *ctx, unsigned iface, struct rte_mbuf *frame)
+{
+    const struct worker *w = ctx;
+
+    io_port_pass(w->config.ports->port[iface].io, w->config.index, frame);
+}
+
 static int setup_stack(struct worker *w, struct error *e)
 {
     struct stack_config config = {
@@ -126,7 +133,12 @@ static int setup_stack(struct worker *w, struct error *e)
         .max_connections = w->config.memory->connections,
         .max_buffers = w->config.memory->buffers,
         .data_pool = w->data_pool,
+        .fragments = w->config.snapshot->policy->fragments == POLICY_FRAGMENTS_DROP
+                         ? STACK_FRAGMENTS_DROP
+                         : STACK_FRAGMENTS_REASSEMBLE,
+        .fragment_buffers = MEMORY_FRAGMENT_BUFFERS,
         .owns_flow = w->config.worker_count > 1 ? owns_flow : NULL,
+        .pass = w->config.worker_count > 1 ? pass : NULL,
         .owns_flow_ctx = w,
         .ingress = firewall_ingress,
         .ingress_ctx = w->firewall,

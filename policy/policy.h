@@ -321,14 +321,17 @@ struct policy_session_log {
     enum policy_log_format format;
 };
 
+enum policy_fragments { POLICY_FRAGMENTS_REASSEMBLE, POLICY_FRAGMENTS_DROP };
+
 enum policy_hugepages { POLICY_HUGEPAGES_AUTO, POLICY_HUGEPAGES_REQUIRE, POLICY_HUGEPAGES_OFF };
 
 struct policy {
     const char *path;
     unsigned *workers;     /* CPUs */
     unsigned worker_count; /* 0: all but the first */
-    struct policy_mark workers_mark, hugepages_mark;
+    struct policy_mark workers_mark, hugepages_mark, fragments_mark;
     enum policy_hugepages hugepages;
+    enum policy_fragments fragments;
     struct policy_interface *interfaces;
     unsigned interface_count;
     struct policy_route *routes;
@@ -372,8 +375,8 @@ bool policy_interface_shares(const struct policy_interface *a, const struct poli
 
 /*
  * Can a running process change from one snapshot to the other? Interfaces, routes, workers,
- * hugepages, limits, tcp, firewall.limit-entries, control and metrics need a restart. Adds an error
- * for each difference of those and returns -1, else 0.
+ * hugepages, fragments, limits, tcp, firewall.limit-entries, control and metrics need a restart.
+ * Adds an error for each difference of those and returns -1, else 0.
  */
 int policy_reloadable(const struct policy *from, const struct policy *to,
                       struct policy_report *report);

@@ -43,6 +43,20 @@ static const struct policy_type type_hugepages = {
     .choices = hugepages_choices,
 };
 
+static const struct policy_choice fragments_choices[] = {
+    {"reassemble", POLICY_FRAGMENTS_REASSEMBLE},
+    {"drop", POLICY_FRAGMENTS_DROP},
+    {NULL, 0},
+};
+
+static const struct policy_type type_fragments = {
+    .name = "`reassemble` or `drop`",
+    .expected = "reassemble or drop",
+    .size = sizeof(enum policy_fragments),
+    .read = policy_scalar_choice,
+    .choices = fragments_choices,
+};
+
 /* ---- timeouts ---- */
 
 static const struct policy_type type_duration_or_zero = {
@@ -169,6 +183,11 @@ static const struct policy_key file_keys[] = {
      .type = &policy_keys_routes,
      FILE_LIST_AT(routes, route_count),
      .help = "Ways to networks that are not on an interface; the longest prefix wins."},
+    {.name = "fragments",
+     .type = &type_fragments,
+     .offset = FILE_AT(fragments),
+     .fallback = "reassemble",
+     .help = "Fragments of IP packets: put together before the firewall sees them, or dropped."},
     {.name = "classes",
      .type = &policy_keys_classes,
      FILE_LIST_AT(classes, class_count),
@@ -235,8 +254,11 @@ static void file_finish(struct policy_reader *r, const struct policy_node *n, vo
     struct policy *policy = out;
     const struct policy_node *workers = policy_node_get(n, "workers");
     const struct policy_node *hugepages = policy_node_get(n, "hugepages");
+    const struct policy_node *fragments = policy_node_get(n, "fragments");
 
     (void)r;
+    if (fragments != NULL)
+        policy->fragments_mark = policy_node_place(fragments);
     if (hugepages != NULL)
         policy->hugepages_mark = policy_node_place(hugepages);
     if (workers != NULL)

@@ -126,6 +126,8 @@ int policy_reloadable(const struct policy *from, const struct policy *to,
         refuse(report, to, to->workers_mark, "workers", "");
     if (from->hugepages != to->hugepages)
         refuse(report, to, to->hugepages_mark, "hugepages", "");
+    if (from->fragments != to->fragments)
+        refuse(report, to, to->fragments_mark, "fragments", "");
     compare_interfaces(from, to, report);
     compare_routes(from, to, report);
     if (from->limits.connections != to->limits.connections)

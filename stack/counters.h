@@ -21,6 +21,11 @@
     X(inject_dropped, "frames of the kernel dropped: the interface had no room for them")     \
     X(rejects, "packets that the firewall rejects and whose sender was told so")              \
     X(rejects_limited, "packets rejected in silence: beyond the limit of answers")            \
+    X(ip_fragments, "IP fragments received, of either family")                                \
+    X(ip_reassembled, "packets put together from fragments")                                  \
+    X(ip_reassembly_timeouts, "packets whose fragments did not all come in time")             \
+    X(ip_reassembly_overlaps, "packets dropped because their fragments overlapped")           \
+    X(ip_reassembly_evicted, "unfinished packets dropped to make room for others")            \
     X(arp_requests_received, "ARP requests received for an address of ours")                  \
     X(arp_requests_sent, "ARP requests sent")                                                 \
     X(arp_replies_received, "ARP replies received that answered a request of ours")           \

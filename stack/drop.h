@@ -16,7 +16,7 @@
     X(drop_ip_checksum, "IP header checksum wrong")                                            \
     X(drop_ip_option, "IP source-route option, malformed or forbidden options")                \
     X(drop_ip_extension, "IPv6 extension headers out of order, too many or too long")          \
-    X(drop_ip_fragment, "IP fragment")                                                         \
+    X(drop_ip_fragment, "IP fragment refused, or of a packet that was never whole")            \
     X(drop_ip_martian, "source or destination address that cannot be on a wire")               \
     X(drop_ip_spoofed, "source address is one of our own")                                     \
     X(drop_ip_destination, "IP destination is not ours")                                       \

@@ -75,6 +75,7 @@ struct packet {
     enum drop_cause drop; /* DROP_NONE while the packet is good; a hook sets it to drop */
     bool reject;          /* dropped by the firewall: the sender is told, by RST or ICMP */
     bool fragment;        /* of IP: PACKET_OTHER, whatever the protocol */
+    bool reassembled;     /* from fragments: it may be larger than the interface's MTU */
     uint8_t problem;      /* IPv6: it ends before its transport, in what its sender is to be told by
                              an ICMPv6 parameter problem (RFC 8200, 4): the code, plus one */
     enum packet_kind kind;

@@ -12,7 +12,13 @@
 #include "stack/stack_internal.h"
 #include "stack/wire/wire.h"
 
-#define STACK_BURST 64
+#define STACK_BURST            64
+#define STACK_FRAGMENT_BUFFERS 1024
+
+static uint32_t fragment_buffers(const struct stack_config *config)
+{
+    return config->fragment_buffers != 0 ? config->fragment_buffers : STACK_FRAGMENT_BUFFERS;
+}
 
 struct stack *stack_create(const struct stack_config *config, clock_ns now, struct error *e)
 {
@@ -27,9 +33,15 @@ struct stack *stack_create(const struct stack_config *config, clock_ns now, stru
     memcpy(&key, config->secret, sizeof key);
     s->ingress = config->ingress;
     s->ingress_ctx = config->ingress_ctx;
+    s->owns_flow = config->owns_flow;
+    s->owns_flow_ctx = config->owns_flow_ctx;
+    s->pass = config->pass;
     s->now = now;
     s->net = net_create(&key, &s->counters, now, e);
     if (s->net == NULL)
+        goto fail;
+    if (config->fragments == STACK_FRAGMENTS_REASSEMBLE &&
+        net_fragments_enable(s->net, fragment_buffers(config), e) != 0)
         goto fail;
     s->tcp = tcp_create(config, s->net, &s->counters, now, e);
     if (s->tcp == NULL)
@@ -67,11 +79,13 @@ static void vlan_check(struct packet *p, uint16_t vlan)
         p->drop = drop_vlan;
 }
 
-/* Parses a whole burst before the first packet is acted on: the reads of the headers overlap. */
-static void parse_burst(struct stack *s, unsigned iface, struct rte_mbuf **frames, unsigned count,
+/* Parses a whole burst before the first packet is acted on: the reads of the headers overlap.
+ * Returns whether there are fragments in it. */
+static bool parse_burst(struct stack *s, unsigned iface, struct rte_mbuf **frames, unsigned count,
                         struct packet *packets)
 {
     uint16_t vlan = net_vlan(s->net, (uint8_t)iface);
+    bool fragments = false;
     uint64_t bytes = 0;
 
     for (unsigned i = 0; i < count; i++)
@@ -82,9 +96,35 @@ static void parse_burst(struct stack *s, unsigned iface, struct rte_mbuf **frame
         bytes += frames[i]->pkt_len;
         wire_parse(&packets[i]);
         vlan_check(&packets[i], vlan);
+        fragments |= packets[i].fragment;
     }
     COUNTER_ADD(s->counters.rx_packets, count);
     COUNTER_ADD(s->counters.rx_bytes, bytes);
+    return fragments;
+}
+
+/* Fragments have no ports, so that all of them come to one worker, whoever's the flow is. */
+static bool is_others(const struct stack *s, const struct packet *p)
+{
+    struct ip_endpoint remote = {p->src, p->sport}, local = {p->dst, p->dport};
+
+    return p->reassembled && p->drop == DROP_NONE && p->kind == PACKET_TCP && s->pass != NULL &&
+           !s->owns_flow(s->owns_flow_ctx, &remote, &local);
+}
+
+/* Whole packets in place of their fragments. Returns how many packets remain. */
+static unsigned reassemble(struct stack *s, struct packet *packets, unsigned count, clock_ns now)
+{
+    unsigned kept = 0;
+
+    count = net_fragments_input(s->net, packets, count, now);
+    for (unsigned i = 0; i < count; i++) {
+        if (is_others(s, &packets[i]))
+            s->pass(s->owns_flow_ctx, packets[i].iface, packets[i].m);
+        else
+            packets[kept++] = packets[i];
+    }
+    return kept;
 }
 
 uint16_t stack_frame_vlan(const struct rte_mbuf *frame)
@@ -102,10 +142,13 @@ void stack_input(struct stack *s, unsigned iface, struct rte_mbuf **frames, unsi
     while (count > 0) {
         unsigned n = count < STACK_BURST ? count : STACK_BURST;
 
-        parse_burst(s, iface, frames, n, packets);
+        unsigned left = n;
+
+        if (parse_burst(s, iface, frames, n, packets))
+            left = reassemble(s, packets, n, now);
         if (s->ingress != NULL)
-            s->ingress(s->ingress_ctx, packets, n, now);
-        net_input(s->net, packets, n, now);
+            s->ingress(s->ingress_ctx, packets, left, now);
+        net_input(s->net, packets, left, now);
         frames += n;
         count -= n;
     }

@@ -99,6 +99,10 @@ struct stack_route {
 typedef bool stack_owns_flow(void *ctx, const struct ip_endpoint *remote,
                              const struct ip_endpoint *local);
 
+/* A packet that was put together from fragments is of a flow that `owns_flow` denies: takes the
+ * frame to the stack that owns it. */
+typedef void stack_pass(void *ctx, unsigned iface, struct rte_mbuf *frame);
+
 struct stack_config {
     const char *name;              /* for log lines; copied */
     uint32_t max_connections;      /* connections in any state, TIME_WAIT included */
@@ -107,7 +111,8 @@ struct stack_config {
     uint8_t secret[16];            /* initial sequence numbers, ports and hash keys derive from it;
                                       workers of one process share it */
     stack_owns_flow *owns_flow;    /* NULL: every flow is ours */
-    void *owns_flow_ctx;
+    stack_pass *pass;    /* NULL: such packets stay; as frames, so that stack_input() takes them */
+    void *owns_flow_ctx; /* of both */
     stack_ingress *ingress; /* NULL: none */
     void *ingress_ctx;
     clock_ns time_wait; /* how long TIME_WAIT lasts (2 MSL); 0: 60 s */

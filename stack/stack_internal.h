@@ -12,6 +12,9 @@ struct stack {
     struct tcp *tcp;
     stack_ingress *ingress;
     void *ingress_ctx;
+    stack_owns_flow *owns_flow;
+    stack_pass *pass;
+    void *owns_flow_ctx;
     clock_ns now;
     struct stack_counters counters;
 };

@@ -122,6 +122,10 @@ unsigned io_port_receive(struct io_port *p, unsigned worker, struct rte_mbuf **o
 unsigned io_port_transmit(struct io_port *p, unsigned worker, struct rte_mbuf **frames,
                           unsigned count);
 
+/* Hands a frame that a worker received, or put together from such, to the worker that its flow
+ * belongs to. The first one owns a queue. Takes the mbuf. */
+void io_port_pass(struct io_port *p, unsigned from, struct rte_mbuf *m);
+
 /* The worker to which the device and the hand-off deliver a packet of this flow (remote is the
  * wire's source). The same hash as in the device (DPDK's thash library), and the same answer from
  * every port that has as many workers. */

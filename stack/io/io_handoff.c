@@ -157,6 +157,19 @@ unsigned io_handoff_spread(struct io_port *p, unsigned from, struct rte_mbuf **f
     return kept;
 }
 
+void io_port_pass(struct io_port *p, unsigned from, struct rte_mbuf *m)
+{
+    struct io_lane *lane = &p->lane[from];
+    unsigned to = io_steer(&p->rss, m, from, false);
+
+    if (to != from && to != IO_STEER_ALL && lane->own != NULL) {
+        io_handoff_give(lane, to, m);
+        return;
+    }
+    COUNTER_INC(lane->counters.io_handoff_dropped);
+    rte_pktmbuf_free(m);
+}
+
 unsigned io_handoff_collect(struct io_port *p, unsigned worker, struct rte_mbuf **out, unsigned max)
 {
     struct io_lane *lane = &p->lane[worker];

@@ -34,7 +34,7 @@ struct net *net_create(const struct siphash_key *key, struct stack_counters *cou
     }
     if (net_pmtu_init(n, key) < 0) {
         error_set(e, "out of memory for the MTU of %u paths", NET_PMTU_MAX);
-        net_neighbour_fini(n);
+            net_neighbour_fini(n);
         free(n);
         return NULL;
     }
@@ -45,6 +45,7 @@ void net_destroy(struct net *n)
 {
     if (n == NULL)
         return;
+    net_fragments_fini(n);
     net_neighbour_fini(n);
     net_pmtu_fini(n);
     net_route_free(n);
@@ -146,11 +147,14 @@ void net_timers(struct net *n, clock_ns now)
     net_ipv6_timers(n, now);
     net_neighbour_timers(n, now);
     net_pmtu_timers(n, now);
+    net_fragments_timers(n, now);
 }
 
 clock_ns net_deadline(const struct net *n)
 {
-    clock_ns next = RTE_MIN(net_arp_deadline(n), net_neighbour_deadline(n));
+    clock_ns neighbours = RTE_MIN(net_arp_deadline(n), net_neighbour_deadline(n));
+    clock_ns packets = RTE_MIN(net_pmtu_deadline(n), net_fragments_deadline(n));
 
-    return RTE_MIN(next, RTE_MIN(net_ipv6_deadline(n), net_pmtu_deadline(n)));
+    neighbours = RTE_MIN(neighbours, net_ipv6_deadline(n));
+    return RTE_MIN(neighbours, packets);
 }

@@ -100,6 +100,17 @@ void net_reject_set(struct net *n, uint8_t ip_protocol, net_handler *handler);
  * the transport to refuse it. */
 bool net_punts(const struct net *n, uint8_t iface);
 
+/* Has fragments put together, with at most so many mbufs waiting for the rest of their packets.
+ * Without it they are dropped. Returns 0, or -1. Once. */
+int net_fragments_enable(struct net *n, uint32_t buffers, struct error *e);
+
+/*
+ * Takes the fragments out of a burst of parsed packets, before the ingress hook. A packet that is
+ * whole now stands in the burst with `reassembled` set, in the place of its last fragment; one that
+ * is refused stays, to be dropped. Returns how many packets remain.
+ */
+unsigned net_fragments_input(struct net *n, struct packet *packets, unsigned count, clock_ns now);
+
 /*
  * Takes a burst of parsed packets of one interface, after the ingress hook: answers ARP and ICMP
  * echo, passes the rest to its handlers, counts every drop and frees what nobody took.

@@ -186,14 +186,14 @@ void net_icmp_input(struct net *n, struct packet *p, clock_ns now)
 
 /* ---- errors sent ---- */
 
-/* Never about an ICMP error, which could loop (RFC 1122, 3.2.2), nor about fragments: only the
- * first would be allowed. Broadcasts, about which there must be none either, do not come this far.
+/* Never about an ICMP error, which could loop, nor about fragments but the first (RFC 1122, 3.2.2).
+ * Broadcasts, about which there must be none either, do not come this far.
  */
 static bool error_allowed(const struct packet *p)
 {
-    if (p->fragment)
+    if (p->fragment && p->piece.offset != 0)
         return false;
-    return p->kind != PACKET_ICMP || p->icmp.type == WIRE_ICMP_ECHO_REQUEST;
+    return p->ip_protocol != WIRE_IP_PROTO_ICMP || p->icmp.type == WIRE_ICMP_ECHO_REQUEST;
 }
 
 void net_icmp_tell(struct net *n, const struct packet *p, const struct net_icmp_message *told,

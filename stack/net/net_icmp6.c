@@ -42,10 +42,10 @@ void net_icmp6_input(struct net *n, struct packet *p, clock_ns now)
 }
 
 /* Never about an error, nor about what was sent to a group but for an option that asks for it (RFC
- * 4443, 2.4 e), nor about fragments. */
+ * 4443, 2.4 e), nor about fragments but the first of what never was whole. */
 static bool error_allowed(const struct packet *p, uint8_t type, uint8_t code)
 {
-    if (p->fragment && type != WIRE_ICMP6_PROBLEM)
+    if (p->fragment && type != WIRE_ICMP6_PROBLEM && type != WIRE_ICMP6_TIME)
         return false;
     if (net_addr6_is_group(&p->dst) &&
         (type != WIRE_ICMP6_PROBLEM || code != WIRE_ICMP6_CODE_OPTION))

@@ -286,6 +286,28 @@ void net_icmp_input(struct net *n, struct packet *p, clock_ns now);
  * *due, zero at first, is when the next event would be due if all came at the steady rate. */
 bool net_limit_pass(net_limit *due, clock_ns now, unsigned per_second, unsigned burst);
 
+/* ---- fragments: net_fragment.c, net_fragment_table.c ---- */
+
+#define NET_FRAGMENT_PACKETS 256 /* of which not all is there */
+
+struct net_partial;
+TAILQ_HEAD(net_partial_list, net_partial);
+
+struct net_fragments {
+    bool enabled; /* else they are dropped */
+    struct pool packets, sources, pieces;
+    struct net_partial **bucket;
+    struct net_fragment_source **source_bucket;
+    struct net_partial_list list[2]; /* IPv4, IPv6; oldest first */
+    uint32_t buffers, buffers_max;   /* mbufs */
+};
+
+void net_fragments_fini(struct net *n);
+
+/* Drops what was not whole in time. */
+void net_fragments_timers(struct net *n, clock_ns now);
+clock_ns net_fragments_deadline(const struct net *n);
+
 /* ---- what the stack has no use for: net_punt.c ---- */
 
 /* Gives the frame to the interface's punt hook, if it has one that wants it; p->m is NULL then. */
@@ -316,6 +338,7 @@ struct net {
     struct net_routes routes;
     struct net_neighbours neighbours;
     struct net_pmtus pmtus;
+    struct net_fragments fragments;
     struct net_protocol protocol[256];
     net_limit echo_limit, error_limit, reject_limit;
     struct log_limit conflict_log;

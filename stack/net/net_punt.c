@@ -17,9 +17,12 @@
 #include <netinet/in.h>
 
 #include <rte_ether.h>
+#include <rte_ip.h>
+#include <rte_ip_frag.h>
 
 #include "stack/net/net_internal.h"
 
+#define PUNT_FRAGMENTS     128
 #define REJECTS_PER_SECOND 1000
 #define REJECTS_BURST      200
 
@@ -27,7 +30,6 @@ bool net_punt_cause(enum drop_cause cause)
 {
     switch (cause) {
     case drop_ethernet_type:
-    case drop_ip_fragment:
     case drop_ip_destination:
     case drop_ip_protocol:
     case drop_icmp_type:
@@ -42,13 +44,6 @@ bool net_punt_cause(enum drop_cause cause)
 bool net_punts(const struct net *n, uint8_t iface)
 {
     return n->iface[iface].punt != NULL;
-}
-
-/* Whose a segment is its ports tell, which are in the first fragment only. A TCP that finds its
- * path's MTU (RFC 1191) sends no fragments; filters are eluded with them (RFC 1858). */
-static bool is_tcp_fragment(const struct packet *p)
-{
-    return p->fragment && p->ip_protocol == IPPROTO_TCP;
 }
 
 /* To this station, or to several. */
@@ -68,15 +63,46 @@ static bool untag(const struct net_iface *iface, const struct packet *p)
     return p->m->data_len >= WIRE_ETHER_LEN + WIRE_VLAN_LEN && rte_vlan_strip(p->m) == 0;
 }
 
+/* What was put together for the firewall may be too long for the other stack's end: it goes on as
+ * it came, in fragments. */
+static void punt_in_fragments(struct net *n, const struct net_iface *iface, const struct packet *p)
+{
+    struct rte_mbuf *out[PUNT_FRAGMENTS], *m = p->m;
+    struct rte_ether_hdr ether;
+    int count;
+
+    net_copy(m, 0, sizeof ether, &ether);
+    ether.ether_type = rte_cpu_to_be_16(ip_is_v4(&p->src) ? WIRE_TYPE_IPV4 : WIRE_TYPE_IPV6);
+    rte_pktmbuf_adj(m, (uint16_t)(m->pkt_len - p->l3_length));
+    count = ip_is_v4(&p->src) ? rte_ipv4_fragment_packet(m, out, PUNT_FRAGMENTS, iface->mtu,
+                                                         iface->tx_pool, iface->tx_pool)
+                              : rte_ipv6_fragment_packet(m, out, PUNT_FRAGMENTS, iface->mtu,
+                                                         iface->tx_pool, iface->tx_pool);
+    rte_pktmbuf_free(m);
+    if (count < 0)
+        COUNTER_INC(n->counters->tx_no_mbuf);
+    for (int i = 0; i < count; i++) {
+        struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod(out[i], struct rte_ipv4_hdr *);
+
+        if (ip_is_v4(&p->src))
+            ip->hdr_checksum = rte_ipv4_cksum(ip); /* the library leaves it to the device */
+        memcpy(rte_pktmbuf_prepend(out[i], sizeof ether), &ether, sizeof ether);
+        iface->punt(iface->punt_ctx, out[i]);
+    }
+}
+
 void net_punt(struct net *n, struct packet *p)
 {
     const struct net_iface *iface = &n->iface[p->iface];
 
-    if (iface->punt == NULL || !is_addressed(iface, p->m) || is_tcp_fragment(p) ||
+    if (iface->punt == NULL || !is_addressed(iface, p->m) ||
         (iface->follower && (p->kind == PACKET_ARP || p->kind == PACKET_ND)) || !untag(iface, p))
         return;
     COUNTER_INC(n->counters->punted);
-    iface->punt(iface->punt_ctx, p->m);
+    if (p->reassembled)
+        punt_in_fragments(n, iface, p);
+    else
+        iface->punt(iface->punt_ctx, p->m);
     p->m = NULL;
 }
 

@@ -99,6 +99,11 @@ struct wire_ipv6 {
 
 void wire_ipv6_emit(const struct wire_ipv6 *h, uint8_t *out);
 
+/* Makes a chain of a packet's fragments, of which the first has all its headers and the others only
+ * data, the frame of the whole packet with these ECN bits. `first`: what wire_parse() said of the
+ * first. */
+void wire_fragment_whole(struct rte_mbuf *m, const struct packet *first, uint8_t ecn);
+
 void wire_ether_emit(uint8_t *out, const uint8_t dst[6], const uint8_t src[6], uint16_t type);
 
 /* The same with a tag of VLAN 1 to 4094 and no priority: WIRE_ETHER_LEN + WIRE_VLAN_LEN bytes. */

@@ -28,13 +28,13 @@ def ethernet(destination, source, kind, payload):
 
 
 def ipv4(source, destination, payload, protocol=6, *, version=4, header_words=None, length=None,
-         fragment=0, ttl=64, options=b"", bad_checksum=False):
+         fragment=0, identification=1, ttl=64, options=b"", bad_checksum=False):
     """An IPv4 packet (RFC 791); length and header_words may lie."""
     words = 5 + len(options) // 4
     total = words * 4 + len(payload)
     header = bytearray(struct.pack(
         "!BBHHHBBH4s4s", version << 4 | (words if header_words is None else header_words), 0,
-        total if length is None else length, 1, fragment, ttl, protocol, 0,
+        total if length is None else length, identification, fragment, ttl, protocol, 0,
         socket.inet_aton(source), socket.inet_aton(destination)) + options)
     struct.pack_into("!H", header, 10, checksum(bytes(header)) ^ (0x5555 if bad_checksum else 0))
     return bytes(header) + payload

@@ -44,7 +44,7 @@ BAD_PACKETS = {
     "drop_ip_length": [packet(length=4000), packet(length=10), packet(length=65535),
                        packet()[:39]],
     "drop_ip_checksum": [packet(bad_checksum=True)],
-    "drop_ip_fragment": [packet(fragment=MORE_FRAGMENTS), packet(fragment=5)],
+    "drop_ip_fragment": [packet(fragment=MORE_FRAGMENTS), packet(fragment=1)],
     "drop_ip_martian": [packet(source=s, segment=syn(source=s))
                         for s in ("127.0.0.1", "0.0.0.0", "224.0.0.1", "255.255.255.255",
                                   "240.0.0.1")],

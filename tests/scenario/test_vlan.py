@@ -5,9 +5,9 @@ import threading
 
 from lab.packets import ETH_ARP, SYN, Wire, arp, ethernet, ipv4, tcp
 from lab.process import wait_until
+from lab.relay import VlanDevice
 from lab.scenario import ONE_AND_TWO_WORKERS, expect, expect_equal, expect_in, scenario
 from lab.topology import BACKENDS, CLIENT, OUTSIDE, http_get, read_all
-from lab.vlan import VlanDevice
 
 CLIENT_VLAN, SERVER_VLAN = 10, 20
 TAP = "sluice0"

@@ -9,8 +9,8 @@ static const struct policy_case structure_cases[] = {
     {"unknown key with none near",
      BASE "compression: {}\n",
      {"10:1: error: compression: unknown key, expected one of: workers, hugepages, interfaces, "
-      "routes, classes, certificates, backends, listeners, sets, firewall, policy, timeouts, "
-      "limits, tcp, tickets, control, metrics, session-log"}},
+      "routes, fragments, classes, certificates, backends, listeners, sets, firewall, policy, "
+      "timeouts, limits, tcp, tickets, control, metrics, session-log"}},
     {"unknown key inside",
      INTERFACES PLAIN SPLICE "backends:\n  web: {server: [10.0.0.2:1]}\n",
      {"9:3: error: backends.web: the key \"servers\" is missing: expected a list of servers such "

@@ -325,6 +325,7 @@ static void test_no_error_about_an_icmp_error(void **state)
 {
     struct fix *x = *state;
     struct packet p = {.kind = PACKET_ICMP,
+                       .ip_protocol = WIRE_IP_PROTO_ICMP,
                        .l3_offset = 14,
                        .l3_length = 56,
                        .src = fix_addr("198.51.100.7"),

@@ -132,33 +132,47 @@ static void test_unserved(void **state)
     expect_punted(&f, PUNTING, true);
     f = frame_to(fix_broadcast, 17, "255.255.255.255");
     expect_punted(&f, PUNTING, true);
-    test_frame_put16(f.b + 20, 0x2000);
-    test_frame_checksums(&f);
-    expect_punted(&f, PUNTING, true);
-    f = frame_to(mac, 17, OURS);
-    test_frame_put16(f.b + 20, 0x0010);
-    test_frame_checksums(&f);
-    expect_punted(&f, PUNTING, true);
     test_frame_ether(&f, multicast, fix_peer, 0x88cc); /* LLDP */
     test_frame_append(&f, "some information", 16);
     expect_punted(&f, PUNTING, true);
 }
 
-/* Not all of them say whose they are, and the kernel would put them together. */
-static void test_tcp_fragments(void **state)
+/* One of the two fragments of a datagram of 1,608 bytes to the kernel. */
+static struct rte_mbuf *datagram_fragment(bool last)
 {
-    static const uint16_t fields[] = {0x2000, 0x2001, 0x0010};
-    const char *const to[] = {OURS, KERNEL};
+    uint8_t data[1600] = {0};
+    struct test_frame f;
+
+    test_frame_ether(&f, fix_mac[FIX_INSIDE], fix_peer, 0x0800);
+    test_frame_ipv4(&f, 17, PEER, KERNEL);
+    test_frame_put16(f.b + TEST_L3 + 6, last ? 1200 / 8 : 0x2000);
+    test_frame_append(&f, data, last ? 408 : 1200);
+    test_frame_finish(&f);
+    return test_mbuf_exact(f.b, f.len);
+}
+
+/* What was put together goes on in fragments again, none longer than the interface's MTU. */
+static void test_reassembled(void **state)
+{
+    struct packet p = {.iface = PUNTING};
+    const uint8_t *ip;
 
     (void)state;
-    for (unsigned i = 0; i < 6; i++) {
-        struct test_frame f = frame_to(fix_mac[FIX_INSIDE], 6, to[i % 2]);
-
-        test_frame_put16(f.b + 20, fields[i / 2]);
-        test_frame_checksums(&f);
-        expect_punted(&f, PUNTING, false);
+    assert_int_equal(net_fragments_enable(x->net, 64, NULL), 0);
+    for (unsigned i = 0; i < 2; i++) {
+        p.m = datagram_fragment(i == 1);
+        wire_parse(&p);
+        assert_int_equal(net_fragments_input(x->net, &p, 1, x->now), i);
     }
-    assert_int_equal(x->counters.drop_ip_fragment, 3);
+    assert_int_equal(p.drop, DROP_NONE);
+    assert_int_equal(p.m->pkt_len, 14 + 20 + 1608);
+    net_input(x->net, &p, 1, x->now);
+    assert_int_equal(punted_count, 2);
+    assert_int_equal(punted->pkt_len, 14 + 20 + 1608 - 1480);
+    ip = rte_pktmbuf_mtod_offset(punted, const uint8_t *, TEST_L3);
+    assert_int_equal(test_frame_get16(ip + 6), 1480 / 8);
+    assert_int_equal(test_frame_sum(ip, 20, 0), 0);
+    assert_memory_equal(ip - 14, fix_mac[FIX_INSIDE], 6);
 }
 
 static void test_ipv6(void **state)
@@ -455,7 +469,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_unserved),
-        TEST(test_tcp_fragments),
+        TEST(test_reassembled),
         TEST(test_ipv6),
         TEST(test_kept),
         TEST(test_arp),
