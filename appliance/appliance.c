@@ -214,6 +214,7 @@ static int appliance_reload(void *owner, struct policy_report *report, struct er
 static int start_operations(struct appliance *a, struct error *e)
 {
     a->commands = (struct command_context){
+        .captures = &a->operations.captures,
         .path = a->path,
         .workers = &a->workers,
         .ports = &a->ports,

@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "proxy/proxy_record.h"
 
+struct capture_lane;
 struct firewall_ruleset;
 struct worker_snapshot;
 
@@ -23,6 +24,7 @@ enum mailbox_kind {
     MAILBOX_FIREWALL, /* make `ruleset` (or none: NULL) the firewall's, which takes a reference */
     MAILBOX_DRAIN,    /* accept no more, cut what is left at `deadline` */
     MAILBOX_SESSIONS, /* fill `sessions` with those after its id */
+    MAILBOX_CAPTURE,  /* copy what comes and goes into `lane`, or no more (NULL) */
     MAILBOX_SESSION,  /* fill `sessions` with the one of its id, if it lives */
 };
 
@@ -39,6 +41,8 @@ struct mailbox_message {
     struct firewall_ruleset *ruleset;
     clock_ns deadline;
     struct mailbox_sessions *sessions;
+    struct capture_lane *lane;
+    int only; /* the interface to capture; -1: all */
 };
 
 struct mailbox {

@@ -76,6 +76,8 @@ int operations_open(struct operations *o, const struct policy *policy,
 
 void operations_close(struct operations *o)
 {
+    if (o->context != NULL)
+        captures_stop(&o->captures, o->context->workers);
     if (o->control != NULL)
         control_close(o->control);
     if (o->metrics != NULL)
@@ -94,6 +96,7 @@ void operations_run(struct operations *o, enum loop_event event, clock_ns now)
 
 void operations_tick(struct operations *o, clock_ns now)
 {
+    captures_tick(&o->captures, o->context->workers);
     if (o->control != NULL)
         control_expire(o->control, now);
     if (o->metrics != NULL)

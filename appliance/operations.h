@@ -13,6 +13,7 @@
 
 struct operations {
     const struct command_context *context;
+    struct captures captures;
     struct control *control;      /* NULL: none is configured */
     struct metrics_http *metrics; /* NULL: none are configured */
 };

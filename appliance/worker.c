@@ -13,6 +13,7 @@
 #include <sys/prctl.h>
 #include <time.h>
 
+#include <rte_branch_prediction.h>
 #include <rte_common.h>
 
 #include "appliance/worker_setup.h"
@@ -22,6 +23,16 @@
 #define WORKER_START_TIME (60 * CLOCK_SEC)
 
 COUNTER_TABLE(worker_counter_table, WORKER_COUNTERS);
+
+static void worker_input(struct worker *w, unsigned port, struct rte_mbuf **frames, unsigned count,
+                         clock_ns now)
+{
+    struct capture_lane *lane = w->port[port].capture;
+
+    if (unlikely(lane != NULL))
+        capture_received(lane, port, frames, count);
+    stack_input(w->stack, port, frames, count, now);
+}
 
 /* Each of the interfaces on a device gets its VLAN's frames in their order, the device's owner also
  * those of no interface. */
@@ -44,7 +55,7 @@ static void worker_sort(struct worker *w, unsigned device, struct rte_mbuf **bur
                 own[n++] = burst[i];
         }
         if (n > 0)
-            stack_input(w->stack, port, own, n, now);
+            worker_input(w, port, own, n, now);
     }
 }
 
@@ -56,7 +67,7 @@ static unsigned worker_receive_device(struct worker *w, unsigned device, clock_n
     if (n > 0 && w->config.ports->port[device].shared)
         worker_sort(w, device, burst, n, now);
     else if (n > 0)
-        stack_input(w->stack, device, burst, n, now);
+        worker_input(w, device, burst, n, now);
     return n;
 }
 
@@ -163,6 +174,12 @@ static int worker_apply(struct worker *w, struct worker_snapshot *next, struct e
     return -1;
 }
 
+static void worker_capture(struct worker *w, const struct mailbox_message *m)
+{
+    for (unsigned i = 0; i < w->config.ports->count; i++)
+        w->port[i].capture = m->only < 0 || m->only == (int)i ? m->lane : NULL;
+}
+
 static void worker_message(struct worker *w)
 {
     const struct mailbox_message *m = &w->mailbox.message;
@@ -180,6 +197,9 @@ static void worker_message(struct worker *w)
         break;
     case MAILBOX_DRAIN:
         proxy_drain(w->proxy, m->deadline);
+        break;
+    case MAILBOX_CAPTURE:
+        worker_capture(w, m);
         break;
     case MAILBOX_SESSIONS:
         m->sessions->count =

@@ -12,6 +12,7 @@
 #include <stdalign.h>
 #include <stdatomic.h>
 
+#include "appliance/capture/capture.h"
 #include "appliance/mailbox.h"
 #include "appliance/memory.h"
 #include "appliance/ports.h"
@@ -56,6 +57,8 @@ struct worker_port {
     unsigned worker;
     struct scheduler *scheduler;
     struct punt punt;
+    unsigned index;               /* of the interface */
+    struct capture_lane *capture; /* where its frames are copied to; NULL: nowhere */
 };
 
 /* Aligned so that two workers' counters never share a cache line. */

@@ -6,6 +6,9 @@
  */
 #include "appliance/worker_setup.h"
 
+#include <rte_branch_prediction.h>
+#include <rte_common.h>
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -52,10 +55,27 @@ static int setup_firewall(struct worker *w, struct error *e)
     return w->firewall != NULL ? 0 : -1;
 }
 
+static uint16_t port_send_captured(const struct worker_port *p, struct rte_mbuf **frames,
+                                   uint16_t count)
+{
+    unsigned done = 0, sent, n;
+
+    do {
+        n = RTE_MIN(count - done, (unsigned)CAPTURE_OFFER);
+        capture_offered(p->capture, p->index, frames + done, n);
+        sent = io_port_transmit(p->io, p->worker, frames + done, n);
+        capture_sent(p->capture, sent);
+        done += sent;
+    } while (sent == n && done < count);
+    return (uint16_t)done;
+}
+
 static uint16_t port_send(void *ctx, struct rte_mbuf **frames, uint16_t count)
 {
     const struct worker_port *p = ctx;
 
+    if (unlikely(p->capture != NULL))
+        return port_send_captured(p, frames, count);
     return (uint16_t)io_port_transmit(p->io, p->worker, frames, count);
 }
 
@@ -68,6 +88,7 @@ static int setup_schedulers(struct worker *w, struct error *e)
 
         p->io = w->config.ports->port[i].io;
         p->worker = w->config.index;
+        p->index = i;
         p->scheduler = scheduler_create(&config, e);
         if (p->scheduler == NULL)
             return -1;

@@ -14,6 +14,8 @@ ctl_command ctl_status_show, ctl_status_version, ctl_status_reload, ctl_status_l
 ctl_command ctl_top;
 /* ctl_sessions.c */
 ctl_command ctl_sessions;
+/* ctl_capture.c */
+ctl_command ctl_capture;
 /* ctl_show.c: lists */
 ctl_command ctl_show_backends, ctl_show_certs, ctl_show_policy, ctl_show_firewall, ctl_show_classes;
 /* ctl_set.c */

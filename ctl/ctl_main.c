@@ -30,6 +30,21 @@ static const struct command {
      "  enable  send it new sessions again\n"
      "A reload does not change which servers are drained, a restart enables all.\n",
      0, 4, ctl_show_backends},
+    {"capture", "[start [FILE] [OPTION]... | stop | status]",
+     "frames of the interfaces, copied into a pcapng file",
+     "  start               begin; FILE is a name in the daemon's directory for captures\n"
+     "  --interface NAME    only frames of this interface\n"
+     "  --host ADDRESS      only frames from or to this address\n"
+     "  --port N            only TCP and UDP from or to this port\n"
+     "  --session ID        only the two connections of this session\n"
+     "  --count N           end after N frames\n"
+     "  --seconds N         end after this time, at most 86400 (60)\n"
+     "  --megabytes N       end before the file is larger, at most 65536 (64)\n"
+     "  --snaplen N         keep N bytes of each frame, from 64 (65535)\n"
+     "  stop                end it now\n"
+     "  status              the capture that runs, or the last one\n"
+     "A frame has to be all that is asked for. One capture runs at a time.\n",
+     CTL_OPTION_CAPTURE, 3, ctl_capture},
     {"certs", "", "certificates: names, expiry, listeners", "", 0, 1, ctl_show_certs},
     {"policy", "", "rules of the policy and how often each decided",
      "The count goes on over reloads as long as there is a rule of that name.\n", 0, 1,

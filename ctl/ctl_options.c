@@ -14,7 +14,15 @@ enum {
     OPTION_BACKEND,
     OPTION_CLIENT,
     OPTION_LIMIT,
-    OPTION_INTERVAL
+    OPTION_INTERVAL,
+    OPTION_INTERFACE,
+    OPTION_HOST,
+    OPTION_SESSION,
+    OPTION_PORT,
+    OPTION_COUNT,
+    OPTION_SECONDS,
+    OPTION_MEGABYTES,
+    OPTION_SNAPLEN
 };
 
 static const struct option long_options[] = {
@@ -28,6 +36,14 @@ static const struct option long_options[] = {
     {"client", required_argument, NULL, OPTION_CLIENT},
     {"limit", required_argument, NULL, OPTION_LIMIT},
     {"interval", required_argument, NULL, OPTION_INTERVAL},
+    {"interface", required_argument, NULL, OPTION_INTERFACE},
+    {"host", required_argument, NULL, OPTION_HOST},
+    {"session", required_argument, NULL, OPTION_SESSION},
+    {"port", required_argument, NULL, OPTION_PORT},
+    {"count", required_argument, NULL, OPTION_COUNT},
+    {"seconds", required_argument, NULL, OPTION_SECONDS},
+    {"megabytes", required_argument, NULL, OPTION_MEGABYTES},
+    {"snaplen", required_argument, NULL, OPTION_SNAPLEN},
     {0},
 };
 
@@ -38,9 +54,10 @@ static const struct {
     {CTL_OPTION_LISTENER, "--listener"}, {CTL_OPTION_BACKEND, "--backend"},
     {CTL_OPTION_CLIENT, "--client"},     {CTL_OPTION_LIMIT, "--limit"},
     {CTL_OPTION_ONCE, "--once"},         {CTL_OPTION_INTERVAL, "--interval"},
+    {CTL_OPTION_CAPTURE, "of capture"},
 };
 
-static int parse_limit(const char *text, unsigned long *out)
+static int parse_natural(const char *option, const char *text, unsigned long *out)
 {
     char *end;
 
@@ -48,7 +65,7 @@ static int parse_limit(const char *text, unsigned long *out)
     *out = strtoul(text, &end, 10);
     if (*end == '\0' && end != text && errno == 0 && *out > 0 && *text != '-')
         return 0;
-    fprintf(stderr, "sluicectl: --limit %s: expected a number from 1\n", text);
+    fprintf(stderr, "sluicectl: --%s %s: expected a number from 1\n", option, text);
     return -1;
 }
 
@@ -61,6 +78,35 @@ static int parse_interval(const char *text, double *out)
         return 0;
     fprintf(stderr, "sluicectl: --interval %s: expected seconds from 0.1 to 3600\n", text);
     return -1;
+}
+
+/* Those of `capture`. */
+static int take_capture_option(int c, struct ctl_options *o)
+{
+    o->given |= CTL_OPTION_CAPTURE;
+    switch (c) {
+    case OPTION_INTERFACE:
+        o->interface = optarg;
+        return 0;
+    case OPTION_HOST:
+        o->host = optarg;
+        return 0;
+    case OPTION_SESSION:
+        o->session = optarg;
+        return 0;
+    case OPTION_PORT:
+        return parse_natural("port", optarg, &o->port);
+    case OPTION_COUNT:
+        return parse_natural("count", optarg, &o->count);
+    case OPTION_SECONDS:
+        return parse_natural("seconds", optarg, &o->seconds);
+    case OPTION_MEGABYTES:
+        return parse_natural("megabytes", optarg, &o->megabytes);
+    case OPTION_SNAPLEN:
+        return parse_natural("snaplen", optarg, &o->snaplen);
+    default:
+        return -1;
+    }
 }
 
 /* Options that only some commands have. */
@@ -85,12 +131,12 @@ static int take_command_option(int c, struct ctl_options *o)
         return 0;
     case OPTION_LIMIT:
         o->given |= CTL_OPTION_LIMIT;
-        return parse_limit(optarg, &o->limit);
+        return parse_natural("limit", optarg, &o->limit);
     case OPTION_INTERVAL:
         o->given |= CTL_OPTION_INTERVAL;
         return parse_interval(optarg, &o->interval);
     default:
-        return -1;
+        return take_capture_option(c, o);
     }
 }
 

@@ -13,15 +13,18 @@
 #define CTL_OPTION_LIMIT    0x08u
 #define CTL_OPTION_ONCE     0x10u
 #define CTL_OPTION_INTERVAL 0x20u
+#define CTL_OPTION_CAPTURE  0x40u /* those of `capture` */
 
 struct ctl_options {
     const char *socket;
     bool json, help, version, once;
-    const char *listener, *backend, *client; /* NULL: not given */
-    unsigned long limit;                     /* 0: not given */
-    double interval;                         /* seconds; 0: not given */
-    unsigned given;                          /* CTL_OPTION_* */
-    char **argument;                         /* what is no option: the command and its arguments */
+    const char *listener, *backend, *client;                /* NULL: not given */
+    unsigned long limit;                                    /* 0: not given */
+    double interval;                                        /* seconds; 0: not given */
+    const char *interface, *host, *session;                 /* NULL: not given */
+    unsigned long port, count, seconds, megabytes, snaplen; /* 0: not given */
+    unsigned given;                                         /* CTL_OPTION_* */
+    char **argument; /* what is no option: the command and its arguments */
     int argument_count;
 };
 

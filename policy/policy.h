@@ -306,6 +306,7 @@ struct policy_control {
     struct policy_mark mark;
     const char *group; /* owner group of the socket; NULL: the process's */
     uint32_t mode;     /* default 0660 */
+    const char *captures; /* directory; default /var/lib/sluice */
 };
 
 struct policy_metrics {

@@ -88,6 +88,12 @@ static const struct policy_key control_keys[] = {
      .offset = AT(control, mode),
      .fallback = "0660",
      .help = "Its permissions. Who may write to it controls the appliance."},
+    {.name = "captures",
+     .type = &policy_keys_path,
+     .offset = AT(control, captures),
+     .fallback = "/var/lib/sluice",
+     .help = "The directory in which `sluicectl capture` makes its files. They hold what passed in "
+             "the clear."},
     {.name = NULL},
 };
 

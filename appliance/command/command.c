@@ -39,12 +39,23 @@ static const struct control_argument set_change_arguments[] = {
     {0},
 };
 
+static const struct control_argument capture_arguments[] = {
+    {"file", CONTROL_STRING, false},     {"interface", CONTROL_STRING, false},
+    {"host", CONTROL_STRING, false},     {"port", CONTROL_NATURAL, false},
+    {"session", CONTROL_STRING, false},  {"count", CONTROL_NATURAL, false},
+    {"seconds", CONTROL_NATURAL, false}, {"megabytes", CONTROL_NATURAL, false},
+    {"snaplen", CONTROL_NATURAL, false}, {0},
+};
+
 static const struct command {
     const char *name;
     command_function *run;
     const struct control_argument *arguments;
 } commands[] = {
     {"backends", command_backends, no_arguments},
+    {"capture-start", command_capture_start, capture_arguments},
+    {"capture-status", command_capture_status, no_arguments},
+    {"capture-stop", command_capture_stop, no_arguments},
     {"certs", command_certs, no_arguments},
     {"classes", command_classes, no_arguments},
     {"counters", command_counters, no_arguments},

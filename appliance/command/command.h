@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <time.h>
 
+#include "appliance/captures.h"
 #include "appliance/firewall_rules.h"
 #include "appliance/load.h"
 #include "appliance/ports.h"
@@ -33,6 +34,7 @@ struct command_context {
     const struct ports *ports;
     const struct snapshots *snapshots;
     struct firewall_rules *firewall;
+    struct captures *captures;
     const struct load *load;
     const struct session_log *session_log;
     const bool *draining;

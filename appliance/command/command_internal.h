@@ -20,6 +20,9 @@ command_function command_set_list;
 command_function command_set_add;
 command_function command_set_delete;
 command_function command_classes;
+command_function command_capture_start;
+command_function command_capture_status;
+command_function command_capture_stop;
 command_function command_session;
 command_function command_sessions;
 command_function command_backends;
@@ -37,6 +40,10 @@ json_t *command_endpoint(const struct ip_endpoint *endpoint);
 
 /* Seconds, with the part after the point. */
 json_t *command_seconds(clock_ns duration);
+
+/* The record of the session whose number is written so; 0, or -1 with the cause. */
+int command_session_find(struct command_context *c, const char *text, struct proxy_record *out,
+                         struct error *e);
 
 /* Adds a member for each counter of a table. */
 void command_set_table(json_t *object, const struct counter_table *table, const void *counters);

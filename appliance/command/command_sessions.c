@@ -114,23 +114,35 @@ json_t *command_sessions(struct command_context *c, json_t *request)
     return reply;
 }
 
-json_t *command_session(struct command_context *c, json_t *request)
+int command_session_find(struct command_context *c, const char *text, struct proxy_record *out,
+                         struct error *e)
 {
-    const char *text = command_text(request, "id");
-    struct mailbox_sessions *answer = NULL;
-    struct error e = {0};
-    json_t *reply;
+    struct mailbox_sessions *answer;
+    struct worker *worker;
+    bool found;
     uint64_t id;
 
     if (session_id_parse(text, &id) < 0)
-        return control_reply_error("session \"%.64s\": expected a number like 0.17", text);
+        return error_set(e, "session \"%.64s\": expected a number like 0.17", text);
     if (session_id_worker(id) >= c->workers->count)
-        return control_reply_error("there is no session %s", text);
-    answer = ask(&c->workers->worker[session_id_worker(id)], MAILBOX_SESSION, id, 1, &e);
+        return error_set(e, "there is no session %s", text);
+    worker = &c->workers->worker[session_id_worker(id)];
+    answer = ask(worker, MAILBOX_SESSION, id, 1, e);
     if (answer == NULL)
+        return -1;
+    found = answer->count > 0;
+    if (found)
+        *out = answer->record[0];
+    free_answer(worker, answer);
+    return found ? 0 : error_set(e, "there is no session %s", text);
+}
+
+json_t *command_session(struct command_context *c, json_t *request)
+{
+    struct proxy_record record;
+    struct error e = {0};
+
+    if (command_session_find(c, command_text(request, "id"), &record, &e) < 0)
         return control_reply_error("%s", e.text);
-    reply = answer->count > 0 ? control_reply_ok(session_json(&answer->record[0], clock_now()))
-                              : control_reply_error("there is no session %s", text);
-    free_answer(&c->workers->worker[session_id_worker(id)], answer);
-    return reply;
+    return control_reply_ok(session_json(&record, clock_now()));
 }
