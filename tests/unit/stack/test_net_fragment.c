@@ -480,7 +480,7 @@ static void test_random(void **state)
     srandom(4711);
     for (uint32_t id = 1; id <= 2000; id++) {
         one_at_random(id);
-        fix_advance(x, 61 * CLOCK_SEC);
+        fix_advance(x, 70 * CLOCK_SEC);
         assert_int_equal(test_mbuf_in_use(), x->mbufs_before + fix_waiting(x, FIX_OUTSIDE));
         fix_discard(x, FIX_OUTSIDE);
     }
