@@ -34,16 +34,36 @@ static void wake_writer(struct tcp_conn *c)
     tcp_event_raise(&c->sock, EVENT_WRITABLE);
 }
 
-static void update_window(struct tcp_conn *c, const struct packet *p)
+/* A peer that has taken its window back, over what was in flight, opens it again. The first of that
+ * was sent again as the probe of the window, ever more rarely; now it need not wait. */
+static void window_reopened(struct tcp_conn *c)
 {
-    if (!(seq_lt(c->snd_wl1, p->tcp.seq) ||
-          (c->snd_wl1 == p->tcp.seq && seq_le(c->snd_wl2, p->tcp.ack))))
+    clock_ns now = c->sock.tcp->now;
+
+    c->retries = 0;
+    c->progress_at = now; /* the peer owes us an answer from now on */
+    tcp_timer_set(c, TCP_TIMER_RETRANSMIT, now);
+}
+
+/*
+ * Not from an older segment. What acknowledges something new is none, though it may have an older
+ * sequence number, as retransmissions do: the window counts from there, so that without it the
+ * window's edge would move by what is acknowledged.
+ */
+static void update_window(struct tcp_conn *c, const struct packet *p, uint32_t acked)
+{
+    bool closed = c->snd_wnd == 0;
+
+    if (acked == 0 && !(seq_lt(c->snd_wl1, p->tcp.seq) ||
+                        (c->snd_wl1 == p->tcp.seq && seq_le(c->snd_wl2, p->tcp.ack))))
         return;
     c->snd_wnd = tcp_window_of(c, p);
-    c->snd_wl1 = p->tcp.seq;
+    c->snd_wl1 = seq_max(c->snd_wl1, p->tcp.seq);
     c->snd_wl2 = p->tcp.ack;
     if (c->snd_wnd > c->max_snd_wnd)
         c->max_snd_wnd = c->snd_wnd;
+    if (closed && c->snd_wnd > 0 && c->retries > 0 && c->snd_una != c->snd_max)
+        window_reopened(c);
 }
 
 /* RFC 5681, 2: what makes an acknowledgement a duplicate. */
@@ -119,7 +139,7 @@ bool tcp_ack(struct tcp_conn *c, struct packet *p, bool *ended)
         duplicate = is_duplicate(c, p);
     }
     if (ack == c->snd_una)
-        update_window(c, p);
+        update_window(c, p, acked);
     if (c->flight != NULL)
         tcp_recovery_ack(c, p, acked, duplicate);
     else

@@ -173,6 +173,50 @@ static void test_window_shrinks(void **state)
     assert_int_equal(sock_unacknowledged(c->sock), 0);
 }
 
+/* It takes it back wholly, for longer than it may owe us an answer; answers all the while, and
+ * opens it again: what it was closed over goes at once, not when the next probe of the window is
+ * due. */
+static void test_window_shrinks_for_long(void **state)
+{
+    clock_ns until;
+
+    (void)state;
+    establish(NULL);
+    script_write(c, 5840);
+    assert_int_equal(script_discard(s), 4);
+    c->window = 0;
+    script_send(c, TCP_ACK, 1, 1461, 0);
+    for (until = script_now(s) + 300 * CLOCK_SEC; script_now(s) < until;) {
+        script_advance(s, CLOCK_SEC);
+        if (script_discard(s) > 0)
+            script_send(c, TCP_ACK, 1, 1461, 0);
+    }
+    c->window = 65535;
+    script_send(c, TCP_ACK, 1, 1461, 0);
+    script_advance(s, SCRIPT_TICK);
+    script_expect(c, TCP_ACK, 1461, 1, MSS);
+    script_send(c, TCP_ACK, 1, 5841, 0);
+    assert_int_equal(sock_unacknowledged(c->sock), 0);
+    assert_int_equal(script_events(s, c->sock) & EVENT_ERROR, 0);
+}
+
+/* A retransmission of the peer's acknowledges something new: its window counts, though its sequence
+ * number is older than that of the last window. */
+static void test_window_of_retransmission(void **state)
+{
+    (void)state;
+    c->window = 4 * MSS;
+    establish(NULL);
+    script_write(c, 20000);
+    assert_int_equal(script_discard(s), 4);
+    script_send(c, TCP_ACK, 101, 1, 100); /* behind a gap */
+    script_discard(s);
+    c->window = 2 * MSS; /* the same edge */
+    script_send(c, TCP_ACK, 1, 1 + 2 * MSS, 100);
+    script_expect(c, TCP_ACK, 1 + 4 * MSS, 201, 0);
+    script_expect_none(s);
+}
+
 /* An old segment, overtaken by a newer one, does not bring its old window back (3.10.7.4: WL1 and
  * WL2). */
 static void test_window_of_old_segment(void **state)
@@ -426,6 +470,8 @@ int main(void)
         TEST(test_zero_window_orphan),
         TEST(test_window_update_lost),
         TEST(test_window_shrinks),
+        TEST(test_window_shrinks_for_long),
+        TEST(test_window_of_retransmission),
         TEST(test_window_of_old_segment),
         TEST(test_sender_avoids_silly_window),
         TEST(test_sender_uses_half_of_small_window),
