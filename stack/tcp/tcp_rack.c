@@ -104,7 +104,7 @@ static clock_ns reordering_window(const struct tcp_conn *c)
     clock_ns window;
 
     if (!c->reordering_seen &&
-        (c->recovery >= TCP_RECOVERY_FAST || f->sacked_segments >= TCP_DUPACK_THRESHOLD))
+        (c->recovery != TCP_RECOVERY_NONE || f->sacked_segments >= TCP_DUPACK_THRESHOLD))
         return 0;
     window = c->rtt_min / 4 * (c->reorder_quarters + 1u);
     return RTE_MIN(window, c->srtt);

@@ -82,18 +82,12 @@ static void enter(struct tcp_conn *c, enum tcp_recovery_phase phase)
     tcp_tlp_schedule(c); /* not now */
 }
 
-static bool reducing(const struct tcp_conn *c)
-{
-    return c->recovery == TCP_RECOVERY_CWR || c->recovery == TCP_RECOVERY_FAST;
-}
-
 static void leave(struct tcp_conn *c, struct tcp_delivery *d)
 {
-    d->reduced = reducing(c);
+    d->reduced = c->recovery == TCP_RECOVERY_FAST;
     if (d->reduced)
         tcp_cc_reduced(c);
-    if (c->recovery >= TCP_RECOVERY_FAST)
-        tcp_rack_recovered(c);
+    tcp_rack_recovered(c);
     c->recovery = TCP_RECOVERY_NONE;
     c->flight->duplicate_bytes = 0;
     c->dupacks = 0;
@@ -103,29 +97,23 @@ static void leave(struct tcp_conn *c, struct tcp_delivery *d)
 
 static void enter_fast(struct tcp_conn *c, const struct tcp_delivery *d)
 {
-    bool marked = c->recovery == TCP_RECOVERY_CWR;
-
     enter(c, TCP_RECOVERY_FAST);
     tcp_count(c->sock.tcp, tcp_fast_retransmits);
-    if (marked) /* for the CE mark that began it: there is nothing to undo */
-        return;
     tcp_undo_begin(c);
     tcp_cc_reduce(c, TCP_CC_LOSS);
     tcp_prr_begin(c, d);
 }
 
-/* RFC 3168, 6.1.2: the peer has seen a mark. */
-static void enter_cwr(struct tcp_conn *c, const struct tcp_delivery *d)
+/* RFC 3168, 6.1.2: the peer has seen a mark. At once, and not in proportion to what arrives: the
+ * pause drains the queue, which would mark what goes out meanwhile and ask for a second reduction.
+ */
+static void marked(struct tcp_conn *c, struct tcp_delivery *d)
 {
+    d->reduced = true;
     tcp_count(c->sock.tcp, tcp_ecn_reductions);
     tcp_undo_end(c);
     tcp_cc_reduce(c, TCP_CC_ECN);
-    if (TAILQ_EMPTY(&c->flight->all)) {
-        tcp_cc_reduced(c);
-        return;
-    }
-    enter(c, TCP_RECOVERY_CWR);
-    tcp_prr_begin(c, d);
+    tcp_cc_reduced(c);
 }
 
 void tcp_recovery_repaired(struct tcp_conn *c)
@@ -246,8 +234,8 @@ static void newreno_duplicate(struct tcp_conn *c, struct tcp_delivery *d)
     if (c->dupacks < UINT8_MAX)
         c->dupacks++;
     /* 3.2, step 2: duplicates of what was sent before a timeout say nothing new. */
-    if (c->dupacks == TCP_DUPACK_THRESHOLD && c->recovery < TCP_RECOVERY_FAST &&
-        (c->recovery == TCP_RECOVERY_CWR || seq_lt(c->recover, c->snd_una)))
+    if (c->dupacks == TCP_DUPACK_THRESHOLD && c->recovery == TCP_RECOVERY_NONE &&
+        seq_lt(c->recover, c->snd_una))
         lose_head(c);
 }
 
@@ -287,9 +275,9 @@ static void losses(struct tcp_conn *c, struct tcp_delivery *d)
         newreno_ack(c, d);
     probe = tcp_mtu_probe_lost(c);
     found = c->lost - before > probe;
-    if (found && c->recovery < TCP_RECOVERY_FAST)
+    if (found && c->recovery == TCP_RECOVERY_NONE)
         enter_fast(c, d);
-    if (reducing(c))
+    if (c->recovery == TCP_RECOVERY_FAST)
         tcp_prr_ack(c, d, d->acked > 0 && !found);
     else
         window_grows(c, d);
@@ -313,7 +301,7 @@ void tcp_recovery_ack(struct tcp_conn *c, const struct packet *p, uint32_t acked
     else if (c->recovery == TCP_RECOVERY_NONE && seq_lt(c->undo_until, c->snd_una))
         tcp_undo_end(c);
     if (c->recovery == TCP_RECOVERY_NONE && tcp_ecn_echoed(c, p))
-        enter_cwr(c, &d);
+        marked(c, &d);
     losses(c, &d);
     if (TAILQ_EMPTY(&c->flight->all))
         tcp_sent_free(c);

@@ -24,7 +24,6 @@ struct tcp_conn;
 /* Where a connection is with a loss. Until snd_una reaches conn->recover. */
 enum tcp_recovery_phase {
     TCP_RECOVERY_NONE,
-    TCP_RECOVERY_CWR,  /* cwnd is being reduced though nothing is lost (RFC 3168) */
     TCP_RECOVERY_FAST, /* RFC 6675, RFC 6582 */
     TCP_RECOVERY_LOSS, /* after a retransmission timeout */
 };
