@@ -5,6 +5,7 @@
  *  - fast: 10 Gb/s at a round trip below 200 us is not slowed by pacing;
  *  - fair: flows of one round trip share, CUBIC's and NewReno's;
  *  - marks: with ECN a queue that marks overflows never;
+ *  - lossy: a loss of 1 % over 100 ms is made good without a timeout;
  *  - shallow: pacing gets a window through a queue that a burst would overrun.
  *
  *     sim_congestion [CASE...]
@@ -95,6 +96,7 @@ struct bottleneck {
     uint64_t rate;
     clock_ns rtt;
     uint32_t queue, ecn_mark;
+    uint32_t loss; /* of what is sent, in a million */
     uint32_t offloads;
 };
 
@@ -121,8 +123,11 @@ static void flow_open(void)
 
 static void begin(const struct bottleneck *b)
 {
-    const struct sim_path there = {
-        .delay = b->rtt / 2, .rate = b->rate, .queue = b->queue, .ecn_mark = b->ecn_mark};
+    const struct sim_path there = {.delay = b->rtt / 2,
+                                   .rate = b->rate,
+                                   .queue = b->queue,
+                                   .ecn_mark = b->ecn_mark,
+                                   .loss = b->loss};
     const struct sim_path back = {.delay = b->rtt / 2};
     struct ip_endpoint at;
     enum sock_error error;
@@ -276,6 +281,27 @@ static void test_marks(void)
     end();
 }
 
+/* Losses of retransmissions, too: one in ten thousand segments is lost twice. */
+static void test_lossy(void)
+{
+    const struct bottleneck b = {
+        .rate = 100 * MBIT, .rtt = 100 * CLOCK_MS, .queue = 1000, .loss = 10000};
+    const struct stack_counters *k;
+    double rate[FLOWS_MAX];
+
+    begin(&b);
+    measure(300 * CLOCK_SEC, rate);
+    k = stack_counters(sim_host_stack(world.sender));
+    printf("lossy: %.1f Mb/s, %u segments lost, %" PRIu64 " sent again, %" PRIu64
+           " timeouts, %" PRIu64 " probes\n",
+           rate[0] / 1e6, info(0).lost, k->tcp_retransmissions, k->tcp_rto_expired,
+           k->tcp_tail_probes);
+    CHECK(info(0).lost > 100, "%u", info(0).lost);
+    CHECK(k->tcp_rto_expired == 0, "%" PRIu64, k->tcp_rto_expired);
+    CHECK(info(0).spurious == 0, "%u", info(0).spurious);
+    end();
+}
+
 /* A window that is open, but rests between writes, is used at once again and again. */
 static void test_shallow(void)
 {
@@ -308,11 +334,8 @@ int main(int argc, char **argv)
     static const struct {
         const char *name;
         void (*run)(void);
-    } cases[] = {{"long", test_long},
-                 {"fast", test_fast},
-                 {"fair", test_fair},
-                 {"marks", test_marks},
-                 {"shallow", test_shallow}};
+    } cases[] = {{"long", test_long},   {"fast", test_fast},   {"fair", test_fair},
+                 {"marks", test_marks}, {"lossy", test_lossy}, {"shallow", test_shallow}};
 
     sim_setup();
     for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++) {
