@@ -23,24 +23,23 @@ static bool is_duplicate(const struct packet_tcp *h, const struct tcp_range *blo
     return h->sack_count > 1 && inside(blocks[0], blocks[1]);
 }
 
+/* Is it within [from, snd_max)? Counted from there: compared one with the other, numbers far enough
+ * apart are in any order. */
+static bool believable(const struct tcp_conn *c, uint32_t from, struct tcp_range b)
+{
+    uint32_t left = b.left - from, right = b.right - from;
+
+    return left < right && right <= c->snd_max - from;
+}
+
 static void take_duplicate(struct tcp_conn *c, struct tcp_range b, struct tcp_delivery *d)
 {
-    struct tcp_range believed = {c->snd_una - c->max_snd_wnd, c->snd_max};
-
-    if (!seq_lt(b.left, b.right) || !inside(b, believed))
+    if (!believable(c, c->snd_una - c->max_snd_wnd, b))
         return;
     tcp_count(c->sock.tcp, tcp_dsacks_received);
     d->dsacked = true;
     d->dsack_end = b.right;
     tcp_undo_duplicate(c, b.left, b.right);
-}
-
-/* Counted from snd_una: compared one with the other, numbers far enough apart are in any order. */
-static bool acceptable(const struct tcp_conn *c, struct tcp_range b)
-{
-    uint32_t left = b.left - c->snd_una, right = b.right - c->snd_una;
-
-    return left < right && right <= c->snd_max - c->snd_una;
 }
 
 /* Marks what of the record lies in the block. Returns the record that follows; NULL: none. */
@@ -68,7 +67,7 @@ static void take_block(struct tcp_conn *c, const struct packet *p, struct tcp_ra
 {
     struct tcp_sent *s;
 
-    if (!acceptable(c, b))
+    if (!believable(c, c->snd_una, b))
         return;
     s = tcp_sent_at(c, b.left);
     while (s != NULL && seq_lt(s->seq, b.right))
