@@ -45,7 +45,8 @@ void test_frame_append(struct test_frame *f, const void *bytes, size_t len);
 /* Appends TCP options (the length a multiple of four) and raises the data offset. */
 void test_frame_tcp_options(struct test_frame *f, const void *options, size_t len);
 
-/* Sets the IPv4 total length, or the IPv6 payload length, to the end of the frame, then the checksums. */
+/* Sets the IPv4 total length, or the IPv6 payload length, to the end of the frame, then the
+ * checksums. */
 void test_frame_finish(struct test_frame *f);
 
 /* The checksums alone: of the IPv4 header, and of TCP, ICMP or ICMPv6 over the bytes up to the
