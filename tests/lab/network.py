@@ -72,7 +72,10 @@ class Namespace:
             self.run("ip", "address", "add", address, "dev", device)
             return
         self.run("sysctl", "-qw", f"net.ipv6.conf.{device}.disable_ipv6=0")
-        self.run("ip", "address", "add", address, "dev", device, "nodad")
+        # The first one is what is sent from, as with IPv4, unless a program says otherwise.
+        first = "inet6 2" not in self.run("ip", "-6", "address", "show", "dev", device).stdout
+        self.run("ip", "address", "add", address, "dev", device, "nodad",
+                 *([] if first else ["preferred_lft", "0"]))
 
     def link(self, device, state):
         self.run("ip", "link", "set", device, state)
