@@ -65,6 +65,8 @@ struct sock_options {
     clock_ns user_timeout;     /* unacknowledged data older than this ends the connection
                                   (RFC 9293, 3.8.3); 120 s */
     uint8_t egress_class;      /* of its segments; accepted connections have their SYN's instead */
+    uint16_t mss;              /* largest segment that we offer to take, and send; what the path
+                                  takes (RFC 9293, 3.7.1) */
     uint8_t dscp;              /* of its packets (RFC 2474), 0 to 63 */
     enum sock_cookies cookies; /* listeners: when SYNs are answered without keeping state */
     bool nagle;                /* hold small segments back (RFC 9293, 3.7.4); off by default, as

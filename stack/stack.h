@@ -73,6 +73,8 @@ struct stack_tcp_config {
     uint8_t window_scale;    /* 1 to 14, of what we offer; 7, or what receive_buffer_max needs */
     uint16_t initial_window; /* segments; 10 (RFC 6928) */
     uint16_t quick_acks;     /* segments acknowledged at once at the start; 16 */
+    uint16_t abc_limit;      /* segments by which an acknowledgement opens the window in slow start
+                                without pacing; 8 (RFC 3465's L; RFC 9406, 4.2) */
     uint8_t syn_retries;     /* of an active open; 6 */
     uint8_t synack_retries;  /* 5 */
     clock_ns rto_initial;    /* 1 s (RFC 6298) */

@@ -46,6 +46,7 @@ static struct stack_tcp_config complete(const struct stack_config *config)
     struct stack_tcp_config c = config->tcp;
 
     c.initial_window = c.initial_window != 0 ? c.initial_window : TCP_INITIAL_SEGMENTS;
+    c.abc_limit = c.abc_limit != 0 ? c.abc_limit : TCP_ABC_LIMIT;
     c.quick_acks = c.quick_acks != 0 ? c.quick_acks : TCP_QUICK_ACKS;
     c.syn_retries = c.syn_retries != 0 ? c.syn_retries : TCP_SYN_RETRIES;
     c.synack_retries = c.synack_retries != 0 ? c.synack_retries : TCP_SYNACK_RETRIES;
@@ -233,6 +234,7 @@ void tcp_conn_bind(struct tcp_conn *c, const struct ip_endpoint *local,
     c->quick_acks = t->config.quick_acks;
     c->rto = t->config.rto_initial;
     c->mss = c->peer_mss = TCP_DEFAULT_MSS;
+    c->mss_max = options->mss != 0 ? options->mss : UINT16_MAX;
     c->path_generation = net_pmtu_generation(t->net);
     c->syn_window = (uint16_t)RTE_MIN(tcp_receive_limit(c), 65535u);
     c->ts_offset = tcp_ts_offset(t, &local->addr, &remote->addr);

@@ -9,8 +9,6 @@
 #include "stack/tcp/tcp_internal.h"
 #include "stack/tcp/tcp_recovery.h"
 
-#define BURST_MAX 8 /* segments; RFC 9406, 4.2 */
-
 static uint32_t max_u32(uint32_t a, uint32_t b)
 {
     return a > b ? a : b;
@@ -58,9 +56,10 @@ void tcp_cc_init(struct tcp_conn *c)
  * the peer had most of it. */
 static uint32_t countable(const struct tcp_conn *c, const struct tcp_cc_ack *a)
 {
+    const struct stack_tcp_config *config = &c->sock.tcp->config;
     uint32_t bytes = min_u32(a->acked, min_u32(a->prior_flight, c->cwnd));
 
-    return c->sock.tcp->config.pacing_off ? min_u32(bytes, BURST_MAX * tcp_segment_size(c)) : bytes;
+    return config->pacing_off ? min_u32(bytes, config->abc_limit * tcp_segment_size(c)) : bytes;
 }
 
 void tcp_cc_slow_start(struct tcp_conn *c, const struct tcp_cc_ack *a)

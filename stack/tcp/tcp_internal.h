@@ -55,6 +55,7 @@ static inline uint32_t seq_min(uint32_t a, uint32_t b)
 #define TCP_ETHERNET_MSS      1460
 #define TCP_CWND_MAX          (1u << 30) /* the largest window of the peer */
 #define TCP_DUPACK_THRESHOLD  3          /* RFC 5681 */
+#define TCP_ABC_LIMIT         8          /* RFC 9406, 4.2 */
 #define TCP_QUICK_ACKS        16 /* segments acknowledged at once when a connection is young */
 #define TCP_DELAYED_ACK       (40 * CLOCK_MS)
 #define TCP_RTO_INITIAL       (1 * CLOCK_SEC) /* RFC 6298, 2.1 */
@@ -204,6 +205,7 @@ struct tcp_conn {
     uint16_t mss;             /* largest payload we send, without counting options */
     uint16_t peer_mss;        /* and that the peer would take */
     uint16_t syn_window;      /* what our SYN offers: never scaled (RFC 7323, 2.2) */
+    uint16_t mss_max;         /* the owner's bound, of both directions */
 
     struct ip_endpoint local, remote;
     struct net_path path;
@@ -469,6 +471,9 @@ void tcp_orphan_remove(struct tcp_conn *c);
 /* The peer takes segments of this size. */
 void tcp_mtu_init(struct tcp_conn *c, uint16_t peer_mss);
 
+/* What we offer to take, in a SYN; mss_max: the owner's bound, or 0. */
+uint16_t tcp_mtu_offer(const struct net_path *path, uint16_t mss_max);
+
 /* The path takes packets of `mtu` bytes from now on: what is in flight and larger goes out again,
  * and is no sign of congestion. */
 void tcp_mtu_changed(struct tcp_conn *c, uint16_t mtu);
@@ -591,7 +596,7 @@ void tcp_reply_reset(struct tcp *t, const struct packet *p);
 
 /* SYN-ACK with a cookie, in answer to a SYN. `path` has class and DSCP. */
 void tcp_reply_cookie(struct tcp *t, const struct packet *p, const struct net_path *path,
-                      uint16_t window);
+                      uint16_t window, uint16_t mss);
 
 /* ---- tcp_turn.c: fairness between the connections of a class ---- */
 

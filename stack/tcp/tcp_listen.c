@@ -179,7 +179,8 @@ static void cookie_answer(struct tcp_listener *l, const struct packet *p,
     marked.egress_class = p->label.egress_class;
     marked.dscp = l->options.dscp;
     l->cookie_at = l->sock.tcp->now;
-    tcp_reply_cookie(l->sock.tcp, p, &marked, cookie_window(l));
+    tcp_reply_cookie(l->sock.tcp, p, &marked, cookie_window(l),
+                     tcp_mtu_offer(&marked, l->options.mss));
 }
 
 /* ---- half-open connections ---- */

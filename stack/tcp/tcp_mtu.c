@@ -6,6 +6,8 @@
  * smaller, what is in flight may have been lost for its size and for no congestion: it goes out
  * again, cut anew, and the congestion window stays as it is (RFC 1191, 6.4; RFC 8201, 5.4).
  */
+#include <rte_common.h>
+
 #include "stack/tcp/tcp_internal.h"
 #include "stack/tcp/tcp_recovery.h"
 
@@ -23,8 +25,15 @@ void tcp_mtu_set(struct tcp_conn *c, uint16_t mtu)
 
 void tcp_mtu_init(struct tcp_conn *c, uint16_t peer_mss)
 {
-    c->peer_mss = peer_mss > TCP_MSS_MIN ? peer_mss : TCP_MSS_MIN;
+    c->peer_mss = RTE_MAX(RTE_MIN(peer_mss, c->mss_max), TCP_MSS_MIN);
     tcp_mtu_set(c, c->path.mtu);
+}
+
+uint16_t tcp_mtu_offer(const struct net_path *path, uint16_t mss_max)
+{
+    uint16_t link = (uint16_t)(net_link_payload(path) - WIRE_TCP_LEN);
+
+    return mss_max != 0 && mss_max < link ? mss_max : link;
 }
 
 void tcp_mtu_changed(struct tcp_conn *c, uint16_t mtu)

@@ -56,7 +56,7 @@ void tcp_reply_reset(struct tcp *t, const struct packet *p)
 }
 
 void tcp_reply_cookie(struct tcp *t, const struct packet *p, const struct net_path *path,
-                      uint16_t window)
+                      uint16_t window, uint16_t mss)
 {
     const struct tcp_cookie_flow flow = {{p->dst, p->dport}, {p->src, p->sport}};
     uint32_t clock =
@@ -68,7 +68,7 @@ void tcp_reply_cookie(struct tcp *t, const struct packet *p, const struct net_pa
         .flags = TCP_SYN | TCP_ACK,
         .window = window,
         .has_mss = true,
-        .mss = (uint16_t)(net_link_payload(path) - WIRE_TCP_LEN),
+        .mss = mss,
         .has_wscale = p->tcp.has_wscale,
         .wscale = t->config.window_scale,
         .sack_permitted = p->tcp.sack_permitted && !t->config.sack_off,

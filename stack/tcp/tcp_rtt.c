@@ -1,4 +1,6 @@
 /* Round-trip time and retransmission timeout by RFC 6298. */
+#include <rte_common.h>
+
 #include "stack/tcp/tcp_internal.h"
 #include "stack/tcp/tcp_recovery.h"
 
@@ -19,10 +21,9 @@ void tcp_rtt_sample(struct tcp_conn *c, clock_ns rtt)
     }
     if (c->srtt == 0)
         c->srtt = 1; /* zero means "no sample yet" */
-    /* (2.3) with the wheel's tick as the granularity G */
-    c->rto = c->srtt + (4 * c->rttvar > CLOCK_MS ? 4 * c->rttvar : CLOCK_MS);
-    if (c->rto < t->config.rto_min)
-        c->rto = t->config.rto_min;
+    /* (2.3), (2.4): the bound is the variance's, as Linux has it, so that a peer may delay its
+     * acknowledgement by as much whatever the path's round trip. */
+    c->rto = c->srtt + RTE_MAX(4 * c->rttvar, t->config.rto_min);
     if (c->rto > TCP_RTO_MAX)
         c->rto = TCP_RTO_MAX;
 }

@@ -143,7 +143,7 @@ static void fill_header(struct tcp_conn *c, struct wire_tcp *h, uint32_t seq, ui
         bool answer = (flags & TCP_ACK) != 0;
 
         h->has_mss = true;
-        h->mss = (uint16_t)(net_link_payload(&c->path) - WIRE_TCP_LEN);
+        h->mss = tcp_mtu_offer(&c->path, c->mss_max);
         h->has_wscale = !answer || c->scaling;
         h->wscale = c->sock.tcp->config.window_scale;
         h->has_timestamp = answer ? c->timestamps : !c->sock.tcp->config.timestamps_off;
@@ -262,6 +262,7 @@ uint32_t tcp_segment_payload(const struct tcp_conn *c, uint32_t seq, uint32_t le
         return segment;
     len = RTE_MIN(len, RTE_MIN(tcp_turn_frame_max(c), TCP_TSO_MAX));
     len = RTE_MIN(len, tcp_pacing_frame_max(c));
+    len = RTE_MIN(len, c->cwnd / 2); /* one frame's acknowledgement is not the whole clock */
     if (len <= segment)
         return segment;
     len = reference_limit(cursor_at(c, seq), len);

@@ -150,6 +150,7 @@ static void test_burst_bound(void **state)
     tcp_cc_ack(&conn, &a);
     assert_int_equal(conn.cwnd, 20 * MSS); /* twice as much in a round trip, never more */
     tcp.config.pacing_off = true;
+    tcp.config.abc_limit = TCP_ABC_LIMIT;
     tcp_cc_ack(&conn, &a);
     assert_int_equal(conn.cwnd, 28 * MSS);
 }

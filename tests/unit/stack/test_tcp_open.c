@@ -55,6 +55,25 @@ static void test_passive_open(void **state)
     script_expect_none(s);
 }
 
+/* The owner's bound holds for both directions. */
+static void test_mss_bound(void **state)
+{
+    const struct sock_options options = {.mss = 1000};
+    struct sock *l = script_listen(s, 81, 4, &options);
+    const struct script_segment *g;
+
+    (void)state;
+    c->stack_port = 81;
+    script_send(c, TCP_SYN, 0, 0, 0);
+    g = script_expect(c, SYNACK, 0, 1, 0);
+    assert_int_equal(g->tcp.mss, 1000);
+    script_send(c, TCP_ACK, 1, 1, 0);
+    script_accept(c, l);
+    script_write(c, 1100);
+    script_expect(c, TCP_ACK, 1, 1, 1000);
+    script_expect(c, TCP_ACK, 1001, 1, 100);
+}
+
 /* RFC 7323, 2.2 and 3.2: an option that the SYN lacks is not in the SYN-ACK, nor later. */
 static void test_passive_options_absent(void **state)
 {
@@ -832,6 +851,7 @@ int main(void)
         TEST(test_passive_options_absent),
         TEST(test_passive_options_present),
         TEST(test_mss),
+        TEST(test_mss_bound),
         TEST(test_wscale_limit),
         TEST(test_synack_retries),
         TEST(test_syn_repeated),

@@ -108,11 +108,11 @@ static void test_segmentation_offload(void **state)
 
     (void)state;
     begin(TSO, 0);
-    script_write(c, 8 * MSS + 100);
-    g = script_expect(c, TCP_ACK, 1, 1, 8 * MSS);
+    script_write(c, 4 * MSS + 100);
+    g = script_expect(c, TCP_ACK, 1, 1, 4 * MSS);
     assert_int_equal(g->tso_size, MSS);
     assert_true(g->mbufs > 1);
-    g = script_expect(c, TCP_ACK, 1 + 8 * MSS, 1, 100);
+    g = script_expect(c, TCP_ACK, 1 + 4 * MSS, 1, 100);
     assert_int_equal(g->tso_size, 0);
 }
 
@@ -124,9 +124,20 @@ static void test_segmentation_offload_timestamps(void **state)
     c = script_conn(s);
     c->timestamps = true;
     script_establish(c, listener);
-    script_write(c, 10000);
-    assert_int_equal(script_expect(c, TCP_ACK, 1, 1, 6 * 1448)->tso_size, 1448);
-    script_expect(c, TCP_ACK, 1 + 6 * 1448, 1, 10000 - 6 * 1448);
+    script_write(c, 7000);
+    assert_int_equal(script_expect(c, TCP_ACK, 1, 1, 4 * 1448)->tso_size, 1448);
+    script_expect(c, TCP_ACK, 1 + 4 * 1448, 1, 7000 - 4 * 1448);
+}
+
+/* Half the window in a frame, and PSH at the end of each. */
+static void test_segmentation_of_a_window(void **state)
+{
+    (void)state;
+    begin(TSO, 0);
+    script_write(c, 20 * MSS);
+    assert_true((script_expect(c, TCP_ACK, 1, 1, 5 * MSS)->tcp.flags & TCP_PSH) != 0);
+    assert_true((script_expect(c, TCP_ACK, 1 + 5 * MSS, 1, 5 * MSS)->tcp.flags & TCP_PSH) != 0);
+    script_expect_none(s);
 }
 
 /* Never more than 64 KiB, never more references than devices take. */
@@ -356,6 +367,7 @@ int main(void)
         TEST(test_device_keeps_references),
         TEST(test_segmentation_offload),
         TEST(test_segmentation_offload_timestamps),
+        TEST(test_segmentation_of_a_window),
         TEST(test_segmentation_limits),
         TEST(test_crumbs),
         TEST(test_large_mtu),
