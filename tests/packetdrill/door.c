@@ -27,6 +27,8 @@
 #define DOOR_RX_MBUFS 1023
 #define DOOR_RX_ROOM  (RTE_PKTMBUF_HEADROOM + RTE_ETHER_HDR_LEN + DOOR_PACKET_MAX)
 
+static struct rte_mempool *rx_pool, *tx_pool;
+
 /* EAL pins the thread that starts it; scripts run beside each other, on any CPU. */
 static int environment_start(struct error *e)
 {
@@ -46,12 +48,28 @@ static int environment_start(struct error *e)
     return status < 0 ? error_set(e, "DPDK's environment does not start") : 0;
 }
 
-static int pools_create(struct door *d, struct error *e)
+static int pools_create(struct error *e)
 {
-    d->tx_pool =
-        rte_pktmbuf_pool_create("door_tx", DOOR_TX_MBUFS, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE, 0);
-    d->rx_pool = rte_pktmbuf_pool_create("door_rx", DOOR_RX_MBUFS, 0, 0, DOOR_RX_ROOM, 0);
-    return d->tx_pool == NULL || d->rx_pool == NULL ? error_set(e, "no memory for mbufs") : 0;
+    tx_pool = rte_pktmbuf_pool_create("door_tx", DOOR_TX_MBUFS, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE, 0);
+    rx_pool = rte_pktmbuf_pool_create("door_rx", DOOR_RX_MBUFS, 0, 0, DOOR_RX_ROOM, 0);
+    return tx_pool == NULL || rx_pool == NULL ? error_set(e, "no memory for mbufs") : 0;
+}
+
+int door_setup(struct error *e)
+{
+    return environment_start(e) < 0 || pools_create(e) < 0 ? -1 : 0;
+}
+
+void door_teardown(void)
+{
+    rte_mempool_free(tx_pool);
+    rte_mempool_free(rx_pool);
+    rte_eal_cleanup();
+}
+
+unsigned door_mbufs_in_use(void)
+{
+    return rte_mempool_in_use_count(tx_pool) + rte_mempool_in_use_count(rx_pool);
 }
 
 static int route_add(struct door *d, unsigned family, struct error *e)
@@ -103,9 +121,9 @@ struct door *door_create(const struct door_config *config, struct error *e)
     STAILQ_INIT(&d->sent);
     STAILQ_INIT(&d->answers);
     door_wait_init(d);
-    if (environment_start(e) < 0 || pools_create(d, e) < 0)
-        goto fail;
-    stack.data_pool = d->tx_pool;
+    d->tx_pool = tx_pool;
+    d->rx_pool = rx_pool;
+    stack.data_pool = tx_pool;
     d->stack = stack_create(&stack, d->now, e);
     if (d->stack == NULL || interface_add(d, e) < 0)
         goto fail;
@@ -127,9 +145,6 @@ void door_destroy(struct door *d)
     }
     stack_destroy(d->stack);
     door_link_drain(d);
-    rte_mempool_free(d->tx_pool);
-    rte_mempool_free(d->rx_pool);
-    rte_eal_cleanup();
     door_wait_fini(d);
     free(d);
 }

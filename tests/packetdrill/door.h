@@ -43,8 +43,13 @@ struct door_config {
 /* The defaults, then "key=value,key=value". Returns 0, or -1 with the cause. */
 int door_config_parse(struct door_config *config, const char *flags, struct error *e);
 
-/* Starts the DPDK environment, once in a process, and a stack whose addresses are usable. NULL with
- * the cause. */
+/* DPDK's environment and the pools, once in a process. Returns 0, or -1 with the cause. */
+int door_setup(struct error *e);
+void door_teardown(void);
+
+unsigned door_mbufs_in_use(void);
+
+/* A stack whose addresses are usable. NULL with the cause. */
 struct door *door_create(const struct door_config *config, struct error *e);
 void door_destroy(struct door *d);
 

@@ -41,6 +41,7 @@ static void shim_free(void *userdata)
 {
     door_of_process = NULL;
     door_destroy(userdata);
+    door_teardown();
 }
 
 static int shim_socket(void *userdata, int domain, int type, int protocol)
@@ -322,7 +323,7 @@ void packetdrill_interface_init(const char *flags, struct packetdrill_interface 
     struct door *door = NULL;
 
     unsetenv("LD_PRELOAD"); /* the script's commands are other programs */
-    if (door_config_parse(&config, flags, &e) == 0)
+    if (door_config_parse(&config, flags, &e) == 0 && door_setup(&e) == 0)
         door = door_create(&config, &e);
     if (door == NULL) {
         fprintf(stderr, "door: %s\n", e.text);
