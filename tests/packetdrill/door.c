@@ -21,6 +21,8 @@
 #include <rte_ether.h>
 #include <rte_mbuf.h>
 
+#include "base/log.h"
+
 #define DOOR_START    (1000000 * CLOCK_SEC) /* not zero: code must not take zero for "never" */
 #define DOOR_WARM_UP  (3 * CLOCK_SEC)       /* duplicate address detection takes one (RFC 4862) */
 #define DOOR_TX_MBUFS 8191
@@ -57,6 +59,7 @@ static int pools_create(struct error *e)
 
 int door_setup(struct error *e)
 {
+    log_level_set(LOG_LEVEL_WARN);
     return environment_start(e) < 0 || pools_create(e) < 0 ? -1 : 0;
 }
 

@@ -62,7 +62,7 @@ void door_info(const struct door *d, const struct door_file *f, struct tcp_info 
     out->tcpi_snd_cwnd = info.cwnd / segment;
     out->tcpi_snd_ssthresh =
         info.ssthresh > INFO_SSTHRESH_NONE ? INFO_SSTHRESH_NONE : info.ssthresh / segment;
-    out->tcpi_advmss = f->mss != 0 ? f->mss : d->config.mtu - 40u;
+    out->tcpi_advmss = f->options.mss != 0 ? f->options.mss : d->config.mtu - 40u;
     out->tcpi_reordering = info.reordering;
     out->tcpi_total_retrans = info.retransmissions;
     out->tcpi_bytes_acked = info.bytes_acked;

@@ -17,6 +17,12 @@ bool door_inside_acceptable(const struct sock *listener)
     return tcp_listener_of(listener)->accept_count > 0;
 }
 
+void door_inside_listener(const struct door_file *f)
+{
+    if (f->listening)
+        tcp_listener_of(f->sock)->options = f->options;
+}
+
 void door_inside_send_buffer(struct door *d, struct sock *k, uint32_t bytes)
 {
     struct tcp_conn *c = connection(k);
@@ -66,12 +72,4 @@ void door_inside_user_timeout(struct sock *k, clock_ns timeout)
 
     if (c != NULL)
         c->user_timeout = timeout;
-}
-
-void door_inside_adopt(struct sock *k, const struct door_file *f)
-{
-    struct tcp_conn *c = connection(k);
-
-    if (f->mss != 0 && c->mss > f->mss)
-        c->mss = (uint16_t)f->mss;
 }

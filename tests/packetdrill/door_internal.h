@@ -42,7 +42,6 @@ struct door_file {
     struct ip_endpoint local;
     struct sock_options options;
     uint32_t receive_reported, send_reported; /* SO_RCVBUF, SO_SNDBUF as getsockopt() tells them */
-    uint32_t mss;                             /* TCP_MAXSEG; 0: none */
     bool bound, listening, connecting, connected;
     bool read_shut, write_shut;
     bool nodelay, corked, reset_on_close;
@@ -109,12 +108,12 @@ bool door_io_writable(const struct door_file *f);
 /* ---- door_inside.c: what the stack's face neither tells nor lets a program change later ---- */
 
 bool door_inside_acceptable(const struct sock *listener);
+void door_inside_listener(const struct door_file *f); /* its options have changed */
 void door_inside_send_buffer(struct door *d, struct sock *k, uint32_t bytes);
 void door_inside_receive_buffer(struct sock *k, uint32_t bytes);
 void door_inside_nagle(struct door *d, struct sock *k, bool on);
 void door_inside_keepalive(struct door *d, struct sock *k, clock_ns idle);
 void door_inside_user_timeout(struct sock *k, clock_ns timeout);
-void door_inside_adopt(struct sock *k, const struct door_file *f);
 
 /* ---- door_info.c ---- */
 

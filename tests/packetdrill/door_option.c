@@ -12,11 +12,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
-/* Linux counts its own overhead against SO_SNDBUF and therefore doubles what it is given; what is
- * left for payload is about two thirds of that. */
-#define OPTION_SEND_PAYLOAD(value) ((value) / 3 * 4)
-
-#define KEEPALIVE_IDLE             (7200 * CLOCK_SEC)
+#define KEEPALIVE_IDLE (7200 * CLOCK_SEC)
 
 /* ---- asking ---- */
 
@@ -55,7 +51,7 @@ static int get_tcp(const struct door *d, const struct door_file *f, int name)
         return (int)(f->options.user_timeout / CLOCK_MS);
     case TCP_MAXSEG:
         if (f->sock == NULL || f->listening)
-            return (int)(f->mss != 0 ? f->mss : d->config.mtu - 40u);
+            return (int)(f->options.mss != 0 ? f->options.mss : d->config.mtu - 40u);
         sock_info(f->sock, &info);
         return (int)info.mss;
     default:
@@ -123,8 +119,8 @@ static int set_linger(struct door_file *f, const void *value, socklen_t len)
 
 static void set_send_buffer(struct door *d, struct door_file *f, uint32_t bytes)
 {
-    f->send_reported = 2 * bytes;
-    f->options.send_buffer = OPTION_SEND_PAYLOAD(bytes);
+    f->send_reported = 2 * bytes; /* as Linux does, for its overhead */
+    f->options.send_buffer = f->send_reported;
     door_inside_send_buffer(d, f->sock, f->options.send_buffer);
 }
 
@@ -169,7 +165,8 @@ static int set_tcp(struct door *d, struct door_file *f, int name, int number)
         set_nodelay(d, f, number != 0);
         return 0;
     case TCP_MAXSEG:
-        f->mss = (uint32_t)number;
+        f->options.mss = (uint16_t)number;
+        door_inside_listener(f);
         return 0;
     case TCP_USER_TIMEOUT:
         f->options.user_timeout = (clock_ns)number * CLOCK_MS;

@@ -133,12 +133,10 @@ static int accept_one(struct door *d, struct door_file *listener, struct sock *k
     f->options = listener->options;
     f->receive_reported = listener->receive_reported;
     f->send_reported = listener->send_reported;
-    f->mss = listener->mss;
     f->nodelay = listener->nodelay;
     f->connected = true;
     f->sock = k;
     sock_user_set(k, f);
-    door_inside_adopt(k, f);
     door_settle(d);
     return fd;
 }
@@ -187,7 +185,6 @@ static int connect_begin(struct door *d, struct door_file *f, const struct ip_en
         return -1;
     }
     f->connecting = true;
-    door_inside_adopt(f->sock, f);
     door_settle(d);
     return 0;
 }

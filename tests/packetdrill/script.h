@@ -7,6 +7,8 @@
  * time of the line before. "#" begins a comment. The verbs:
  *
  *     set KEY=VALUE...        settings of the stack (door_flags.c), "family=6"; before all others
+ *     established [rtt=MS] [FIELD...]
+ *                             listen, a handshake with these fields in the peer's SYN, accept
  *     listen, connect, accept, close, abort, shutdown
  *     write N, read N         of known bytes, which are compared on both sides
  *     option NAME=N           nodelay, keepalive (s), user-timeout (ms), send-buffer,
@@ -16,14 +18,16 @@
  *     stack FLAGS [FIELD...]  the next segment of the stack: at this time, with these fields
  *     silence                 nothing was sent up to this time
  *     check KEY=VALUE...      what is known of the connection: state, cwnd and ssthresh (segments),
- *                             rto and srtt (ms), mss, readable, sack, timestamps, ecn, error
+ *                             rto and srtt (ms), mss, path-mtu, readable, queued, sack, timestamps,
+ *                             ecn, retransmissions, spurious
  *
  * A call may end in "= RESULT": a number or the name of an errno. FLAGS are of "SFRPAUEW", or "-"
  * for none; that the stack sets PSH matters only where P is given. FIELDs: seq= ack= data=LENGTH
  * win= mss= ws= sack ts=VALUE[:ECHO] blocks=LEFT-RIGHT,... urg= ect0 ect1 ce ttl=. Sequence numbers
  * count from the SYN of each side, which is 0. What a peer's segment does not say follows from what
- * went before; what a stack's segment does not say is not compared. One line for the stack may
- * cover several segments of data in a row, of which the last has the flags.
+ * went before, timestamps included, once its SYN had them ("no-ts": not in this one); what a
+ * stack's segment does not say is not compared. One line for the stack may cover several segments
+ * of data in a row, of which the last has the flags.
  */
 #ifndef TESTS_PACKETDRILL_SCRIPT_H
 #define TESTS_PACKETDRILL_SCRIPT_H
@@ -52,6 +56,7 @@ enum script_field {
     SCRIPT_ECN = 1 << 11,
     SCRIPT_TTL = 1 << 12,
     SCRIPT_PSH = 1 << 13,
+    SCRIPT_NO_TS = 1 << 15,
     SCRIPT_OPTIONS = 1 << 14, /* none but those named: of SYNs */
 };
 
@@ -89,6 +94,9 @@ struct script {
     uint32_t stack_end, peer_end; /* behind the last byte that each has sent */
     uint16_t peer_window;
     uint32_t ts_recent; /* the stack's latest timestamp */
+    bool ts_used;       /* the peer's SYN had timestamps: */
+    uint32_t ts_base;   /* with this value, */
+    clock_ns ts_at;     /* at this time */
     uint64_t written, read;
     uint8_t sent[64]; /* the beginning of the stack's latest packet, for ICMP to quote */
     char error[1024];

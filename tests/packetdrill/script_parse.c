@@ -137,8 +137,8 @@ static bool bare_take(const char *word, struct script_segment *out)
             return true;
         }
     }
-    if (strcmp(word, "only") == 0) {
-        out->fields |= SCRIPT_OPTIONS;
+    if (strcmp(word, "only") == 0 || strcmp(word, "no-ts") == 0) {
+        out->fields |= *word == 'o' ? SCRIPT_OPTIONS : SCRIPT_NO_TS;
         return true;
     }
     if (strcmp(word, "sack") != 0)

@@ -15,6 +15,8 @@
 #define RUN_PEER_ISS  1000000
 #define RUN_WINDOW    65535
 
+static int run_line(struct script *s, const struct script_line *line);
+
 int script_fail(struct script *s, const char *format, ...)
 {
     va_list arguments;
@@ -54,6 +56,19 @@ static int run_icmp(struct script *s, const struct script_line *line)
                               other ? &number : NULL);
 }
 
+/* The peer's clock runs from its SYN on, in milliseconds. */
+static void timestamps_fill(struct script *s, struct script_segment *g)
+{
+    if ((g->tcp.flags & TCP_SYN) != 0) {
+        s->ts_used = (g->fields & SCRIPT_TS) != 0;
+        s->ts_base = g->tcp.ts_value;
+        s->ts_at = s->at;
+    } else if (s->ts_used && (g->fields & (SCRIPT_TS | SCRIPT_NO_TS)) == 0) {
+        g->tcp.has_timestamp = true;
+        g->tcp.ts_value = s->ts_base + (uint32_t)((s->at - s->ts_at) / CLOCK_MS);
+    }
+}
+
 static int run_peer(struct script *s, const struct script_line *line)
 {
     struct script_segment g;
@@ -72,6 +87,7 @@ static int run_peer(struct script *s, const struct script_line *line)
     end = g.tcp.seq + g.len + ((g.tcp.flags & (TCP_SYN | TCP_FIN)) != 0);
     if ((int32_t)(end - s->peer_end) > 0)
         s->peer_end = end;
+    timestamps_fill(s, &g);
     script_packet_send(s, &g);
     return 0;
 }
@@ -187,6 +203,36 @@ static int run_stack(struct script *s, const struct script_line *line)
     return 0;
 }
 
+/* Runs a line that the script has not, at the time of the one it has. */
+static int run_text(struct script *s, const char *text)
+{
+    struct script_line line = {0};
+    char *rest = NULL;
+
+    snprintf(line.text, sizeof line.text, "%s", text);
+    memcpy(line.copy, line.text, sizeof line.copy);
+    for (char *w = strtok_r(line.copy, " ", &rest); w != NULL; w = strtok_r(NULL, " ", &rest))
+        line.word[line.words++] = w;
+    return run_line(s, &line);
+}
+
+static int run_established(struct script *s, const struct script_line *line)
+{
+    char syn[512] = "peer S", stack[] = "stack SA seq=0 ack=1";
+    uint64_t rtt = 0;
+    size_t used;
+
+    for (unsigned i = 1; i < line->words; i++) {
+        used = strlen(syn);
+        if (!script_number(script_value(line->word[i], "rtt"), &rtt))
+            snprintf(syn + used, sizeof syn - used, " %s", line->word[i]);
+    }
+    if (run_text(s, "listen") < 0 || run_text(s, syn) < 0 || run_text(s, stack) < 0)
+        return -1;
+    s->at += rtt * CLOCK_MS;
+    return run_text(s, "peer A") < 0 || run_text(s, "accept") < 0 ? -1 : 0;
+}
+
 /* Nothing is left that no line has expected. */
 static int run_silence(struct script *s)
 {
@@ -250,6 +296,8 @@ static int run_line(struct script *s, const struct script_line *line)
         return run_peer(s, line);
     if (strcmp(line->word[0], "silence") == 0)
         return run_silence(s);
+    if (strcmp(line->word[0], "established") == 0)
+        return run_established(s, line);
     status = script_call(s, line);
     return status > 0 ? script_fail(s, "there is no verb \"%s\"", line->word[0]) : status;
 }
