@@ -32,8 +32,9 @@ struct door_config {
     struct ip_prefix local[2]; /* IPv4, IPv6 */
     struct ip_addr gateway[2]; /* the next hop to everywhere */
     uint16_t mtu;
-    uint16_t tso; /* most segments in a frame that the device cuts; 0: it cuts none */
-    bool nagle;   /* of new sockets */
+    uint16_t tso;        /* most segments in a frame that the device cuts; 0: it cuts none */
+    bool quick_acks_off; /* delay the very first acknowledgements, too */
+    bool nagle;          /* of new sockets */
     uint32_t receive_buffer, send_buffer; /* bytes, of new sockets; 0: the stack's */
     enum sock_cookies cookies;
     clock_ns time_wait;

@@ -53,6 +53,7 @@ static const struct flag flags[] = {
     FLAG("window-scale", FLAG_U8, tcp.window_scale),
     FLAG("initial-window", FLAG_U16, tcp.initial_window),
     FLAG("quick-acks", FLAG_U16, tcp.quick_acks),
+    FLAG("quick-acks-off", FLAG_BOOL, quick_acks_off),
     FLAG("abc-limit", FLAG_U16, tcp.abc_limit),
     FLAG("syn-retries", FLAG_U8, tcp.syn_retries),
     FLAG("synack-retries", FLAG_U8, tcp.synack_retries),

@@ -12,6 +12,18 @@ static struct tcp_conn *connection(struct sock *k)
     return k != NULL && k->kind == SOCK_CONNECTION ? tcp_conn_of(k) : NULL;
 }
 
+/* Zero is the default in the stack's configuration. */
+void door_inside_opened(const struct door *d, struct sock *k)
+{
+    struct tcp_conn *c = connection(k);
+
+    if (!d->config.quick_acks_off)
+        return;
+    k->tcp->config.quick_acks = 0;
+    if (c != NULL)
+        c->quick_acks = 0;
+}
+
 bool door_inside_acceptable(const struct sock *listener)
 {
     return tcp_listener_of(listener)->accept_count > 0;

@@ -107,6 +107,7 @@ bool door_io_writable(const struct door_file *f);
 
 /* ---- door_inside.c: what the stack's face neither tells nor lets a program change later ---- */
 
+void door_inside_opened(const struct door *d, struct sock *k);
 bool door_inside_acceptable(const struct sock *listener);
 void door_inside_listener(const struct door_file *f); /* its options have changed */
 void door_inside_send_buffer(struct door *d, struct sock *k, uint32_t bytes);

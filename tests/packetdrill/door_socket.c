@@ -107,6 +107,7 @@ int door_listen(struct door *d, int fd, int backlog)
         return -1;
     }
     f->listening = true;
+    door_inside_opened(d, f->sock);
     return 0;
 }
 
@@ -185,6 +186,7 @@ static int connect_begin(struct door *d, struct door_file *f, const struct ip_en
         return -1;
     }
     f->connecting = true;
+    door_inside_opened(d, f->sock);
     door_settle(d);
     return 0;
 }
