@@ -86,28 +86,35 @@ unsigned tcp_reassembly_sack(const struct tcp_conn *c, struct tcp_range *out, un
     return n;
 }
 
-/* Each duplicate is reported once (RFC 2883, 4): a second one must not take the place of one that
- * still waits for its acknowledgement, unless they join. */
+/* Each duplicate is reported once (RFC 2883, 4): that of a segment must not take the place of one
+ * that still waits for its acknowledgement, unless they join. */
+static void report_duplicate(struct tcp_conn *c, uint32_t seq)
+{
+    bool repeats = seq_lt(seq, c->rcv_nxt) || c->runs != NULL;
+
+    if (repeats && tcp_reassembly_repeated(c) && seq != c->duplicate.right)
+        tcp_output_ack(c);
+}
+
+/* Of what a segment repeats, the first is reported. */
 static void note_duplicate(struct tcp_conn *c, uint32_t left, uint32_t right)
 {
     if (!c->sack || !seq_lt(left, right))
         return;
-    if (tcp_reassembly_repeated(c)) {
-        if (left == c->duplicate.right) {
-            c->duplicate.right = right;
-            return;
-        }
-        tcp_output_ack(c);
-    }
-    c->duplicate = (struct tcp_range){left, right};
+    if (!tcp_reassembly_repeated(c))
+        c->duplicate = (struct tcp_range){left, right};
+    else if (left == c->duplicate.right)
+        c->duplicate.right = right;
 }
 
 void tcp_reassembly_old(struct tcp_conn *c, const struct packet *p)
 {
     uint32_t end = p->tcp.seq + p->payload_length;
 
-    if (seq_le(end, c->rcv_nxt) && p->payload_length > 0)
+    if (seq_le(end, c->rcv_nxt) && p->payload_length > 0) {
+        report_duplicate(c, p->tcp.seq);
         note_duplicate(c, p->tcp.seq, end);
+    }
 }
 
 void tcp_reassembly_free(struct tcp_conn *c)
@@ -281,6 +288,7 @@ void tcp_reassembly_add(struct tcp_conn *c, struct packet *p)
     uint32_t seq = p->tcp.seq, end = seq + p->payload_length, skip = 0;
     bool in_order;
 
+    report_duplicate(c, seq);
     if (seq_lt(seq, c->rcv_nxt)) {
         note_duplicate(c, seq, seq_lt(end, c->rcv_nxt) ? end : c->rcv_nxt);
         skip = c->rcv_nxt - seq;
