@@ -101,14 +101,15 @@ static bool sequence_acceptable(const struct tcp_conn *c, const struct packet *p
     return seq_le(c->last_ack_sent, end) && seq_le(p->tcp.seq, right);
 }
 
-/* Second check: RST, by RFC 5961, 3.2. */
+/* Second check: RST, by RFC 5961, 3.2; what is at the right edge lies outside (erratum 4845). */
 static void reset_received(struct tcp_conn *c, struct packet *p)
 {
     struct tcp *t = c->sock.tcp;
 
     if (p->tcp.seq != c->rcv_nxt) {
         p->drop = drop_tcp_rst;
-        tcp_challenge(c);
+        if (seq_lt(p->tcp.seq, c->rcv_adv))
+            tcp_challenge(c);
         return;
     }
     tcp_count(t, tcp_resets_received);
