@@ -163,6 +163,7 @@ static int setup_stack(struct worker *w, struct error *e)
         .owns_flow_ctx = w,
         .ingress = firewall_ingress,
         .ingress_ctx = w->firewall,
+        .time_wait = w->config.snapshot->policy->tcp.time_wait,
         .tcp = tcp_config(&w->config.snapshot->policy->tcp),
     };
 

@@ -287,6 +287,7 @@ struct policy_tcp {
     uint64_t receive_buffer_max;         /* bytes; default 6 MiB */
     uint64_t send_buffer_max;            /* default 4 MiB */
     clock_ns fin_wait;                   /* default 60 s */
+    clock_ns time_wait;                  /* 2 MSL; default 60 s */
     uint32_t max_orphans;                /* a worker; 0: an eighth of its connections */
     uint8_t syn_retries;                 /* default 6 */
     uint8_t synack_retries;              /* default 5 */

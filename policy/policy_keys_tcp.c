@@ -88,7 +88,7 @@ static const struct policy_type type_buffer = {
     .range = "from 4KiB to 1GiB",
 };
 
-static const struct policy_type type_fin_wait = {
+static const struct policy_type type_wait = {
     .name = "duration",
     .expected = "a duration such as 60s",
     .size = sizeof(clock_ns),
@@ -167,10 +167,18 @@ static const struct policy_key tcp_keys[] = {
      .help = "When segments of other sizes find out what a path takes (RFC 4821): once full ones "
              "are lost again and again, always, or never."},
     {.name = "fin-wait-timeout",
-     .type = &type_fin_wait,
+     .type = &type_wait,
      .offset = AT(tcp, fin_wait),
      .fallback = "60s",
      .help = "How long a closed connection waits for the peer's FIN."},
+    {.name = "time-wait",
+     .type = &type_wait,
+     .offset = AT(tcp, time_wait),
+     .fallback = "60s",
+     .help =
+         "How long the addresses and ports of a connection that was closed by both are kept from "
+         "stray segments (2 MSL, RFC 9293, 3.4.2); a new connection of the peer may have them "
+         "earlier."},
     {.name = "max-orphans",
      .type = &type_orphans,
      .offset = AT(tcp, max_orphans),

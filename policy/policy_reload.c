@@ -113,8 +113,8 @@ static bool same_tcp(const struct policy_tcp *a, const struct policy_tcp *b)
            a->initial_window == b->initial_window && a->min_rto == b->min_rto &&
            a->delayed_ack == b->delayed_ack && a->receive_buffer_max == b->receive_buffer_max &&
            a->send_buffer_max == b->send_buffer_max && a->fin_wait == b->fin_wait &&
-           a->max_orphans == b->max_orphans && a->syn_retries == b->syn_retries &&
-           a->synack_retries == b->synack_retries;
+           a->time_wait == b->time_wait && a->max_orphans == b->max_orphans &&
+           a->syn_retries == b->syn_retries && a->synack_retries == b->synack_retries;
 }
 
 int policy_reloadable(const struct policy *from, const struct policy *to,

@@ -51,6 +51,7 @@ def clients_go_on(lab):
     lab.nginx()
     config = lab.config(routes=[{"to": "default", "via": CLIENT}])
     config["listeners"]["https"]["backlog"] = 512
+    config["tcp"] = {"synack-retries": 2, "time-wait": "5s"}
     flood = attacker(lab)
     lab.start(config)
     before = lab.level("buffers_used", "neighbours")

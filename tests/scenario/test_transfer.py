@@ -127,7 +127,7 @@ def twenty_thousand_connections(lab):
     count = lab.scale(20_000, 1_000)
     lab.page("page", "x" * 1024)
     lab.nginx()
-    lab.start()
+    lab.start({**lab.config(), "tcp": {"time-wait": "5s"}})
     before = levels(lab.sluice.counters())
     many_connections(lab, count // 10)
     resident = lab.sluice.process.resident_bytes()
@@ -137,7 +137,7 @@ def twenty_thousand_connections(lab):
     allowed = (4 << 20) + 1024 * lab.sluice.counters()["connections_used"]
     print(f"growth of resident memory: {growth} bytes, allowed: {allowed}")
     expect(lab.sanitized or growth < allowed, f"resident memory grew by {growth} bytes")
-    # The connections that the daemon closed first stay in TIME_WAIT for a minute.
+    # The connections that the daemon closed first stay in TIME_WAIT for a while.
     wait_until(lambda: not above(levels(lab.sluice.counters()), before),
                lambda: f"pools back at {before}; {above(levels(lab.sluice.counters()), before)}",
                90, 0.5)

@@ -19,6 +19,7 @@ static void test_defaults(void **state)
     assert_int_equal(t->receive_buffer_max, 6u << 20);
     assert_int_equal(t->send_buffer_max, 4u << 20);
     assert_int_equal(t->fin_wait, 60 * CLOCK_SEC);
+    assert_int_equal(t->time_wait, 60 * CLOCK_SEC);
     assert_int_equal(t->max_orphans, 0);
     assert_int_equal(t->syn_retries, 6);
     assert_int_equal(t->synack_retries, 5);
@@ -40,6 +41,7 @@ static void test_values(void **state)
                                         "  receive-buffer-max: 64MiB\n"
                                         "  send-buffer-max: 128KiB\n"
                                         "  fin-wait-timeout: 10s\n"
+                                        "  time-wait: 5s\n"
                                         "  max-orphans: 500\n"
                                         "  syn-retries: 3\n"
                                         "  synack-retries: 2\n");
@@ -57,6 +59,7 @@ static void test_values(void **state)
     assert_int_equal(t->receive_buffer_max, 64u << 20);
     assert_int_equal(t->send_buffer_max, 128u << 10);
     assert_int_equal(t->fin_wait, 10 * CLOCK_SEC);
+    assert_int_equal(t->time_wait, 5 * CLOCK_SEC);
     assert_int_equal(t->max_orphans, 500);
     assert_int_equal(t->syn_retries, 3);
     assert_int_equal(t->synack_retries, 2);
