@@ -305,8 +305,8 @@ struct policy_tickets {
 struct policy_control {
     const char *socket; /* path; NULL: no control socket */
     struct policy_mark mark;
-    const char *group; /* owner group of the socket; NULL: the process's */
-    uint32_t mode;     /* default 0660 */
+    const char *group;    /* owner group of the socket; NULL: the process's */
+    uint32_t mode;        /* default 0660 */
     const char *captures; /* directory; default /var/lib/sluice */
 };
 

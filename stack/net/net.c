@@ -34,7 +34,7 @@ struct net *net_create(const struct siphash_key *key, struct stack_counters *cou
     }
     if (net_pmtu_init(n, key) < 0) {
         error_set(e, "out of memory for the MTU of %u paths", NET_PMTU_MAX);
-            net_neighbour_fini(n);
+        net_neighbour_fini(n);
         free(n);
         return NULL;
     }
