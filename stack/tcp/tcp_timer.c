@@ -29,13 +29,14 @@ static clock_ns later(clock_ns a, clock_ns b)
     return a > b ? a : b;
 }
 
-/* Does it owe us something for longer (RFC 9293, 3.8.3)? One that has closed its window, but
- * answers, owes nothing to a connection that somebody owns (3.8.6.1), unless memory is short. */
+/* Does it owe us something for longer (RFC 9293, 3.8.3)? One whose window keeps us from sending,
+ * but that answers, owes nothing to a connection that somebody owns (3.8.6.1), unless memory is
+ * short. */
 static bool overdue(const struct tcp_conn *c)
 {
     clock_ns since = c->progress_at;
 
-    if (c->snd_wnd == 0 && !tcp_orphaned(c) && !pressed(c)) {
+    if ((c->snd_wnd == 0 || c->snd_una == c->snd_max) && !tcp_orphaned(c) && !pressed(c)) {
         if (c->heard_at >= later(c->sent_at, c->probed_at))
             return false;
         since = later(since, c->heard_at);
