@@ -1,9 +1,9 @@
 /*
  * A day of mixed traffic on a virtual clock: connections come and go between one server and three
- * clients, of which one is far away and one loses its cable now and then. Some ask and are
- * answered, some move megabytes, some idle for hours with keepalives, some read with long pauses,
- * some are reset in the middle, some are left behind by a peer that is gone. Every hour there is a
- * flood of SYNs and of segments that belong to nothing.
+ * clients, of which one is far away and one, on IPv6, loses its cable now and then. Some ask and
+ * are answered, some move megabytes, some idle for hours with keepalives, some read with long
+ * pauses, some are reset in the middle, some are left behind by a peer that is gone. Every hour
+ * there is a flood of SYNs and of segments that belong to nothing.
  *
  * Every quarter of the time arrivals cease until what was open has ended; then connections,
  * buffers, mbufs and neighbours must be where they were before the first packet. What was not meant
@@ -109,7 +109,7 @@ static void sizes(struct sim *s, enum kind kind, uint64_t *there, uint64_t *back
     else if (kind == KIND_BULK)
         *back = 1000000 + sim_random(s, 1000000);
     else if (kind == KIND_PAUSES)
-        *back = 200000;
+        *there = *back = 200000;
 }
 
 static void slot_fill(struct client *c, struct slot *t, clock_ns now)
@@ -125,8 +125,13 @@ static void slot_fill(struct client *c, struct slot *t, clock_ns now)
         .random = a, .send_pattern = a, .receive_pattern = b, .to_send = there, .to_receive = back};
     t->in = (struct flow){
         .random = b, .send_pattern = b, .receive_pattern = a, .to_send = back, .to_receive = there};
-    if (t->kind == KIND_PAUSES)
-        (sim_random(s, 2) == 0 ? &t->out : &t->in)->pause = within(s, 5 * MINUTE);
+    if (t->kind == KIND_PAUSES) {
+        struct flow *slow = sim_random(s, 2) == 0 ? &t->out : &t->in;
+
+        slow->pause = within(s, 5 * MINUTE);
+        slow->open =
+            true; /* so that the writer waits as well: nobody waits for an orphan for long */
+    }
     if (t->kind == KIND_RESET)
         (sim_random(s, 2) == 0 ? &t->out : &t->in)->abort_at = 1 + sim_random(s, 20000);
     if (t->kind != KIND_IDLE)
@@ -199,6 +204,16 @@ static void slot_judge(struct client *c, struct slot *t)
         slot_print(c, t);
 }
 
+static clock_ns slot_progress(const struct slot *t, struct flow *f, clock_ns now)
+{
+    clock_ns at = flow_progress(f, now);
+
+    if (t->kind != KIND_PAUSES || !f->open || f->received < f->to_receive)
+        return at;
+    f->open = false;
+    return flow_progress(f, now);
+}
+
 static bool slot_over(const struct slot *t)
 {
     return t->out.finished && (t->in.finished || t->in.sock == NULL);
@@ -259,7 +274,7 @@ static void client_scan(struct client *c, clock_ns now)
             continue;
         if (t->kind == KIND_IDLE)
             slot_idle(c, t, now);
-        c->wake = sooner(c->wake, flow_progress(&t->out, now));
+        c->wake = sooner(c->wake, slot_progress(t, &t->out, now));
         if (slot_over(t))
             slot_judge(c, t);
     }
@@ -368,7 +383,7 @@ static void server_scan(struct day *d, clock_ns now)
     for (struct client *c = d->client; c < d->client + CLIENTS; c++) {
         for (struct slot *t = c->slot; t < c->slot + SLOTS; t++) {
             if (t->used && t->in.sock != NULL)
-                d->wake = sooner(d->wake, flow_progress(&t->in, now));
+                d->wake = sooner(d->wake, slot_progress(t, &t->in, now));
             if (t->used && slot_over(t))
                 c->wake = now;
         }
@@ -416,12 +431,12 @@ static void day_set_up(struct day *d, uint64_t seed)
                   .rate = 20000000,
                   .queue = 60}},
         {.name = "loose",
-         .address = "10.0.2.2/24",
-         .server = "10.0.2.1:80",
+         .address = "2001:db8:2::2/64",
+         .server = "[2001:db8:2::1]:80",
          .unplugs = true,
          .path = {.delay = 15 * CLOCK_MS, .loss = 1000, .rate = 50000000, .queue = 100}},
     };
-    static const char *const server[CLIENTS] = {"10.0.0.1/24", "10.0.1.1/24", "10.0.2.1/24"};
+    static const char *const server[CLIENTS] = {"10.0.0.1/24", "10.0.1.1/24", "2001:db8:2::1/64"};
     struct sock_options o = {.keepalive = 5 * MINUTE};
     struct sim_host_config h = {
         .name = "server", .max_connections = 4096, .tcp.orphans_max = ORPHANS};
@@ -443,7 +458,7 @@ static void day_set_up(struct day *d, uint64_t seed)
         sim_host_app(c->host, client_app, c);
     }
     sim_route(d->server, "0.0.0.0/0", "10.0.0.2");
-    ip_endpoint_parse("0.0.0.0:80", &at);
+    ip_endpoint_parse("[::]:80", &at);
     d->listener = sock_listen(sim_host_stack(d->server), &at, 256, &o, NULL, &error);
     assert(d->listener != NULL);
     sim_host_app(d->server, server_app, d);
@@ -560,7 +575,7 @@ static bool run_day(struct day *d, uint64_t seed, clock_ns span)
 
     clock_gettime(CLOCK_MONOTONIC, &a);
     day_set_up(d, seed);
-    sim_run(d->sim, NULL, NULL, CLOCK_SEC); /* the hosts announce themselves */
+    sim_run(d->sim, NULL, NULL, 2 * CLOCK_SEC); /* the hosts have, and announce, their addresses */
     start = level(d);
     for (unsigned i = 0; i < QUARTERS && good; i++) {
         good = quarter(d, span / QUARTERS, &start);

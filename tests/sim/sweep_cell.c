@@ -74,7 +74,7 @@ static struct sim_path random_path(struct sim *s, clock_ns delay, uint64_t rate)
 {
     return (struct sim_path){
         .delay = delay,
-        .jitter = PICK(s, 0, 0, 0, 100, 1000) * CLOCK_US,
+        .jitter = delay / 1000 * PICK(s, 0, 0, 0, 10, 100),
         .loss = PICK(s, 0, 0, 100, 1000, 10000, 20000, 50000),
         .reorder = PICK(s, 0, 0, 0, 1000, 10000, 50000),
         .duplicate = PICK(s, 0, 0, 0, 1000, 10000),
@@ -97,7 +97,7 @@ static uint32_t random_queue(struct sim *s, double segments)
 
 struct sweep_cell sweep_cell_transfer(struct sim *s)
 {
-    struct sweep_cell c = {.flows = 1};
+    struct sweep_cell c = {.ipv6 = sim_random(s, 2) != 0, .flows = 1};
     clock_ns delay = PICK(s, 0, 1, 5, 10, 25, 50, 100, 200) * CLOCK_MS;
     uint64_t rate = random_rate(s);
     double segments;
@@ -164,7 +164,7 @@ static double epoch(const struct sweep_cell *c)
 
 struct sweep_cell sweep_cell_fair(struct sim *s)
 {
-    struct sweep_cell c = {.flows = 2};
+    struct sweep_cell c = {.ipv6 = sim_random(s, 2) != 0, .flows = 2};
     clock_ns delay = PICK(s, 0, 1, 5, 10, 25, 50, 100) * CLOCK_MS;
     uint64_t rate = PICK(s, 1, 2, 5, 10, 20, 50) * UINT64_C(1000000);
     double time, most, share;
@@ -210,12 +210,18 @@ static double buffers(const struct sweep_cell *c)
     return window / 2 / (seconds(sweep_cell_rtt_max(c)) + (window < 65536 ? 0.04 : 0));
 }
 
+bool sweep_cell_narrow(const struct sweep_cell *c)
+{
+    return (c->receive_buffer != 0 && c->receive_buffer <= 8192) ||
+           (c->send_buffer != 0 && c->send_buffer <= 8192);
+}
+
 clock_ns sweep_cell_time(const struct sweep_cell *c)
 {
     double rate = least((double)c->there.rate / 8, least(buffers(c), equation(c)));
     double rounds = log2((double)c->bytes / SWEEP_SEGMENT) + 4;
 
-    return nanoseconds(2 * (double)c->bytes / rate + rounds * seconds(sweep_cell_rtt_max(c))) +
+    return nanoseconds(1.5 * (double)c->bytes / rate + rounds * seconds(sweep_cell_rtt_max(c))) +
            sweep_cell_stall(c);
 }
 

@@ -32,6 +32,10 @@ clock_ns sweep_cell_rtt_max(const struct sweep_cell *c);
  * after the other as are to be expected once in a million transfers. */
 clock_ns sweep_cell_stall(const struct sweep_cell *c);
 
+/* So few segments in flight that a loss, or one that comes late, often leaves nothing behind it
+ * that could tell: then every one may cost a timeout. */
+bool sweep_cell_narrow(const struct sweep_cell *c);
+
 /* How long the transfer may take: the handshake, slow start, and then the bytes at the rate of the
  * link, of the buffers, or of the TCP throughput equation (RFC 5348, 3.1), whichever is least. */
 clock_ns sweep_cell_time(const struct sweep_cell *c);
