@@ -82,15 +82,17 @@ void tcp_cc_slow_start(struct tcp_conn *c, const struct tcp_cc_ack *a)
 }
 
 /* RFC 7661, 4.3: the window grows only while it is what limits us; a sender that never fills it
- * would otherwise build up a burst. In slow start half of it is enough, as the other half is what
- * the last acknowledgements have just opened. */
+ * would otherwise build up a burst. In slow start more than half of it is enough, at any time in
+ * the round trip: the other half is what its acknowledgements open. */
 void tcp_cc_progress(struct tcp_conn *c, struct tcp_cc_ack *a)
 {
+    c->round_flight = max_u32(c->round_flight, a->prior_flight);
     a->round_ended = !seq_lt(c->snd_una, c->round_end);
     a->window_limited = c->cwnd_limited || c->cwnd_limited_before ||
-                        (c->cwnd < c->ssthresh && a->prior_flight >= c->cwnd / 2);
+                        (c->cwnd < c->ssthresh && c->round_flight > c->cwnd / 2);
     if (a->round_ended) {
         c->round_end = c->snd_max;
+        c->round_flight = a->prior_flight;
         c->cwnd_limited_before = c->cwnd_limited;
         c->cwnd_limited = false;
     }

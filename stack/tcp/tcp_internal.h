@@ -240,6 +240,7 @@ struct tcp_conn {
     uint32_t prior_cwnd, prior_ssthresh; /* before the last reduction */
     uint32_t ecn_end;                    /* snd_max at the last reduction */
     uint32_t round_end;                  /* snd_max when the present round trip began */
+    uint32_t round_flight;               /* the most in flight since then */
 
     /* loss recovery: tcp_recovery.h */
     struct tcp_flight *flight;     /* NULL: nothing is unacknowledged */

@@ -5,8 +5,12 @@
 #include <string.h>
 
 #include "stack/tcp/tcp_internal.h"
+#include "stack/tcp/tcp_recovery.h"
 
 #define INFO_SSTHRESH_NONE 0x7fffffff
+#define INFO_REORDERING    3 /* the least that Linux tells */
+
+enum { INFO_OPEN, INFO_DISORDER, INFO_CWR, INFO_RECOVERY, INFO_LOSS };
 
 /* Linux's names and numbers of RFC 9293's states. */
 static uint8_t state_number(enum tcp_state state)
@@ -33,6 +37,35 @@ static uint8_t options(const struct tcp_conn *c, const struct sock_info *info)
     if (info->ecn)
         set |= TCPI_OPT_ECN;
     return set;
+}
+
+/* Segments that are SACKed, lost, sent again. What was lost counts as such until it is
+ * acknowledged, though it was sent again since. */
+static void segments(const struct tcp_conn *c, struct tcp_info *out)
+{
+    const struct tcp_sent *s;
+
+    if (c->flight == NULL)
+        return;
+    TAILQ_FOREACH (s, &c->flight->all, link) {
+        bool again = s->state == TCP_SENT_IN_FLIGHT && s->retransmitted;
+
+        out->tcpi_sacked += s->state == TCP_SENT_SACKED ? s->segments : 0;
+        out->tcpi_lost += s->state == TCP_SENT_LOST || again ? s->segments : 0;
+        out->tcpi_retrans += again ? s->segments : 0;
+    }
+}
+
+/* Linux's phases: Disorder is that something came out of order, and nothing is held for lost. */
+static uint8_t phase(const struct tcp_conn *c, const struct tcp_info *out)
+{
+    if (c->recovery == TCP_RECOVERY_LOSS)
+        return INFO_LOSS;
+    if (c->recovery == TCP_RECOVERY_FAST)
+        return INFO_RECOVERY;
+    if (c->ecn_reduced && seq_lt(c->snd_una, c->ecn_end))
+        return INFO_CWR;
+    return out->tcpi_sacked > 0 || c->dupacks > 0 ? INFO_DISORDER : INFO_OPEN;
 }
 
 void door_info(const struct door *d, const struct door_file *f, struct tcp_info *out)
@@ -63,7 +96,9 @@ void door_info(const struct door *d, const struct door_file *f, struct tcp_info 
     out->tcpi_snd_ssthresh =
         info.ssthresh > INFO_SSTHRESH_NONE ? INFO_SSTHRESH_NONE : info.ssthresh / segment;
     out->tcpi_advmss = f->options.mss != 0 ? f->options.mss : d->config.mtu - 40u;
-    out->tcpi_reordering = info.reordering;
+    out->tcpi_reordering = info.reordering > INFO_REORDERING ? info.reordering : INFO_REORDERING;
+    segments(c, out);
+    out->tcpi_ca_state = phase(c, out);
     out->tcpi_total_retrans = info.retransmissions;
     out->tcpi_bytes_acked = info.bytes_acked;
     out->tcpi_bytes_received = info.bytes_received;

@@ -213,7 +213,7 @@ static int call_option(struct script *s, const struct script_line *line)
 
 static int64_t fact(const struct sock_info *i, const char *key)
 {
-    uint32_t segment = i->mss - (i->timestamps ? 12u : 0u);
+    uint32_t segment = i->mss;
 
     if (strcmp(key, "cwnd") == 0)
         return i->cwnd / segment;
