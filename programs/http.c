@@ -1,7 +1,6 @@
 #include "programs/http.h"
 
 #include <ctype.h>
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -63,10 +62,21 @@ static struct text trim(struct text t)
 static bool is_token(struct text t)
 {
     for (size_t i = 0; i < t.len; i++) {
-        if (!isalnum((unsigned char)t.at[i]) && strchr("!#$%&'*+-.^_`|~", t.at[i]) == NULL)
+        if (!isalnum((unsigned char)t.at[i]) &&
+            (t.at[i] == '\0' || strchr("!#$%&'*+-.^_`|~", t.at[i]) == NULL))
             return false;
     }
     return t.len > 0;
+}
+
+/* RFC 3986 has visible characters only; whoever has a path of ours compares it as a string. */
+static bool is_target(struct text t)
+{
+    for (size_t i = 0; i < t.len; i++) {
+        if (!isgraph((unsigned char)t.at[i]))
+            return false;
+    }
+    return t.len > 0 && t.at[0] == '/';
 }
 
 /* A name and a value, and nothing that could be read in two ways (RFC 9112, 5). */
@@ -144,7 +154,7 @@ static int parse_request(struct text head, struct http_request *out)
     bool newer;
 
     if (!take(&head, "\r\n", &line) || !take(&line, " ", &method) || !take(&line, " ", &target) ||
-        !is_token(method) || target.len == 0 || target.at[0] != '/')
+        !is_token(method) || !is_target(target))
         return 400;
     newer = is(line, "HTTP/1.1");
     if (!newer && !is(line, "HTTP/1.0"))
@@ -176,17 +186,34 @@ bool http_request_parse(const char *buf, size_t len, struct http_request *out)
     return true;
 }
 
+/* Three digits, and nothing or a blank behind them (RFC 9112, 4); 0: it is none. */
+static int parse_status(struct text t)
+{
+    int status = 0;
+
+    if (t.len < 3 || (t.len > 3 && t.at[3] != ' '))
+        return 0;
+    for (size_t i = 0; i < 3; i++) {
+        if (!isdigit((unsigned char)t.at[i]))
+            return 0;
+        status = status * 10 + (t.at[i] - '0');
+    }
+    return status;
+}
+
 static int parse_response(struct text head, struct http_response *out)
 {
     struct text line, version, name, value;
     bool has_content = false;
 
-    if (!take(&head, "\r\n", &line) || !take(&line, " ", &version) || line.len < 3)
+    if (!take(&head, "\r\n", &line) || !take(&line, " ", &version))
         return -1;
     if (!is(version, "HTTP/1.1") && !is(version, "HTTP/1.0"))
         return -1;
     out->keep_alive = is(version, "HTTP/1.1");
-    out->status = (int)strtol(line.at, NULL, 10); /* which ends at a blank or the line's end */
+    out->status = parse_status(line);
+    if (out->status == 0)
+        return -1;
     while (head.len > 0) {
         if (!take_field(&head, &name, &value))
             return -1;

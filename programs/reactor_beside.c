@@ -100,8 +100,8 @@ static void accept_all(struct reactor *r, int listener)
         }
         s->fd = fd;
         s->connected = true;
-        if (!r->run->program->accepted(r->state, s) || watch(s) < 0)
-            stream_close(s);
+        if (watch(s) < 0 || !r->run->program->accepted(r->state, s))
+            stream_close(s); /* of which the program has kept nothing */
     }
 }
 

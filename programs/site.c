@@ -136,6 +136,15 @@ void site_free(struct site *s)
     free(s);
 }
 
+/* As strcmp() of what may hold any bytes. */
+static int path_order(const char *path, size_t len, const char *known)
+{
+    size_t known_len = strlen(known);
+    int order = memcmp(path, known, len < known_len ? len : known_len);
+
+    return order != 0 ? order : (len > known_len) - (len < known_len);
+}
+
 const struct site_page *site_find(const struct site *s, const char *path, size_t len)
 {
     size_t low = 0, high = s->count;
@@ -149,9 +158,9 @@ const struct site_page *site_find(const struct site *s, const char *path, size_t
     while (low < high) {
         size_t mid = (low + high) / 2;
         const struct site_page *p = &s->page[mid];
-        int order = strncmp(path, p->path, len);
+        int order = path_order(path, len, p->path);
 
-        if (order == 0 && p->path[len] == '\0')
+        if (order == 0)
             return p;
         if (order > 0)
             low = mid + 1;

@@ -86,6 +86,20 @@ static void test_bad(void **state)
         assert_int_equal(status_of(cases[i].text), cases[i].status);
 }
 
+/* A NUL ends nothing: neither the target nor a field's name may have one. */
+static void test_nul(void **state)
+{
+    static const char target[] = "GET /a\0b HTTP/1.1\r\n" HOST "\r\n";
+    static const char name[] = "GET /a HTTP/1.1\r\n" HOST "x\0y: z\r\n\r\n";
+    struct http_request q;
+
+    (void)state;
+    assert_true(http_request_parse(target, sizeof target - 1, &q));
+    assert_int_equal(q.status, 400);
+    assert_true(http_request_parse(name, sizeof name - 1, &q));
+    assert_int_equal(q.status, 400);
+}
+
 /* Every proper beginning wants more, and reads nothing behind its end. */
 static void test_beginnings(void **state)
 {
@@ -110,6 +124,9 @@ static void test_responses(void **state)
         "HTTP/1.1 200 OK\r\n\r\n",
         "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n",
         "HTTP/3 200 OK\r\nContent-Length: 1\r\n\r\n",
+        "HTTP/1.1 20 OK\r\nContent-Length: 1\r\n\r\n",
+        "HTTP/1.1 2000\r\nContent-Length: 1\r\n\r\n",
+        "HTTP/1.1    \r\nContent-Length: 1\r\n\r\n", /* a number must not be looked for */
         "nonsense\r\n\r\n",
         "\r\n\r\n",
     };
@@ -158,6 +175,7 @@ int main(void)
         cmocka_unit_test(test_good),      cmocka_unit_test(test_persistence),
         cmocka_unit_test(test_bad),       cmocka_unit_test(test_beginnings),
         cmocka_unit_test(test_responses), cmocka_unit_test(test_random),
+        cmocka_unit_test(test_nul),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
