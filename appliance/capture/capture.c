@@ -168,6 +168,8 @@ static enum capture_end drain(struct capture *c)
     struct capture_lane *lane;
 
     while (end == CAPTURE_RUNS && (lane = oldest(c, &record)) != NULL) {
+        if (record->at >= c->to_wall + c->deadline)
+            return CAPTURE_TIME; /* where workers are faster than the file, there is no last one */
         end = write_one(c, record);
         capture_ring_release(&lane->ring, record);
     }

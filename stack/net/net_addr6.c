@@ -5,10 +5,14 @@
  *     added --> TENTATIVE --1 s without objection--> PREFERRED --lifetime--> DEPRECATED --> gone
  *                   | somebody has it
  *                   v
- *               DUPLICATE (configured), or another one is made (link-local, advertised)
+ *               DUPLICATE --60 s--> TENTATIVE (configured), or another one is made (link-local,
+ *                                             advertised)
  *
  * A tentative address is not used, however optimistic one may be (RFC 4429 is not followed): two
  * stations with one address are worse than a second's wait. Packets to it are not for us yet.
+ *
+ * A duplicate is tried out again from time to time: the other station may have gone, and whoever
+ * objects once, in the second after a start, shall not have taken the address away for good.
  *
  * Interface identifiers are opaque (RFC 7217): made from the secret, so that they say nothing of
  * the device, and so that a kernel which shares the device's Ethernet address, behind a TAP, has
@@ -22,6 +26,7 @@
 #define PROBE_INTERVAL      (1 * CLOCK_SEC)
 #define PROBE_DELAY_MAX     (250 * CLOCK_MS) /* RFC 4862, 5.4.2: a random one, up to a second */
 #define ANNOUNCEMENTS       2
+#define PROBE_AGAIN         (60 * CLOCK_SEC)   /* after somebody else had it */
 #define IDENTIFIER_ATTEMPTS 3                  /* RFC 7217, 7 */
 #define LIFETIME_FLOOR      (7200 * CLOCK_SEC) /* RFC 4862, 5.5.3 e */
 
@@ -289,7 +294,7 @@ void net_addr6_conflict(struct net *n, struct net_iface *iface, struct net_addr6
     if (a->state != NET_ADDR6_TENTATIVE)
         return; /* it was ours first */
     a->state = NET_ADDR6_DUPLICATE;
-    a->due = CLOCK_NEVER;
+    a->due = now + PROBE_AGAIN;
     if (a->origin == NET_ADDR6_CONFIGURED || a->attempts == IDENTIFIER_ATTEMPTS)
         return;
     a->attempts++;
@@ -316,6 +321,12 @@ static void became_ours(struct net *n, struct net_iface *iface, struct net_addr6
 /* The next probe, or its silence; then the announcements, which are for switches and caches. */
 static void addr_step(struct net *n, struct net_iface *iface, struct net_addr6 *a, clock_ns now)
 {
+    if (a->state == NET_ADDR6_DUPLICATE) {
+        probe_begin(n, iface, a, now);
+        a->due += PROBE_INTERVAL;      /* so that all workers listen before the leader asks */
+        net_mld_timers(n, iface, now); /* whose turn it has been in this round */
+        return;
+    }
     if (a->state == NET_ADDR6_TENTATIVE && a->probes > 0) {
         a->probes--;
         a->due = now + PROBE_INTERVAL;

@@ -94,7 +94,8 @@ struct net_routes {
 int net_route_add_direct(struct net *n, const struct ip_prefix *network, uint8_t iface,
                          struct error *e);
 
-/* The same of a prefix that routers advertise. Returns -1 when there is one already that is not. */
+/* The same of a prefix that routers advertise. Returns -1 when there is one already, and when the
+ * network is part of one that is configured: nobody's advertisement leads its packets elsewhere. */
 int net_route_advertise(struct net *n, const struct ip_prefix *network, uint8_t iface);
 void net_route_withdraw(struct net *n, const struct ip_prefix *network, uint8_t iface);
 

@@ -31,6 +31,7 @@ struct packet;
 #define NET_ADDR6_MAX        (STACK_IFACE_ADDRS + NET_ADDR6_ADVERTISED + 1)
 #define NET_RA_ROUTERS       4
 #define NET_RA_PREFIXES      8
+#define NET_RA_PREFIX_MIN    32 /* bits: a shorter one would draw the world's traffic to the link */
 
 enum net_addr6_origin { NET_ADDR6_LINK_LOCAL, NET_ADDR6_CONFIGURED, NET_ADDR6_SLAAC };
 
@@ -38,7 +39,7 @@ enum net_addr6_state {
     NET_ADDR6_TENTATIVE, /* nobody has objected so far; not used yet (RFC 4862, 5.4) */
     NET_ADDR6_PREFERRED,
     NET_ADDR6_DEPRECATED, /* no more for what begins now (RFC 4862, 5.5.4) */
-    NET_ADDR6_DUPLICATE,  /* somebody else's; never used */
+    NET_ADDR6_DUPLICATE,  /* somebody else's; not used, and tried out again later */
 };
 
 struct net_addr6 {
@@ -78,8 +79,9 @@ struct net_ipv6 {
 
     uint8_t reports; /* of changed membership, still to be sent */
     clock_ns report_at;
-    clock_ns answer_at; /* a query is to be answered */
-    clock_ns v1_until;  /* the querier knows RFC 2710 only */
+    clock_ns answer_at;   /* a query is to be answered */
+    clock_ns answer_from; /* no sooner, however many ask */
+    clock_ns v1_until;    /* the querier knows RFC 2710 only */
 };
 
 /* ---- addresses: net_addr6.c ---- */

@@ -10,6 +10,7 @@
 
 #define ROBUSTNESS      2                 /* RFC 3810, 9.1 */
 #define REPORT_INTERVAL (1 * CLOCK_SEC)   /* 9.11 */
+#define ANSWER_INTERVAL (100 * CLOCK_MS)  /* of version 1 an answer is a report for each group */
 #define V1_PRESENT      (260 * CLOCK_SEC) /* 9.12: Older Version Querier Present Timeout */
 
 static const struct ip_addr all_nodes = {.b = {0xff, 2, [15] = 1}};
@@ -122,7 +123,8 @@ void net_mld_query(struct net *n, struct net_iface *iface, const struct wire_mld
         iface->ipv6.v1_until = now + V1_PRESENT;
     if (delay > 0) /* random, so that not all answer at once (RFC 3810, 6.2) */
         delay = siphash(&now, sizeof now, &n->neighbours.key) % delay;
-    iface->ipv6.answer_at = RTE_MIN(iface->ipv6.answer_at, now + delay);
+    delay = RTE_MAX(now + delay, iface->ipv6.answer_from);
+    iface->ipv6.answer_at = RTE_MIN(iface->ipv6.answer_at, delay);
 }
 
 void net_mld_timers(struct net *n, struct net_iface *iface, clock_ns now)
@@ -136,6 +138,7 @@ void net_mld_timers(struct net *n, struct net_iface *iface, clock_ns now)
     }
     if (v6->answer_at <= now) {
         v6->answer_at = CLOCK_NEVER;
+        v6->answer_from = now + ANSWER_INTERVAL;
         report(n, iface, WIRE_MLD_IS_EXCLUDE, now);
     }
 }

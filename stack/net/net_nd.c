@@ -128,6 +128,14 @@ struct heard {
     uint32_t len; /* of the ICMPv6 message */
 };
 
+/* Can the Ethernet address be another station's? */
+static bool mac_ok(const struct net_iface *iface, const uint8_t mac[6])
+{
+    static const uint8_t none[6];
+
+    return (mac[0] & 1) == 0 && memcmp(mac, none, 6) != 0 && memcmp(mac, iface->mac, 6) != 0;
+}
+
 /* The answer goes straight to the station that asked: it may well have no room in the table. */
 static void advertise(struct net *n, const struct heard *h, const struct wire_nd *ns)
 {
@@ -161,7 +169,8 @@ static enum drop_cause solicitation_input(struct net *n, const struct heard *h, 
     struct net_addr6 *a;
     struct wire_nd ns;
 
-    if (!wire_nd_parse(h->data, h->len, &ns) || !solicitation_ok(p, &ns))
+    if (!wire_nd_parse(h->data, h->len, &ns) || !solicitation_ok(p, &ns) ||
+        (ns.has_mac && !mac_ok(h->iface, ns.mac)))
         return drop_nd_invalid;
     a = net_addr6_find(h->iface, &ns.target);
     *ours = a != NULL && a->state != NET_ADDR6_DUPLICATE;
@@ -188,7 +197,8 @@ static enum drop_cause advertisement_input(struct net *n, const struct heard *h,
     struct net_addr6 *a;
     struct wire_nd na;
 
-    if (!wire_nd_parse(h->data, h->len, &na) || (na.solicited && net_addr6_is_group(&h->p->dst)))
+    if (!wire_nd_parse(h->data, h->len, &na) || (na.solicited && net_addr6_is_group(&h->p->dst)) ||
+        (na.has_mac && !mac_ok(h->iface, na.mac)))
         return drop_nd_invalid;
     a = net_addr6_find(h->iface, &na.target);
     *ours = a != NULL && a->state != NET_ADDR6_DUPLICATE;
@@ -209,7 +219,8 @@ static enum drop_cause router_input(struct net *n, const struct heard *h, clock_
 {
     struct wire_nd_router ra;
 
-    if (!net_addr6_is_link_local(&h->p->src) || !wire_nd_router_parse(h->data, h->len, &ra))
+    if (!net_addr6_is_link_local(&h->p->src) || !wire_nd_router_parse(h->data, h->len, &ra) ||
+        (ra.has_mac && !mac_ok(h->iface, ra.mac)))
         return drop_nd_invalid;
     if (h->iface->ipv6.advertisements)
         net_ra_input(n, h->iface, &h->p->src, &ra, now);
@@ -224,6 +235,16 @@ static enum drop_cause query_input(struct net *n, const struct heard *h, clock_n
         return drop_nd_invalid;
     net_mld_query(n, h->iface, &query, now);
     return DROP_NONE;
+}
+
+/* A group or loopback speaks to nobody. Our own addresses may be another's, too: that is what
+ * advertisements of them are told for, while nothing else comes from them. */
+static bool source_ok(const struct net_iface *iface, const struct packet *p)
+{
+    if (ip_is_unspecified(&p->src))
+        return true;
+    return net_addr6_is_host(&p->src) &&
+           (p->icmp.type == WIRE_ND_ADVERTISEMENT || !net_addr6_is_own(iface, &p->src));
 }
 
 static enum drop_cause message_input(struct net *n, const struct heard *h, bool *ours, clock_ns now)
@@ -242,12 +263,6 @@ static enum drop_cause message_input(struct net *n, const struct heard *h, bool 
     }
 }
 
-/* Can the sender's Ethernet address be another station's? */
-static bool sender_ok(const struct net_iface *iface, const uint8_t mac[6])
-{
-    return (mac[0] & 1) == 0 && memcmp(mac, iface->mac, 6) != 0;
-}
-
 void net_nd_input(struct net *n, struct packet *p, clock_ns now)
 {
     struct net_iface *iface = &n->iface[p->iface];
@@ -259,8 +274,12 @@ void net_nd_input(struct net *n, struct packet *p, clock_ns now)
         p->drop = drop_ip_destination;
         return;
     }
+    if (!source_ok(iface, p)) {
+        p->drop = drop_ip_martian;
+        return;
+    }
     h.mac = (const uint8_t *)rte_pktmbuf_read(p->m, 0, sizeof ether, ether) + 6;
-    if (h.len > sizeof copy || !sender_ok(iface, h.mac)) {
+    if (h.len > sizeof copy || !mac_ok(iface, h.mac)) {
         p->drop = drop_nd_invalid;
         return;
     }

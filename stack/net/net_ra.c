@@ -114,12 +114,8 @@ static void prefix_on_link(struct net *n, struct net_iface *iface, const struct 
 static void prefix_heard(struct net *n, struct net_iface *iface, const struct wire_nd_prefix *p,
                          clock_ns now)
 {
-    /* A prefix shorter than this would be somebody's way to draw the world's traffic to the link.
-     */
-    const unsigned shortest = 32;
-
     if (net_addr6_is_link_local(&p->prefix.addr) || net_addr6_is_group(&p->prefix.addr) ||
-        p->prefix.len < shortest || ip_is_v4(&p->prefix.addr))
+        p->prefix.len < NET_RA_PREFIX_MIN || ip_is_v4(&p->prefix.addr))
         return;
     if (p->on_link)
         prefix_on_link(n, iface, p, now);

@@ -49,12 +49,27 @@ int net_route_add_direct(struct net *n, const struct ip_prefix *network, uint8_t
     return error_set(e, "%s is reached another way already", ip_prefix_format(network, text));
 }
 
+/* Does the configuration say where the network lies? A route for half of the world does not. */
+static bool route_covers(const struct net *n, const struct ip_prefix *network)
+{
+    for (unsigned i = 0; i < n->routes.count; i++) {
+        const struct net_route *r = &n->routes.entry[i];
+
+        if (!r->advertised && r->to.len >= NET_RA_PREFIX_MIN && r->to.len <= network->len &&
+            ip_in_prefix(&network->addr, &r->to))
+            return true;
+    }
+    return false;
+}
+
 int net_route_advertise(struct net *n, const struct ip_prefix *network, uint8_t iface)
 {
     const struct net_route route = {
         .to = *network, .direct = true, .advertised = true, .iface = iface};
 
-    return route_exact(n, network) == NULL ? route_insert(n, &route, NULL) : -1;
+    if (route_exact(n, network) != NULL || route_covers(n, network))
+        return -1;
+    return route_insert(n, &route, NULL);
 }
 
 void net_route_withdraw(struct net *n, const struct ip_prefix *network, uint8_t iface)

@@ -75,7 +75,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 static void build(struct test_frame *f, const uint8_t *data, size_t size)
 {
     const uint8_t *to = (data[0] & FUZZ6_GROUP) != 0 ? group_mac : mac;
-    size_t len = size < 2000 ? size - 3 : 2000;
+    size_t len = size < 2003 ? size - 3 : 2000;
 
     test_frame_ether(f, to, to, WIRE_TYPE_IPV6);
     f->b[6] = 2;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "appliance/capture/capture_internal.h"
@@ -279,12 +280,52 @@ static void test_count(void **state)
     rmdir(directory);
 }
 
+/* A frame that came after the time is not the capture's, however far behind its writer is. */
+static void test_time(void **state)
+{
+    char directory[] = "/tmp/capture-XXXXXX", path[64];
+    struct capture_config config = {.file = "file",
+                                    .comment = "",
+                                    .workers = 1,
+                                    .interface = {"a", "b"},
+                                    .interface_count = 2,
+                                    .snaplen = 64,
+                                    .bytes = 1 << 20,
+                                    .duration = 60 * CLOCK_SEC};
+    struct capture_record *late;
+    struct capture_lane *lane;
+    struct capture_state told;
+    struct capture *c;
+
+    (void)state;
+    config.directory = mkdtemp(directory);
+    c = capture_start(&config, NULL);
+    assert_non_null(c);
+    lane = capture_lane(c, 0);
+    offer(lane, 10, 10);
+    late = capture_ring_reserve(&lane->ring, 64);
+    memset(late + 1, 0, 64);
+    late->length = 64;
+    late->interface = 0;
+    late->at = ((clock_ns)time(NULL) + 120) * CLOCK_SEC;
+    capture_ring_commit(&lane->ring, lane->ring.next);
+    capture_stop(c);
+    capture_state(c, &told);
+    capture_free(c);
+    assert_int_equal(told.end, CAPTURE_TIME);
+    assert_int_equal(told.frames, 10);
+    snprintf(path, sizeof path, "%s/file", directory);
+    unlink(path);
+    rmdir(directory);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ring),   cmocka_unit_test(test_ring_full),
         cmocka_unit_test(test_filter), cmocka_unit_test(test_filter_truncated),
         cmocka_unit_test(test_file),   cmocka_unit_test(test_count),
+        cmocka_unit_test(test_time),
     };
 
     test_eal_init();

@@ -407,6 +407,7 @@ struct advert {
     uint16_t lifetime;
     uint32_t valid, preferred, mtu;
     uint8_t flags;
+    uint8_t bits; /* of the prefix; 0: 64 */
 };
 
 /* The third interface, which has no address but listens to routers; frames appear on inside. */
@@ -427,7 +428,8 @@ static void listening(struct fix *x, bool listens)
 static void advertise(struct fix *x, const struct advert *a)
 {
     struct test_frame f = fix_ipv6(x, FIX_INSIDE, 58, a->router, "ff02::1");
-    uint8_t ra[8] = {0}, mtu[8] = {5, 1}, mac[8] = {1, 1}, prefix[32] = {3, 4, 64, a->flags};
+    uint8_t ra[8] = {0}, mtu[8] = {5, 1}, mac[8] = {1, 1},
+            prefix[32] = {3, 4, a->bits != 0 ? a->bits : 64, a->flags};
     struct ip_addr addr = fix_addr(a->prefix);
 
     test_frame_icmp(&f, 134, 0, 64u << 24 | a->lifetime);
@@ -444,7 +446,7 @@ static void advertise(struct fix *x, const struct advert *a)
     fix_frame(x, 2, &f);
 }
 
-static const struct advert good = {"fe80::42", PREFIX, 1800, 7200 * 2, 3600, 1400, 0xc0};
+static const struct advert good = {"fe80::42", PREFIX, 1800, 7200 * 2, 3600, 1400, 0xc0, 64};
 
 static void test_advertisement(void **state)
 {
@@ -539,6 +541,23 @@ static void test_odd_advertisements(void **state)
     assert_int_equal(fix_waiting(x, FIX_INSIDE), 0); /* no new address was made */
 }
 
+/* A prefix that is part of a configured network: its packets stay where they belong. */
+static void test_advertised_part_of_a_network(void **state)
+{
+    struct fix *x = *state;
+    struct advert a = good;
+
+    listening(x, true);
+    a.prefix = "2001:db8:2:0:8000::"; /* inside's, half of it */
+    a.bits = 65;
+    advertise(x, &a);
+    a.prefix = "2001:db8:2::5";
+    a.bits = 128;
+    advertise(x, &a);
+    expect_path(x, "2001:db8:2::5", "2001:db8:2::1", "2001:db8:2::5");
+    expect_path(x, "2001:db8:2:0:8000::7", "2001:db8:2::1", "2001:db8:2:0:8000::7");
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, fix_teardown)
@@ -558,6 +577,7 @@ int main(void)
         TEST(test_advertisement),
         cmocka_unit_test_teardown(test_advertised_default_router, fix_teardown),
         TEST(test_advertisements_are_not_asked_for),
+        TEST(test_advertised_part_of_a_network),
         TEST(test_odd_advertisements),
     };
 

@@ -216,6 +216,38 @@ static void test_invalid_advertisements(void **state)
     take_segment_to(x, fix_peer);
 }
 
+/* An option's Ethernet address is a station's, and not ours: else what is meant for one neighbour
+ * would go to all. */
+static void test_stations_only(void **state)
+{
+    static const uint8_t group[6] = {0x33, 0x33, 0, 0, 0, 1},
+                         all[6] = {255, 255, 255, 255, 255, 255}, none[6];
+    struct fix *x = *state;
+    const uint8_t *bad[] = {group, all, none, fix_mac[FIX_INSIDE]};
+
+    fix_send(x, PEER, 20);
+    fix_discard(x, FIX_INSIDE);
+    for (unsigned i = 0; i < 4; i++) {
+        answer(x, PEER, SOLICITED | OVERRIDE, bad[i]);
+        hear(x, NS, 0, "2001:db8:2::6", US_GROUP, US, bad[i]);
+    }
+    assert_int_equal(x->counters.drop_nd_invalid, 8);
+    assert_int_equal(fix_waiting(x, FIX_INSIDE), 0);
+    assert_int_equal(net_neighbour_count(x->net), 1);
+}
+
+/* Nobody is answered who cannot have asked. */
+static void test_impossible_sources(void **state)
+{
+    struct fix *x = *state;
+
+    hear(x, NS, 0, "ff02::1", US_GROUP, US, fix_peer);
+    hear(x, NS, 0, "::1", US_GROUP, US, fix_peer);
+    hear(x, NS, 0, US, US_GROUP, US, fix_peer);
+    assert_int_equal(x->counters.drop_ip_martian, 3);
+    assert_int_equal(fix_waiting(x, FIX_INSIDE), 0);
+}
+
 static void test_redirects_are_not_followed(void **state)
 {
     struct fix *x = *state;
@@ -410,6 +442,30 @@ static void test_duplicate_is_not_used(void **state)
     assert_int_equal(net_path_find(x->net, &dst, &path), -1);
 }
 
+/* The other station answers the next test, too, and is gone before the one after that. */
+static void test_duplicate_is_tried_again(void **state)
+{
+    struct fix *x = *state;
+    struct stack_iface_config c = third_config(x);
+
+    third(x, &c);
+    for (unsigned i = 0; i < 2; i++) {
+        fix_advance(x, 500 * CLOCK_MS);
+        third_hear(x, NA, NEW, "ff02::1", other);
+        assert_int_equal(x->counters.nd_conflicts, i + 1);
+        for (unsigned k = 0; k < 60; k++) {
+            fix_advance(x, CLOCK_SEC);
+            fix_discard(x, FIX_INSIDE);
+            assert_false(third_answers(x));
+        }
+    }
+    fix_advance(x, CLOCK_SEC);
+    fix_advance(x, CLOCK_SEC);
+    fix_advance(x, CLOCK_SEC);
+    fix_discard(x, FIX_INSIDE);
+    assert_true(third_answers(x));
+}
+
 static void test_both_want_it(void **state)
 {
     struct fix *x = *state;
@@ -487,8 +543,23 @@ static void test_query(void **state)
     assert_int_equal(s.payload[8 + 8], WIRE_MLD_IS_EXCLUDE);
     query(x, "ff02::1:ff00:77", 28); /* not ours */
     assert_int_equal(fix_waiting(x, FIX_INSIDE), 0);
+    fix_advance(x, CLOCK_SEC);
     query(x, US_GROUP, 28);
     assert_int_equal(fix_discard(x, FIX_INSIDE), 1);
+}
+
+/* Queries that want an answer at once, as many as there may be, get ten in a second. */
+static void test_queries_are_limited(void **state)
+{
+    struct fix *x = *state;
+    unsigned reports = 0;
+
+    for (unsigned i = 0; i < 1000; i++) {
+        query(x, "::", 24);
+        reports += fix_discard(x, FIX_INSIDE);
+        fix_advance(x, CLOCK_MS);
+    }
+    assert_in_range(reports, 2 * 9, 2 * 11);
 }
 
 static void test_query_of_the_first_version(void **state)
@@ -518,6 +589,8 @@ int main(void)
         TEST(test_advertisement_makes_no_entry),
         TEST(test_override),
         TEST(test_invalid_advertisements),
+        TEST(test_stations_only),
+        TEST(test_impossible_sources),
         TEST(test_redirects_are_not_followed),
         TEST(test_answer),
         TEST(test_no_answer),
@@ -527,10 +600,12 @@ int main(void)
         TEST(test_forged_questions_do_not_exhaust_the_table),
         TEST(test_address_is_tried_out_first),
         TEST(test_duplicate_is_not_used),
+        TEST(test_duplicate_is_tried_again),
         TEST(test_both_want_it),
         TEST(test_others_ask_for_a_tentative_address),
         TEST(test_follower_is_silent),
         TEST(test_query),
+        TEST(test_queries_are_limited),
         TEST(test_query_of_the_first_version),
     };
 
