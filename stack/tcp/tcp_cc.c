@@ -154,6 +154,7 @@ void tcp_cc_undo(struct tcp_conn *c)
 {
     if (c->ssthresh == c->prior_ssthresh) /* it had changed nothing */
         return;
+    tcp_ecn_undone(c);
     c->cwnd = max_u32(c->cwnd, c->prior_cwnd);
     c->ssthresh = max_u32(c->ssthresh, c->prior_ssthresh);
     algorithm(c)->undo(c);

@@ -58,6 +58,16 @@ void tcp_ecn_reduced(struct tcp_conn *c)
     c->ecn_end = c->snd_max;
 }
 
+void tcp_ecn_progress(struct tcp_conn *c)
+{
+    c->ecn_reduced = tcp_ecn_window_reduced(c);
+}
+
+void tcp_ecn_undone(struct tcp_conn *c)
+{
+    c->ecn_reduced = false;
+}
+
 /* 6.1.2: once in a window, however many marks there were, and losses beside them. */
 bool tcp_ecn_echoed(const struct tcp_conn *c, const struct packet *p)
 {

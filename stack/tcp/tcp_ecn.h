@@ -38,6 +38,12 @@ void tcp_ecn_sent(struct tcp_conn *c, uint8_t flags);
 /* The window is reduced, whatever for: the peer may stop echoing marks. */
 void tcp_ecn_reduced(struct tcp_conn *c);
 
+/* It is not, after all. */
+void tcp_ecn_undone(struct tcp_conn *c);
+
+/* snd_una has moved. To be told at least once in half the sequence space. */
+void tcp_ecn_progress(struct tcp_conn *c);
+
 /* Is what is unacknowledged of a window that was reduced already? */
 bool tcp_ecn_window_reduced(const struct tcp_conn *c);
 

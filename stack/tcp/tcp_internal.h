@@ -581,6 +581,9 @@ enum tcp_data {
 /* Sends data as far as windows, credit and room go. */
 enum tcp_data tcp_output_data(struct tcp_conn *c);
 
+/* Would new data go out, were there room in the congestion window for a segment? */
+bool tcp_output_new_possible(const struct tcp_conn *c);
+
 void tcp_output_reset(struct tcp_conn *c); /* RST for a synchronized connection */
 void tcp_output_ack(struct tcp_conn *c);   /* at once, ahead of tcp_flush() */
 bool tcp_output_tail(struct tcp_conn *c);  /* a tail loss probe; false: not now */

@@ -94,13 +94,22 @@ static struct sendable sendable(struct tcp_conn *c)
     return lost != NULL ? sendable_again(c, lost) : sendable_new(c, congestion_room(c), false);
 }
 
+bool tcp_output_new_possible(const struct tcp_conn *c)
+{
+    struct sendable s = sendable_new(c, tcp_segment_size(c), false);
+
+    return s.len > 0;
+}
+
 static void note_new(struct tcp_conn *c, const struct sendable *s)
 {
     struct tcp *t = c->sock.tcp;
     uint32_t end = s->seq + s->len + s->fin;
 
-    if (c->snd_una == c->snd_max)
+    if (c->snd_una == c->snd_max) {
         c->progress_at = t->now; /* the peer owes us an answer from now on */
+        c->retries = 0;          /* those were keepalives or window probes */
+    }
     tcp_sent_new(c, s->seq, end);
     tcp_count_n(t, tcp_bytes_sent, s->len);
     c->snd_max = end;

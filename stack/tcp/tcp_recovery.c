@@ -168,8 +168,6 @@ static void undo(struct tcp_conn *c)
 /* RFC 5682, 3.1, steps 2 and 3. Returns true when the timeout was spurious. */
 static bool frto_ack(struct tcp_conn *c, const struct tcp_delivery *d)
 {
-    bool more = seq_lt(c->snd_max, tcp_send_end(c)) && c->snd_max - c->snd_una < c->snd_wnd;
-
     c->frto_new = false;
     if (!c->frto)
         return false;
@@ -179,7 +177,7 @@ static bool frto_ack(struct tcp_conn *c, const struct tcp_delivery *d)
     if (c->recover != c->snd_max) { /* new data was sent, and what comes back is no progress */
         c->frto = !d->sacked && !d->duplicate;
     } else if (d->acked > 0) {
-        c->frto = c->frto_new = more;
+        c->frto = c->frto_new = tcp_output_new_possible(c);
     }
     return false;
 }
@@ -283,6 +281,16 @@ static void losses(struct tcp_conn *c, struct tcp_delivery *d)
         window_grows(c, d);
 }
 
+/* What remembers a place in the sequence space is not left so far behind that it would lie ahead.
+ */
+static void keep_near(struct tcp_conn *c)
+{
+    tcp_ecn_progress(c);
+    if (c->recovery == TCP_RECOVERY_NONE && !c->undo && seq_lt(c->recover, c->snd_una))
+        c->recover = c->snd_una - 1;
+    c->reorder_round_valid = c->reorder_round_valid && seq_lt(c->snd_una, c->reorder_round);
+}
+
 void tcp_recovery_ack(struct tcp_conn *c, const struct packet *p, uint32_t acked, bool duplicate)
 {
     struct tcp_delivery d = {
@@ -303,6 +311,7 @@ void tcp_recovery_ack(struct tcp_conn *c, const struct packet *p, uint32_t acked
     if (c->recovery == TCP_RECOVERY_NONE && tcp_ecn_echoed(c, p))
         marked(c, &d);
     losses(c, &d);
+    keep_near(c);
     if (TAILQ_EMPTY(&c->flight->all))
         tcp_sent_free(c);
 }

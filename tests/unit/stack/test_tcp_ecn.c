@@ -1,4 +1,6 @@
 /* ECN (RFC 3168): who agrees to it, what is marked, what marks do. */
+#include "stack/tcp/tcp_ecn.h"
+#include "stack/tcp/tcp_internal.h"
 #include "tests/unit/stack/tcp_script.h"
 
 #define MSS   1460u
@@ -328,6 +330,53 @@ static void test_segmentation(void **state)
     script_discard(s);
 }
 
+/* A reduction that is undone is none: the next loss of the same window reduces anew. Else ssthresh
+ * would stay without bound, and become the window when the recovery ends. */
+static void test_loss_after_undo(void **state)
+{
+    struct sock *l;
+
+    (void)state;
+    begin(STACK_ECN_PASSIVE, 0);
+    c->sack = true;
+    l = script_listen(s, 80, 4, &(struct sock_options){.send_buffer = 262144});
+    script_send(c, TCP_SYN | SETUP, 0, 0, 0);
+    script_discard(s);
+    script_send(c, TCP_ACK, 1, 1, 0);
+    script_accept(c, l);
+    script_write(c, 60 * MSS);
+    assert_int_equal(script_discard(s), 10);
+    script_advance(s, 10 * CLOCK_MS);
+    script_send_sack(c, 1, 1, (const uint32_t[]){1 + MSS, 1 + 4 * MSS});
+    assert_true(info().ssthresh < 10 * MSS);
+    script_send_sack(c, 1 + 4 * MSS, 1, (const uint32_t[]){1, 1 + MSS});
+    assert_int_equal(info().ssthresh, UINT32_MAX);
+    script_send_sack(c, 1 + 4 * MSS, 1, (const uint32_t[]){1 + 5 * MSS, 1 + 9 * MSS});
+    script_advance(s, 20 * CLOCK_MS);
+    assert_int_equal(script_counters(s)->tcp_fast_retransmits, 2);
+    assert_true(info().ssthresh < 20 * MSS);
+    script_discard(s);
+}
+
+/* What is remembered of a reduction is forgotten when its window is acknowledged: half the sequence
+ * space later it would look like one to come, and nothing reduce for the other half. */
+static void test_reduction_is_forgotten(void **state)
+{
+    struct tcp_conn conn = {.ecn = true, .snd_una = 1, .snd_max = 1000};
+
+    (void)state;
+    tcp_ecn_reduced(&conn);
+    for (conn.snd_una = 1; conn.snd_una < 1000; conn.snd_una += 100) {
+        tcp_ecn_progress(&conn);
+        assert_true(tcp_ecn_window_reduced(&conn));
+    }
+    for (unsigned i = 0; i < 32; i++) {
+        conn.snd_una += 1u << 27;
+        tcp_ecn_progress(&conn);
+        assert_false(tcp_ecn_window_reduced(&conn));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -344,6 +393,8 @@ int main(void)
         cmocka_unit_test_teardown(test_loss_and_mark, teardown),
         cmocka_unit_test_teardown(test_mark_and_timeout, teardown),
         cmocka_unit_test_teardown(test_segmentation, teardown),
+        cmocka_unit_test_teardown(test_loss_after_undo, teardown),
+        cmocka_unit_test(test_reduction_is_forgotten),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -153,6 +153,25 @@ static void test_none_by_default(void **state)
     script_expect(k, TCP_ACK, 1, 1, 10);
 }
 
+/* Probes that nobody has answered say nothing of what is sent later: its first timeout is a first
+ * one, which reduces, and looks for no black hole. */
+static void test_unanswered_are_no_timeouts(void **state)
+{
+    struct sock_info i;
+
+    (void)state;
+    script_advance(s, 4 * 30 * CLOCK_SEC + CLOCK_SEC);
+    assert_int_equal(script_discard(s), 4);
+    script_write(c, 4 * 1460);
+    assert_int_equal(script_discard(s), 4);
+    script_advance(s, 300 * CLOCK_MS);
+    assert_int_equal(script_counters(s)->tcp_rto_expired, 1);
+    assert_int_equal(script_counters(s)->mtu_black_holes, 0);
+    sock_info(c->sock, &i);
+    assert_true(i.ssthresh <= 4 * 1460);
+    script_discard(s);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -167,6 +186,7 @@ int main(void)
         TEST(test_data_after_probes),
         TEST(test_orphan_with_keepalive),
         TEST(test_none_by_default),
+        TEST(test_unanswered_are_no_timeouts),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

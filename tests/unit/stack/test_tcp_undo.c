@@ -255,6 +255,22 @@ static void test_timeout_eifel(void **state)
     script_discard(s);
 }
 
+/* No new data may go, as the rest of the window is too small to be worth it (RFC 9293,
+ * 3.8.6.2.1): then what was lost does, at once, and not after another timeout. */
+static void test_frto_small_window(void **state)
+{
+    (void)state;
+    c->window = (10 * MSS + 1000) / 8;
+    ten_in_flight(false, false);
+    script_advance(s, 250 * CLOCK_MS);
+    script_expect(c, TCP_ACK, 1, 1, MSS);
+    script_expect_none(s);
+    c->window = (9 * MSS + 1000) / 8;
+    ack(1);
+    script_expect(c, TCP_ACK, 1 + MSS, 1, MSS);
+    script_discard(s);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -271,6 +287,7 @@ int main(void)
         TEST(test_frto_not),
         TEST(test_frto_one_ack),
         TEST(test_timeout_eifel),
+        TEST(test_frto_small_window),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
