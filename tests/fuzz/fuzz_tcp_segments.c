@@ -204,7 +204,7 @@ static void check_connection(struct flow *f, struct tcp_conn *c)
     assert(seq_le(c->snd_una, c->snd_max) && seq_le(c->snd_max, tcp_send_end(c) + c->fin_queued));
     assert(seq_le(c->last_ack_sent, c->rcv_nxt));
     assert(c->mss <= c->peer_mss && c->path.mtu <= c->path.link_mtu && c->path.mtu >= 552);
-    assert(c->mss + 40u <= c->path.mtu);
+    assert(c->mss + 40u <= c->path.mtu && c->cwnd > 0);
     if (f->seen == c && f->seen_iss == c->iss)
         assert(seq_le(f->right_edge, c->rcv_adv));
     f->seen = c;
