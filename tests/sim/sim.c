@@ -216,7 +216,7 @@ static void tell_too_big(struct port *p, const uint8_t *bytes, clock_ns at)
     ip = (struct rte_ipv4_hdr *)(void *)(f.bytes + L3);
     *ip = (struct rte_ipv4_hdr){.version_ihl = 0x45, .time_to_live = 64, .next_proto_id = 1};
     ip->total_length = rte_cpu_to_be_16(LEN - L3);
-    ip->src_addr = RTE_BE32(RTE_IPV4(198, 51, 100, 1));
+    ip->src_addr = RTE_BE32(RTE_IPV4(198u, 51, 100, 1));
     memcpy(&ip->dst_addr, bytes + L3 + 12, 4);
     ip->hdr_checksum = rte_ipv4_cksum(ip);
     icmp = f.bytes + L3 + 20;
