@@ -172,6 +172,8 @@ struct tcp_conn {
     bool send_syn : 1;  /* (re)send SYN or SYN-ACK */
     bool timing : 1;    /* our SYN was sent once, at sent_at */
     bool probing : 1;   /* TCP_TIMER_LOSS is that of a tail loss probe */
+    bool tlp_out : 1;   /* RFC 8985, 7: it is not known what became of a tail loss probe */
+    bool tlp_again : 1; /* which was no new data */
     bool frto : 1;      /* RFC 5682: the timeout may have been spurious */
     bool frto_new : 1;  /* and new data is to show it */
     bool undo : 1;      /* the last reduction may be undone */
@@ -246,6 +248,7 @@ struct tcp_conn {
     struct tcp_flight *flight;     /* NULL: nothing is unacknowledged */
     uint32_t undo_una, undo_until; /* snd_una when the reduction began, snd_max when it ended */
     uint32_t undo_bytes, undo_ts;  /* sent again for a reason yet; timestamp of the first */
+    uint32_t tlp_end;              /* snd_max when the tail loss probe was sent */
     uint32_t reorder_round;        /* snd_max at the last DSACK that counted */
     uint8_t reorder_quarters;      /* of rtt_min that reordering may last, less one */
     uint8_t reorder_persist;       /* recoveries for which that stays */

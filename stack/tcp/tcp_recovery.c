@@ -78,7 +78,7 @@ static void enter(struct tcp_conn *c, enum tcp_recovery_phase phase)
 {
     c->recovery = (uint8_t)phase;
     c->recover = c->snd_max;
-    c->flight->tlp_out = false;
+    c->tlp_out = false;
     tcp_tlp_schedule(c); /* not now */
 }
 
@@ -318,9 +318,10 @@ void tcp_recovery_ack(struct tcp_conn *c, const struct packet *p, uint32_t acked
 
 void tcp_recovery_late(struct tcp_conn *c, const struct packet *p)
 {
-    struct tcp_delivery d = {0};
+    struct tcp_delivery d = {.duplicate = p->payload_length == 0 && (p->tcp.flags & TCP_FIN) == 0};
 
     tcp_sack_take(c, p, &d);
+    tcp_tlp_ack(c, &d);
     if (d.dsacked)
         tcp_rack_duplicate(c);
     if (tcp_undo_proven(c, p, &d))

@@ -66,10 +66,6 @@ struct tcp_flight {
     uint32_t duplicate_bytes; /* without SACK: what duplicates say has left the network */
 
     uint32_t prr_delivered, prr_out, prr_flight; /* RFC 6937, 3: since the reduction began */
-
-    uint32_t tlp_end;       /* RFC 8985, 7: snd_nxt when the probe was sent */
-    bool tlp_out;           /* a probe is not acknowledged yet */
-    bool tlp_retransmitted; /* it was no new data */
 };
 
 /* May something new be recorded? When not, try again later, as without mbufs. */

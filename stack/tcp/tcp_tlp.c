@@ -20,7 +20,7 @@ static bool allowed(const struct tcp_conn *c)
     const struct tcp_flight *f = c->flight;
 
     return f != NULL && c->sack && c->recovery == TCP_RECOVERY_NONE && c->retries == 0 &&
-           f->in_flight_bytes > 0 && f->sacked_bytes == 0 && f->lost_bytes == 0 && !f->tlp_out;
+           f->in_flight_bytes > 0 && f->sacked_bytes == 0 && f->lost_bytes == 0 && !c->tlp_out;
 }
 
 static clock_ns timeout(const struct tcp_conn *c)
@@ -53,16 +53,15 @@ void tcp_tlp_schedule(struct tcp_conn *c)
 void tcp_tlp_expired(struct tcp_conn *c)
 {
     struct tcp *t = c->sock.tcp;
-    struct tcp_flight *f = c->flight;
     uint32_t end = c->snd_max;
 
     if (!allowed(c))
         return;
     if (tcp_output_tail(c)) {
         tcp_count(t, tcp_tail_probes);
-        f->tlp_out = true;
-        f->tlp_end = c->snd_max;
-        f->tlp_retransmitted = c->snd_max == end;
+        c->tlp_out = true;
+        c->tlp_end = c->snd_max;
+        c->tlp_again = c->snd_max == end;
     }
     tcp_timer_set(c, TCP_TIMER_RETRANSMIT, t->now + c->rto);
 }
@@ -70,16 +69,14 @@ void tcp_tlp_expired(struct tcp_conn *c)
 /* 7.4.2 */
 void tcp_tlp_ack(struct tcp_conn *c, const struct tcp_delivery *d)
 {
-    struct tcp_flight *f = c->flight;
-
-    if (!f->tlp_out || seq_lt(c->snd_una, f->tlp_end))
+    if (!c->tlp_out || seq_lt(c->snd_una, c->tlp_end))
         return;
-    if (!f->tlp_retransmitted || (d->dsacked && d->dsack_end == f->tlp_end)) {
-        f->tlp_out = false; /* all has arrived, the original too */
-    } else if (seq_lt(f->tlp_end, c->snd_una)) {
-        f->tlp_out = false;
+    if (!c->tlp_again || (d->dsacked && d->dsack_end == c->tlp_end)) {
+        c->tlp_out = false; /* all has arrived, the original too */
+    } else if (seq_lt(c->tlp_end, c->snd_una)) {
+        c->tlp_out = false;
         tcp_recovery_repaired(c);
-    } else if (d->acked == 0 && !d->sacked) {
-        f->tlp_out = false; /* a duplicate of a peer that does not report them */
+    } else if (d->duplicate && !d->sacked) {
+        c->tlp_out = false; /* a duplicate of a peer that does not report them */
     }
 }

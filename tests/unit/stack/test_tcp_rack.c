@@ -219,6 +219,22 @@ static void test_repaired(void **state)
     assert_int_equal(info().lost, 0);
 }
 
+/* Also when nothing is in flight any more with its answer, and that to what follows tells. */
+static void test_repaired_all(void **state)
+{
+    (void)state;
+    send_segments(4);
+    script_advance(s, 3 * RTT);
+    expect_segment(3);
+    ack(4);
+    assert_int_equal(info().ssthresh, UINT32_MAX);
+    script_advance(s, RTT);
+    script_write(c, MSS);
+    expect_segment(4);
+    ack(5);
+    assert_int_equal(info().ssthresh < 10 * MSS, true);
+}
+
 /* It was late, not lost, as the peer reports: nothing is reduced. */
 static void test_probe_spurious(void **state)
 {
@@ -241,7 +257,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_retransmission_lost), TEST(test_waits),     TEST(test_reordering),
         TEST(test_window_adapts),       TEST(test_tail_lost), TEST(test_probe_with_new_data),
-        TEST(test_single_segment),      TEST(test_repaired),  TEST(test_probe_spurious),
+        TEST(test_single_segment),      TEST(test_repaired),  TEST(test_repaired_all),
+        TEST(test_probe_spurious),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
