@@ -113,6 +113,7 @@ struct app_channel *app_channel_create(const struct app_channel_config *config,
     c->stack_bell = stack_bell;
     c->bytes = MAP_FAILED;
     c->bell.fd = -1;
+    TAILQ_INIT(&c->closing);
     if (channel_alloc(c, &full) < 0)
         error_set(e, "no memory for %u descriptors", c->count);
     else if (app_bell_open(&c->bell, e) == 0)

@@ -85,6 +85,8 @@ struct app_desc {
     bool shutdown; /* a FIN follows the send ring */
     bool closing;  /* given up by the program; goes when the send ring is empty */
     LIST_ENTRY(app_desc) listener_link;
+    clock_ns moved_at; /* while closing: when the peer last took something */
+    TAILQ_ENTRY(app_desc) closing_link;
 };
 
 struct app_channel {
@@ -109,10 +111,12 @@ struct app_channel {
 
     /* The stack thread's. */
     alignas(64) struct stack *stack;
+    clock_ns now; /* of the round */
     LIST_HEAD(, app_desc) listening;
-    uint32_t live;  /* descriptors with a socket */
-    bool told;      /* something since the last ring of `bell` */
-    bool no_spares; /* connections wait for one */
+    struct app_descs closing; /* the one that has waited longest first */
+    uint32_t live;            /* descriptors with a socket */
+    bool told;                /* something since the last ring of `bell` */
+    bool no_spares;           /* connections wait for one */
     clock_ns linger_until;
 
     /* Both. */
@@ -157,6 +161,9 @@ void app_epoll_notify(struct app_desc *d);
 void app_epoll_forget(struct app_desc *d);
 
 /* ---- app_serve.c: the stack thread's side of a channel ---- */
+
+/* How long a connection may stay that the program has closed and whose peer takes nothing. */
+#define SERVE_CLOSING_TIME (60 * CLOCK_SEC)
 
 /* Does what was asked for since the last time; returns how many requests there were. */
 uint32_t app_serve_requests(struct app_channel *c, clock_ns now);

@@ -5,7 +5,8 @@
  * who makes room tells: the program by a request, the stack by EVENT_WRITABLE.
  *
  * A connection that the program has given up stays until its send ring is empty, so that close
- * loses nothing that was written.
+ * loses nothing that was written. A peer that acknowledges and never opens its window would keep
+ * it, and its descriptor, for ever: one that takes nothing for a minute is reset.
  */
 #include <assert.h>
 #include <errno.h>
@@ -42,8 +43,10 @@ static void release(struct app_desc *d)
 {
     if (d->listening)
         LIST_REMOVE(d, listener_link);
+    if (d->closing)
+        TAILQ_REMOVE(&d->channel->closing, d, closing_link);
     d->sock = NULL;
-    d->listening = false;
+    d->listening = d->closing = false;
     d->channel->live--;
     tell(d, EV_RELEASED);
 }
@@ -61,6 +64,18 @@ static void abort_now(struct app_desc *d)
 }
 
 /* ---- bytes ---- */
+
+/* The peer's time begins anew. */
+static void closing_moved(struct app_desc *d)
+{
+    struct app_channel *c = d->channel;
+
+    if (d->closing)
+        TAILQ_REMOVE(&c->closing, d, closing_link);
+    TAILQ_INSERT_TAIL(&c->closing, d, closing_link);
+    d->closing = true;
+    d->moved_at = c->now;
+}
 
 /* Returns whether any were moved. */
 static bool receive_some(struct app_desc *d)
@@ -99,6 +114,8 @@ static void send_some(struct app_desc *d)
         uint32_t taken = sock_write(d->sock, at, n);
 
         app_fifo_consume(&d->out, taken);
+        if (d->closing && taken > 0)
+            closing_moved(d);
         if (taken < n)
             break;
     }
@@ -171,7 +188,7 @@ static void give_up(struct app_desc *d)
     } else if (app_fifo_used(&d->in) > 0 || sock_readable(d->sock) > 0) {
         abort_now(d);
     } else {
-        d->closing = true;
+        closing_moved(d);
         send_out(d);
     }
 }
@@ -285,11 +302,21 @@ static void wind_down(struct app_channel *c, clock_ns now)
 
 /* ---- the round ---- */
 
+static void reset_stalled(struct app_channel *c)
+{
+    struct app_desc *d;
+
+    while ((d = TAILQ_FIRST(&c->closing)) != NULL && c->now - d->moved_at >= SERVE_CLOSING_TIME)
+        abort_now(d);
+}
+
 uint32_t app_serve_requests(struct app_channel *c, clock_ns now)
 {
     uint32_t index[SERVE_BURST], total = 0;
     unsigned n;
 
+    c->now = now;
+    reset_stalled(c);
     do {
         n = rte_ring_sc_dequeue_burst_elem(c->requests, index, sizeof *index, SERVE_BURST, NULL);
         for (unsigned i = 0; i < n; i++)

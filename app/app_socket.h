@@ -51,7 +51,8 @@ ssize_t app_writev(struct app_channel *c, int fd, const struct iovec *iov, int c
 int app_shutdown(struct app_channel *c, int fd);
 
 /* Gives the descriptor up; it is out of its epoll set. What was written is still sent, then a FIN;
- * where bytes of the peer were not read, or more come, a RST (as sock_close()). Closing a listener
+ * where bytes of the peer were not read, or more come, a RST (as sock_close()), and when the peer
+ * has taken nothing for a minute. Closing a listener
  * resets the connections that were not accepted. */
 int app_close(struct app_channel *c, int fd);
 

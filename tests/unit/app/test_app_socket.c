@@ -236,6 +236,34 @@ static void test_close_loses_nothing(void **state)
     app_close(rig_a(r), x);
 }
 
+/* Closed, and the peer acknowledges but takes nothing: it does not keep the descriptor. */
+static void test_close_does_not_wait_for_ever(void **state)
+{
+    static char bytes[65536];
+    struct app_channel *c = rig_b(r);
+    int x, y, quiet = 0;
+
+    (void)state;
+    rig_connect(r, listener, &x, &y);
+    while (quiet < 50) { /* until neither its ring nor its peer, who does not read, has room */
+        quiet = app_write(c, y, bytes, sizeof bytes) > 0 ? 0 : quiet + 1;
+        app_channel_flush(c);
+        app_channel_sleep(c, CLOCK_MS);
+    }
+    app_close(c, y);
+    app_channel_flush(c);
+    rig_pause(r);
+    app_serve_requests(c, c->now);
+    app_serve_requests(c, c->now + SERVE_CLOSING_TIME - 1);
+    assert_false(TAILQ_EMPTY(&c->closing));
+    app_serve_requests(c, c->now + 1);
+    assert_true(TAILQ_EMPTY(&c->closing));
+    rig_resume(r);
+    rig_wait(rig_a(r), x, EPOLLERR);
+    assert_int_equal(app_error(rig_a(r), x), ECONNRESET);
+    app_close(rig_a(r), x);
+}
+
 /* Closed with bytes unread, or aborted: the peer learns by RST. */
 static void test_resets(void **state)
 {
@@ -383,6 +411,7 @@ int main(void)
         TEST(test_back_pressure),
         TEST(test_half_close),
         TEST(test_close_loses_nothing),
+        TEST(test_close_does_not_wait_for_ever),
         TEST(test_resets),
         TEST(test_out_of_descriptors),
         TEST(test_listener_closed),
