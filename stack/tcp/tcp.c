@@ -216,6 +216,12 @@ struct tcp_conn *tcp_conn_create(struct tcp *t, uint32_t reserve)
     return c;
 }
 
+/* Rounded up, and as far as timers go. */
+static uint32_t milliseconds(clock_ns time)
+{
+    return (uint32_t)((RTE_MIN(time, TCP_TICK_FAR) + CLOCK_MS - 1) / CLOCK_MS);
+}
+
 void tcp_conn_bind(struct tcp_conn *c, const struct ip_endpoint *local,
                    const struct ip_endpoint *remote, const struct net_path *path,
                    const struct sock_options *options)
@@ -228,8 +234,10 @@ void tcp_conn_bind(struct tcp_conn *c, const struct ip_endpoint *local,
     net_path_label(t->net, &c->path, local, remote);
     tcp_conn_class(c, options->egress_class, options->dscp);
     tcp_buffer_init(c, options);
-    c->keepalive = options->keepalive;
-    c->user_timeout = options->user_timeout != 0 ? options->user_timeout : 120 * CLOCK_SEC;
+    c->keepalive = milliseconds(options->keepalive);
+    c->user_timeout = milliseconds(options->user_timeout);
+    if (c->user_timeout == 0)
+        c->user_timeout = 120 * CLOCK_SEC / CLOCK_MS;
     c->nagle = options->nagle;
     c->quick_acks = t->config.quick_acks;
     c->rto = t->config.rto_initial;
@@ -238,8 +246,7 @@ void tcp_conn_bind(struct tcp_conn *c, const struct ip_endpoint *local,
     c->path_generation = net_pmtu_generation(t->net);
     c->syn_window = (uint16_t)RTE_MIN(tcp_receive_limit(c), 65535u);
     c->ts_offset = tcp_ts_offset(t, &local->addr, &remote->addr);
-    c->progress_at = t->now;
-    c->heard_at = t->now;
+    c->progress_at = c->heard_at = tcp_tick_of(t->now);
     c->hash = tcp_table_hash(&t->table, local, remote);
     tcp_table_insert(&t->table, c);
 }
@@ -278,6 +285,13 @@ void tcp_conn_output(struct tcp_conn *c)
     c->sock.tcp->output_fresh = true;
 }
 
+static void memory_wait_end(struct tcp_conn *c)
+{
+    if (c->memory_waiting)
+        TAILQ_REMOVE(&c->sock.tcp->memory_waiters, c, memory_link);
+    c->memory_waiting = false;
+}
+
 static void leave_lists(struct tcp_conn *c)
 {
     struct tcp *t = c->sock.tcp;
@@ -285,12 +299,10 @@ static void leave_lists(struct tcp_conn *c)
     tcp_turn_leave(c);
     if (c->output_pending)
         TAILQ_REMOVE(&t->output, c, output_link);
-    if (c->memory_waiting)
-        TAILQ_REMOVE(&t->memory_waiters, c, memory_link);
+    memory_wait_end(c);
     if (c->in_time_wait)
         TAILQ_REMOVE(&t->time_waiters, c, queue_link);
     c->output_pending = false;
-    c->memory_waiting = false;
     c->in_time_wait = false;
     tcp_orphan_remove(c);
     tcp_listener_forget(c);
@@ -308,7 +320,6 @@ void tcp_conn_end(struct tcp_conn *c, enum sock_error error)
     chain_free(&c->send_queue);
     tcp_sent_free(c);
     tcp_reassembly_free(c);
-    c->cursor.m = NULL;
     /* What came may still be read after an orderly end, and after an error when a FIN had said that
      * it was all. Anything else would look complete though it may not be. */
     if (error != SOCK_OK && !c->fin_received)
@@ -329,6 +340,7 @@ void tcp_conn_end(struct tcp_conn *c, enum sock_error error)
 void tcp_conn_disown(struct tcp_conn *c)
 {
     event_cancel(&c->sock);
+    memory_wait_end(c);
     c->sock.owned = false;
     if (c->state == TCP_CLOSED) {
         TAILQ_REMOVE(&c->sock.tcp->dead, c, output_link);
@@ -357,8 +369,7 @@ static void wake_memory_waiters(struct tcp *t)
     if (t->held > t->held_max - t->held_max / 8)
         return;
     while ((c = TAILQ_FIRST(&t->memory_waiters)) != NULL) {
-        TAILQ_REMOVE(&t->memory_waiters, c, memory_link);
-        c->memory_waiting = false;
+        memory_wait_end(c);
         if (c->want_write) {
             c->want_write = false;
             tcp_event_raise(&c->sock, EVENT_WRITABLE);

@@ -5,6 +5,13 @@
 #include "stack/tcp/tcp_internal.h"
 #include "stack/tcp/tcp_recovery.h"
 
+/* A cursor's mbuf is still in the queue only when the cursor is past the queue's start. */
+static void cursor_check(const struct tcp_conn *c, struct tcp_cursor *at)
+{
+    if (!seq_lt(c->send_queue_seq, at->seq))
+        at->m = NULL;
+}
+
 /* Frees what was acknowledged. Returns true when our FIN was. */
 static bool release_acked(struct tcp_conn *c, uint32_t ack)
 {
@@ -16,11 +23,10 @@ static bool release_acked(struct tcp_conn *c, uint32_t ack)
     chain_drop(&c->send_queue, bytes);
     c->send_queue_seq += bytes;
     c->bytes_acked += bytes;
-    /* The cursor's mbuf is still in the queue only when the cursor is past the queue's start. */
-    if (!seq_lt(c->send_queue_seq, c->cursor.seq))
-        c->cursor.m = NULL;
-    if (c->flight != NULL && !seq_lt(c->send_queue_seq, c->flight->cursor.seq))
-        c->flight->cursor.m = NULL;
+    if (c->flight != NULL) {
+        cursor_check(c, &c->flight->cursor);
+        cursor_check(c, &c->flight->cursor_again);
+    }
     tcp_conn_account(c);
     return fin;
 }
@@ -41,7 +47,7 @@ static void window_reopened(struct tcp_conn *c)
     clock_ns now = c->sock.tcp->now;
 
     c->retries = 0;
-    c->progress_at = now; /* the peer owes us an answer from now on */
+    c->progress_at = tcp_tick_of(now); /* the peer owes us an answer from now on */
     tcp_timer_set(c, TCP_TIMER_RETRANSMIT, now);
 }
 
@@ -79,7 +85,7 @@ static void new_data_acked(struct tcp_conn *c)
     struct tcp *t = c->sock.tcp;
 
     c->retries = 0;
-    c->progress_at = t->now;
+    c->progress_at = tcp_tick_of(t->now);
     if (c->snd_una == c->snd_max)
         tcp_timer_stop(c, TCP_TIMER_RETRANSMIT);
     else
@@ -130,7 +136,7 @@ bool tcp_ack(struct tcp_conn *c, struct packet *p, bool *ended)
         tcp_challenge(c);
         return false;
     }
-    c->heard_at = t->now;
+    c->heard_at = tcp_tick_of(t->now);
     if (seq_lt(c->snd_una, ack)) {
         acked = ack - c->snd_una;
         fin = release_acked(c, ack);

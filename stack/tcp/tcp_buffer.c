@@ -36,10 +36,10 @@ void tcp_buffer_init(struct tcp_conn *c, const struct sock_options *options)
     const struct stack_tcp_config *config = &c->sock.tcp->config;
     struct tcp_buffers *b = &c->buffers;
 
-    b->receive_fixed = options->receive_buffer != 0;
-    b->send_fixed = options->send_buffer != 0;
-    b->receive = b->receive_fixed ? options->receive_buffer : start(config->receive_buffer_max);
-    b->send = b->send_fixed ? options->send_buffer : start(config->send_buffer_max);
+    c->receive_fixed = options->receive_buffer != 0;
+    c->send_fixed = options->send_buffer != 0;
+    b->receive = c->receive_fixed ? options->receive_buffer : start(config->receive_buffer_max);
+    b->send = c->send_fixed ? options->send_buffer : start(config->send_buffer_max);
     b->since = microseconds(c);
 }
 
@@ -67,7 +67,7 @@ void tcp_buffer_read(struct tcp_conn *c, uint32_t bytes)
     uint32_t now = microseconds(c), passed = now - c->buffers.since;
     struct tcp_buffers *b = &c->buffers;
 
-    if (b->receive_fixed || bytes == 0)
+    if (c->receive_fixed || bytes == 0)
         return;
     b->read += bytes; /* at most a window in a round trip */
     if (passed < rtt || passed == 0)
@@ -88,12 +88,12 @@ void tcp_buffer_window(struct tcp_conn *c)
 {
     struct tcp_buffers *b = &c->buffers;
 
-    if (!b->send_fixed)
+    if (!c->send_fixed)
         b->send = grown(b->send, 2 * (uint64_t)c->cwnd, c->sock.tcp->config.send_buffer_max);
 }
 
 void tcp_buffer_rest(struct tcp_conn *c, clock_ns idle)
 {
-    if (!c->buffers.send_fixed && idle > REST_LIMIT)
+    if (!c->send_fixed && idle > REST_LIMIT)
         c->buffers.send = start(c->sock.tcp->config.send_buffer_max);
 }

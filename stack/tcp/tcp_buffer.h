@@ -19,7 +19,6 @@ struct tcp_buffers {
     uint32_t read;        /* bytes, in the present round trip */
     uint32_t read_before; /* in the last one */
     uint32_t since;       /* the microsecond in which the present one began */
-    bool receive_fixed, send_fixed;
 };
 
 void tcp_buffer_init(struct tcp_conn *c, const struct sock_options *options);

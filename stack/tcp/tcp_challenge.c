@@ -13,7 +13,8 @@
 
 #define CHALLENGE_GAP   CLOCK_SEC /* of one connection */
 #define CHALLENGE_BURST 5
-#define CHALLENGES_MEAN 5000 /* a second, of all */
+#define CHALLENGE_FAR   (10 * CLOCK_SEC) /* no time due lies there, but one that is long past */
+#define CHALLENGES_MEAN 5000             /* a second, of all */
 
 static bool budget_take(struct tcp *t)
 {
@@ -35,7 +36,8 @@ void tcp_challenge(struct tcp_conn *c)
 {
     struct tcp *t = c->sock.tcp;
 
-    clock_ns start = c->challenge_due > t->now ? c->challenge_due : t->now;
+    clock_ns due = tcp_tick_time(c->challenge_due, t->now);
+    clock_ns start = due > t->now && due - t->now < CHALLENGE_FAR ? due : t->now;
 
     if (start - t->now > (CHALLENGE_BURST - 1) * CHALLENGE_GAP) {
         tcp_count(t, tcp_challenge_acks_limited);
@@ -45,7 +47,7 @@ void tcp_challenge(struct tcp_conn *c)
         tcp_count(t, tcp_challenge_budget_exhausted);
         return;
     }
-    c->challenge_due = start + CHALLENGE_GAP;
+    c->challenge_due = tcp_tick_of(start + CHALLENGE_GAP);
     tcp_count(t, tcp_challenge_acks);
     tcp_output_ack(c);
 }

@@ -26,7 +26,7 @@ void tcp_input_syn_options(struct tcp_conn *c, const struct packet_tcp *syn)
     c->sack = syn->sack_permitted && !t->config.sack_off;
     c->timestamps = syn->has_timestamp && !t->config.timestamps_off;
     c->ts_recent = syn->ts_value;
-    c->ts_recent_time = t->now;
+    c->ts_recent_time = (uint32_t)(t->now / CLOCK_SEC);
     /* The window of a SYN is never scaled (RFC 7323, 2.2). */
     c->snd_wnd = c->max_snd_wnd = syn->window;
     c->snd_wl1 = syn->seq;
@@ -50,13 +50,12 @@ void tcp_conn_established(struct tcp_conn *c, const struct packet *p)
     c->retries = 0;
     c->timing = false;
     c->send_syn = false;
-    c->progress_at = t->now;
-    c->heard_at = t->now;
+    c->progress_at = c->heard_at = c->probed_at = tcp_tick_of(t->now);
     c->sent_at = t->now;
     tcp_timer_stop(c, TCP_TIMER_RETRANSMIT);
     tcp_timer_stop(c, TCP_TIMER_KEEPALIVE);
     if (c->keepalive != 0)
-        tcp_timer_set(c, TCP_TIMER_KEEPALIVE, t->now + c->keepalive);
+        tcp_timer_set(c, TCP_TIMER_KEEPALIVE, t->now + c->keepalive * CLOCK_MS);
     tcp_conn_state(c, c->fin_queued ? TCP_FIN_WAIT_1 : TCP_ESTABLISHED);
     tcp_reassembly_release(c);
     net_path_confirm(t->net, &c->path, t->now);
@@ -274,7 +273,7 @@ static void synchronized(struct tcp_conn *c, struct packet *p)
         return;
     }
     if (p->payload_length > 0 || (p->tcp.flags & TCP_FIN) != 0) {
-        c->heard_at = t->now;
+        c->heard_at = tcp_tick_of(t->now);
         text_received(c, p);
         tcp_conn_output(c);
     }
@@ -291,7 +290,7 @@ static void syn_sent_stale(struct tcp_conn *c, const struct packet *p)
     struct tcp *t = c->sock.tcp;
 
     tcp_reply_reset(t, p);
-    if (c->retries == 0 && c->deadline[TCP_TIMER_RETRANSMIT] > t->now + TCP_SYN_AGAIN)
+    if (c->retries == 0 && tcp_timer_deadline(c, TCP_TIMER_RETRANSMIT) > t->now + TCP_SYN_AGAIN)
         tcp_timer_set(c, TCP_TIMER_RETRANSMIT, t->now + TCP_SYN_AGAIN);
 }
 

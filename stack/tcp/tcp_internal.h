@@ -8,6 +8,7 @@
 #ifndef STACK_TCP_TCP_INTERNAL_H
 #define STACK_TCP_TCP_INTERNAL_H
 
+#include <assert.h>
 #include <sys/queue.h>
 
 #include <rte_common.h>
@@ -22,6 +23,7 @@
 #include "stack/tcp/tcp_cubic.h"
 #include "stack/tcp/tcp_hystart.h"
 #include "stack/tcp/tcp_sent.h"
+#include "stack/tcp/tcp_tick.h"
 #include "stack/wire/wire.h"
 
 /* ---- sequence numbers: comparison modulo 2^32 (RFC 9293, 3.4) ---- */
@@ -70,9 +72,9 @@ static inline uint32_t seq_min(uint32_t a, uint32_t b)
 #define TCP_KEEPALIVE_GAP     (75 * CLOCK_SEC)
 #define TCP_FIN_WAIT_2_TIME   (60 * CLOCK_SEC) /* for connections that nobody owns any more */
 #define TCP_TIME_WAIT_DEFAULT (60 * CLOCK_SEC)
-#define TCP_TIME_WAIT_REUSE   (1 * CLOCK_SEC) /* RFC 6191: timestamps must have moved on */
-#define TCP_REUSE_ISS_GAP     (128 * 1024)    /* beyond what the former connection sent */
-#define TCP_PAWS_EXPIRY       (24 * 24 * 3600 * CLOCK_SEC) /* RFC 7323, 5.5 */
+#define TCP_TIME_WAIT_REUSE   (1 * CLOCK_SEC)  /* RFC 6191: timestamps must have moved on */
+#define TCP_REUSE_ISS_GAP     (128 * 1024)     /* beyond what the former connection sent */
+#define TCP_PAWS_EXPIRY       (24 * 24 * 3600) /* seconds: RFC 7323, 5.5 */
 #define TCP_STARVED_RETRY     (20 * CLOCK_US)
 #define TCP_SHARE_MIN         4 /* segments that any queue may hold, whatever the others do */
 /* Patience with peers that take nothing when memory is short. */
@@ -139,6 +141,8 @@ enum tcp_timer_kind {
     TCP_TIMER_COUNT,
 };
 
+#define TCP_TIMER_STOPPED 0 /* a deadline in ticks that no timer has */
+
 struct tcp_newreno {
     uint32_t acked; /* bytes, towards the next segment in congestion avoidance */
 };
@@ -180,6 +184,8 @@ struct tcp_conn {
     bool undo_sent : 1; /* something was sent again since it began */
     bool reordering_seen : 1;
     bool reorder_round_valid : 1;
+    bool receive_fixed : 1;  /* the owner has set the size of this buffer */
+    bool send_fixed : 1;     /* and of this */
     bool want_write : 1;     /* tell when there is worthwhile room to write */
     bool output_pending : 1; /* on tcp->output */
     bool turn_waiting : 1;   /* on the queue of its class */
@@ -208,10 +214,11 @@ struct tcp_conn {
     uint16_t peer_mss;        /* and that the peer would take */
     uint16_t syn_window;      /* what our SYN offers: never scaled (RFC 7323, 2.2) */
     uint16_t mss_max;         /* the owner's bound, of both directions */
+    uint16_t spurious;        /* reductions undone, as far as the count goes */
+    uint32_t path_generation; /* of what is known of paths, when path.mtu was looked up */
 
     struct ip_endpoint local, remote;
     struct net_path path;
-    uint32_t path_generation;  /* of what is known of paths, when path.mtu was looked up */
     uint32_t mtu_probe_seq;    /* where the probe in flight begins */
     uint32_t mtu_probe_at;     /* from when on the path may be probed: seconds */
     uint16_t mtu_probe;        /* the probe's packet; 0: none is in flight */
@@ -226,16 +233,15 @@ struct tcp_conn {
     uint32_t rcv_adv;     /* the right edge of the window that we have offered */
     uint32_t last_ack_sent;
     uint32_t fin_seq;
-    uint32_t promised; /* what sock_writable() told last, less what was written since */
 
     /* RFC 7323 */
     uint32_t ts_recent, ts_offset;
-    clock_ns ts_recent_time;
+    uint32_t ts_recent_time; /* seconds */
 
     /* RFC 6298 */
+    uint32_t rtt_seq; /* a sample is due when this is acknowledged */
     clock_ns srtt, rttvar, rto;
-    clock_ns rtt_min, rtt_min_next, rtt_min_at; /* least, that of a later start, the latter's */
-    uint32_t rtt_seq;                           /* a sample is due when this is acknowledged */
+    uint32_t rtt_min, rtt_min_next; /* microseconds: the least, and that of a later start */
 
     /* RFC 5681, 6582 */
     uint32_t cwnd, ssthresh, recover;
@@ -253,42 +259,52 @@ struct tcp_conn {
     uint8_t reorder_quarters;      /* of rtt_min that reordering may last, less one */
     uint8_t reorder_persist;       /* recoveries for which that stays */
     uint16_t reordering;           /* segments: the farthest seen */
-    uint32_t lost, spurious;       /* segments; reductions undone: all in all */
+    uint32_t lost;                 /* segments, all in all */
     union tcp_cc_state cc;
     uint32_t retransmissions;
 
     struct chain send_queue;
     uint32_t send_queue_seq; /* sequence number of its first byte */
     int32_t credit;          /* bytes it may send in its turn; negative: a debt */
-    struct tcp_cursor cursor;
     struct chain receive_queue;
     struct tcp_run *runs;             /* sorted, disjoint, not adjacent */
     LIST_HEAD(, tcp_run) recent_runs; /* the same, the last one extended first */
     struct tcp_range duplicate;       /* received again, to be reported (RFC 2883) */
     uint32_t run_segs, run_bytes;
     uint16_t run_count;
-    uint32_t held; /* mbufs of all queues, as counted in tcp->held */
+    uint16_t rtt_min_at; /* when rtt_min_next began: minutes, of which the count may wrap */
+    uint32_t held;       /* mbufs of all queues, as counted in tcp->held */
 
     struct tcp_buffers buffers;
-    clock_ns keepalive, user_timeout;
-    clock_ns progress_at;   /* when the peer last acknowledged something, or had nothing to */
-    clock_ns heard_at;      /* when anything acceptable came from the peer */
-    clock_ns challenge_due; /* of the next challenge ACK, did they come at a steady rate */
-    clock_ns pace_at;       /* from when new data may follow what was sent */
-    clock_ns sent_at;       /* when data was last sent: RFC 5681, 4.1 */
-    clock_ns probed_at;     /* when a window probe or a keepalive was */
+    uint32_t promised; /* what sock_writable() told last, less what was written since */
+    clock_ns pace_at;  /* from when new data may follow what was sent */
+    clock_ns sent_at;  /* when data was last sent: RFC 5681, 4.1 */
 
+    uint32_t keepalive, user_timeout; /* milliseconds */
+    /* Ticks: tcp_tick.h. */
+    uint32_t progress_at;   /* when the peer last acknowledged something, or had nothing to */
+    uint32_t heard_at;      /* when anything acceptable came from the peer */
+    uint32_t challenge_due; /* of the next challenge ACK, did they come at a steady rate */
+    uint32_t probed_at;     /* when a window probe or a keepalive was sent */
+    uint32_t deadline[TCP_TIMER_COUNT]; /* or TCP_TIMER_STOPPED */
     struct wheel_timer timer;
-    clock_ns deadline[TCP_TIMER_COUNT];
 
-    struct tcp_listener *listener;    /* while half open or waiting to be accepted */
-    TAILQ_ENTRY(tcp_conn) queue_link; /* half-open, accept, orphan or TIME_WAIT queue */
+    struct tcp_listener *listener; /* while half open or waiting to be accepted */
+    union {
+        /* Of the half-open, accept, orphan or TIME_WAIT queue: nobody owns what is there. */
+        TAILQ_ENTRY(tcp_conn) queue_link;
+        /* Of tcp->memory_waiters: only an owner waits, and tcp_conn_disown() ends that. */
+        TAILQ_ENTRY(tcp_conn) memory_link;
+    };
     TAILQ_ENTRY(tcp_conn) output_link;
     TAILQ_ENTRY(tcp_conn) turn_link;
-    TAILQ_ENTRY(tcp_conn) memory_link;
 
     uint64_t bytes_received, bytes_acked;
 };
+
+/* Eleven lines of the cache: ten million idle connections are to fit in 8 GB with all that belongs
+ * to them. What only a busy sender needs goes to tcp_flight. */
+static_assert(sizeof(struct tcp_conn) <= 704, "a connection block has outgrown its place");
 
 struct tcp_table {
     struct tcp_conn **bucket;
@@ -639,6 +655,12 @@ void tcp_rtt_acked(struct tcp_conn *c, const struct packet *p, const struct tcp_
 void tcp_rtt_backoff(struct tcp_conn *c);           /* a timeout: RFC 6298, 5.5 */
 clock_ns tcp_rtt_persist(const struct tcp_conn *c); /* the time to the next window probe */
 
+/* The least of the last five to ten minutes; 0: unknown. */
+static inline clock_ns tcp_rtt_min(const struct tcp_conn *c)
+{
+    return c->rtt_min * CLOCK_US;
+}
+
 /* ---- tcp_timer.c ---- */
 
 void tcp_timer_init(struct tcp_conn *c);
@@ -648,7 +670,14 @@ void tcp_timer_stop_all(struct tcp_conn *c);
 
 static inline bool tcp_timer_running(const struct tcp_conn *c, enum tcp_timer_kind kind)
 {
-    return c->deadline[kind] != CLOCK_NEVER;
+    return c->deadline[kind] != TCP_TIMER_STOPPED;
+}
+
+/* When it runs out, rounded up to a tick; CLOCK_NEVER when it does not run. */
+static inline clock_ns tcp_timer_deadline(const struct tcp_conn *c, enum tcp_timer_kind kind)
+{
+    return tcp_timer_running(c, kind) ? tcp_tick_time(c->deadline[kind], c->sock.tcp->now)
+                                      : CLOCK_NEVER;
 }
 
 /* ---- shared by several ---- */

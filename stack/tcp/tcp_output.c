@@ -107,8 +107,8 @@ static void note_new(struct tcp_conn *c, const struct sendable *s)
     uint32_t end = s->seq + s->len + s->fin;
 
     if (c->snd_una == c->snd_max) {
-        c->progress_at = t->now; /* the peer owes us an answer from now on */
-        c->retries = 0;          /* those were keepalives or window probes */
+        c->progress_at = tcp_tick_of(t->now); /* the peer owes us an answer from now on */
+        c->retries = 0;                       /* those were keepalives or window probes */
     }
     tcp_sent_new(c, s->seq, end);
     tcp_count_n(t, tcp_bytes_sent, s->len);
@@ -184,7 +184,7 @@ static void persist_begin(struct tcp_conn *c)
     if (!has_new(c) || c->snd_una != c->snd_max || tcp_timer_running(c, TCP_TIMER_PERSIST))
         return;
     c->retries = 0;
-    c->progress_at = t->now;
+    c->progress_at = tcp_tick_of(t->now);
     tcp_timer_set(c, TCP_TIMER_PERSIST, t->now + tcp_rtt_persist(c));
 }
 
@@ -321,7 +321,7 @@ void tcp_output_probe(struct tcp_conn *c)
 {
     /* One below what the peer has acknowledged: unacceptable to it, so it answers. */
     tcp_segment_send(c, c->snd_una - 1, 0, TCP_ACK);
-    c->probed_at = c->sock.tcp->now;
+    c->probed_at = tcp_tick_of(c->sock.tcp->now);
 }
 
 /* The last segment of what was sent: as a record of its own, where there is one for it. */

@@ -12,13 +12,12 @@
 
 #include "stack/tcp/tcp_internal.h"
 
-#define TICK      (UINT64_C(1) << WHEEL_TICK_SHIFT)
 #define BURST_MIN 4 /* segments */
 #define FRAME_MIN 2
 
 static bool paced(const struct tcp_conn *c)
 {
-    return !c->sock.tcp->config.pacing_off && c->srtt > TICK &&
+    return !c->sock.tcp->config.pacing_off && c->srtt > TCP_TICK &&
            c->cwnd > TCP_INITIAL_SEGMENTS * tcp_segment_size(c);
 }
 
@@ -51,7 +50,7 @@ uint32_t tcp_pacing_frame_max(const struct tcp_conn *c)
 
     if (!paced(c))
         return UINT32_MAX;
-    most = bytes_in(TICK, tcp_pacing_rate(c));
+    most = bytes_in(TCP_TICK, tcp_pacing_rate(c));
     return most > least ? most : least;
 }
 
@@ -71,7 +70,7 @@ void tcp_pacing_sent(struct tcp_conn *c, uint32_t bytes)
     if (rate == 0)
         return;
     least = time_for(BURST_MIN * tcp_segment_size(c), rate);
-    most = least > 2 * TICK ? least : 2 * TICK;
+    most = least > 2 * TCP_TICK ? least : 2 * TCP_TICK;
     if (c->pace_at + most < now)
         c->pace_at = now - most;
     c->pace_at += time_for(bytes, rate);

@@ -42,8 +42,8 @@ void tcp_prr_ack(struct tcp_conn *c, const struct tcp_delivery *d, bool safe)
 
     f->prr_delivered += d->delivered;
     send = pipe > c->ssthresh ? proportional(c) : bounded(c, pipe, d->delivered, safe);
-    /* The fast retransmit; RFC 6582, 3.2, step 3; and when all that was in flight is taken for lost,
-     * what was sent again too, nothing else would ever arrive to go on with but a timeout. */
+    /* The fast retransmit; RFC 6582, 3.2, step 3; and when all that was in flight is taken for
+     * lost, what was sent again too, nothing else would ever arrive to go on with but a timeout. */
     if (f->prr_out == 0 || d->partial || pipe == 0)
         send = RTE_MAX(send, tcp_segment_size(c));
     c->cwnd = pipe + send;

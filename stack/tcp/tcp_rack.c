@@ -52,7 +52,7 @@ static bool ambiguous(const struct tcp_conn *c, const struct packet *p, const st
         return false;
     if (c->timestamps && p->tcp.has_timestamp && seq_lt(p->tcp.ts_echo, tcp_ts_at(c, s->sent_at)))
         return true;
-    return rtt < c->rtt_min;
+    return rtt < tcp_rtt_min(c);
 }
 
 void tcp_rack_delivered(struct tcp_conn *c, const struct packet *p, const struct tcp_sent *s,
@@ -106,7 +106,7 @@ static clock_ns reordering_window(const struct tcp_conn *c)
     if (!c->reordering_seen &&
         (c->recovery != TCP_RECOVERY_NONE || f->sacked_segments >= TCP_DUPACK_THRESHOLD))
         return 0;
-    window = c->rtt_min / 4 * (c->reorder_quarters + 1u);
+    window = tcp_rtt_min(c) / 4 * (c->reorder_quarters + 1u);
     return RTE_MIN(window, c->srtt);
 }
 

@@ -151,7 +151,8 @@ void tcp_recovery_timeout(struct tcp_conn *c)
 static void undo(struct tcp_conn *c)
 {
     tcp_count(c->sock.tcp, tcp_spurious_undone);
-    c->spurious++;
+    if (c->spurious < UINT16_MAX)
+        c->spurious++;
     tcp_undo_end(c);
     if (c->recovery != TCP_RECOVERY_NONE) {
         c->recovery = TCP_RECOVERY_NONE;

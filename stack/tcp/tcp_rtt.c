@@ -4,7 +4,7 @@
 #include "stack/tcp/tcp_internal.h"
 #include "stack/tcp/tcp_recovery.h"
 
-#define RTT_MIN_AGE (300 * CLOCK_SEC)
+#define RTT_MIN_AGE 5 /* minutes */
 
 void tcp_rtt_sample(struct tcp_conn *c, clock_ns rtt)
 {
@@ -28,20 +28,27 @@ void tcp_rtt_sample(struct tcp_conn *c, clock_ns rtt)
         c->rto = TCP_RTO_MAX;
 }
 
+/* At least 1: zero means "unknown". */
+static uint32_t microseconds(clock_ns rtt)
+{
+    return (uint32_t)RTE_MAX(RTE_MIN(rtt / CLOCK_US, UINT32_MAX), 1u);
+}
+
 /* The least of the last five to ten minutes: paths change. */
 static void note_minimum(struct tcp_conn *c, clock_ns rtt)
 {
-    clock_ns now = c->sock.tcp->now;
+    uint16_t minute = (uint16_t)(c->sock.tcp->now / (60 * CLOCK_SEC));
+    uint32_t us = microseconds(rtt);
 
     if (c->rtt_min == 0)
-        c->rtt_min = c->rtt_min_next = rtt;
-    if (now - c->rtt_min_at > RTT_MIN_AGE) {
+        c->rtt_min = c->rtt_min_next = us;
+    if ((uint16_t)(minute - c->rtt_min_at) >= RTT_MIN_AGE) {
         c->rtt_min = c->rtt_min_next;
-        c->rtt_min_next = rtt;
-        c->rtt_min_at = now;
+        c->rtt_min_next = us;
+        c->rtt_min_at = minute;
     }
-    c->rtt_min = RTE_MIN(c->rtt_min, rtt);
-    c->rtt_min_next = RTE_MIN(c->rtt_min_next, rtt);
+    c->rtt_min = RTE_MIN(c->rtt_min, us);
+    c->rtt_min_next = RTE_MIN(c->rtt_min_next, us);
 }
 
 /* RFC 7323, 4.1. Returns false when the echo says nothing. */

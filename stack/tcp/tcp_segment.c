@@ -47,10 +47,11 @@ static void cursor_advance(struct tcp_cursor *at, uint32_t n)
  * whichever is before it. New data and retransmissions each go upwards, so the way is short. */
 static struct tcp_cursor cursor_at(const struct tcp_conn *c, uint32_t seq)
 {
-    struct tcp_cursor at = c->cursor;
+    const struct tcp_flight *f = c->flight;
+    struct tcp_cursor at = f != NULL ? f->cursor : (struct tcp_cursor){0};
 
-    if (at.m == NULL || seq_lt(seq, at.seq))
-        at = c->flight != NULL ? c->flight->cursor : (struct tcp_cursor){0};
+    if (f != NULL && (at.m == NULL || seq_lt(seq, at.seq)))
+        at = f->cursor_again;
     if (at.m == NULL || seq_lt(seq, at.seq))
         at = (struct tcp_cursor){c->send_queue.head, c->send_queue.head->data_off,
                                  c->send_queue_seq};
@@ -233,10 +234,8 @@ bool tcp_segment_send(struct tcp_conn *c, uint32_t seq, uint32_t len, uint8_t fl
     if (len > 0) {
         if (!(references ? payload_reference(c, m, &at, len) : payload_copy(m, &at, len)))
             goto no_mbuf;
-        if (seq == c->snd_max)
-            c->cursor = at;
-        else
-            c->flight->cursor = at;
+        if (c->flight != NULL)
+            *(seq == c->snd_max ? &c->flight->cursor : &c->flight->cursor_again) = at;
     }
     if ((flags & TCP_ACK) != 0)
         acknowledged(c, h.sack_count > 0);

@@ -61,7 +61,8 @@ struct tcp_flight {
     clock_ns rack_sent_at, rack_rtt;
     uint32_t rack_end, rack_fack;
 
-    struct tcp_cursor cursor; /* behind what was sent again last */
+    struct tcp_cursor cursor;       /* behind the newest that was sent */
+    struct tcp_cursor cursor_again; /* behind what was sent again last */
 
     uint32_t duplicate_bytes; /* without SACK: what duplicates say has left the network */
 

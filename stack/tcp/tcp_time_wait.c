@@ -22,7 +22,6 @@ void tcp_time_wait_enter(struct tcp_conn *c)
     tcp_orphan_remove(c);
     chain_free(&c->send_queue);
     tcp_sent_free(c);
-    c->cursor.m = NULL;
     tcp_reassembly_free(c);
     tcp_conn_account(c);
     tcp_conn_state(c, TCP_TIME_WAIT);
@@ -56,12 +55,9 @@ bool tcp_time_wait_reopened(struct tcp_conn *c, const struct packet *p, uint32_t
 bool tcp_time_wait_replaceable(const struct tcp_conn *c)
 {
     const struct tcp *t = c->sock.tcp;
-    clock_ns waited;
+    clock_ns end = tcp_timer_deadline(c, TCP_TIMER_RETRANSMIT);
 
-    if (!c->in_time_wait || !c->timestamps)
-        return false;
-    waited = t->time_wait - (c->deadline[TCP_TIMER_RETRANSMIT] - t->now);
-    return waited > TCP_TIME_WAIT_REUSE;
+    return c->in_time_wait && c->timestamps && end + TCP_TIME_WAIT_REUSE < t->now + t->time_wait;
 }
 
 void tcp_time_wait_segment(struct tcp_conn *c, struct packet *p)

@@ -19,14 +19,9 @@ static bool pressed(const struct tcp_conn *c)
 /* How long the peer may owe us something. */
 static clock_ns patience(const struct tcp_conn *c)
 {
-    bool little = pressed(c) && c->user_timeout > TCP_PRESSED_PATIENCE;
+    clock_ns patience = c->user_timeout * CLOCK_MS;
 
-    return little ? TCP_PRESSED_PATIENCE : c->user_timeout;
-}
-
-static clock_ns later(clock_ns a, clock_ns b)
-{
-    return a > b ? a : b;
+    return pressed(c) ? RTE_MIN(patience, TCP_PRESSED_PATIENCE) : patience;
 }
 
 /* Does it owe us something for longer (RFC 9293, 3.8.3)? One whose window keeps us from sending,
@@ -34,14 +29,17 @@ static clock_ns later(clock_ns a, clock_ns b)
  * short. */
 static bool overdue(const struct tcp_conn *c)
 {
-    clock_ns since = c->progress_at;
+    clock_ns now = c->sock.tcp->now, age = tcp_tick_age(c->progress_at, now);
 
     if ((c->snd_wnd == 0 || c->snd_una == c->snd_max) && !tcp_orphaned(c) && !pressed(c)) {
-        if (c->heard_at >= later(c->sent_at, c->probed_at))
+        clock_ns heard = tcp_tick_age(c->heard_at, now);
+        clock_ns sent = tcp_tick_age(tcp_tick_of(c->sent_at), now);
+
+        if (heard <= RTE_MIN(sent, tcp_tick_age(c->probed_at, now)))
             return false;
-        since = later(since, c->heard_at);
+        age = RTE_MIN(age, heard);
     }
-    return c->sock.tcp->now - since >= patience(c);
+    return age >= patience(c);
 }
 
 static void handshake_failed(struct tcp_conn *c)
@@ -124,6 +122,7 @@ static bool persist_expired(struct tcp_conn *c)
 static bool keepalive_expired(struct tcp_conn *c)
 {
     struct tcp *t = c->sock.tcp;
+    clock_ns idle = c->keepalive * CLOCK_MS, heard = tcp_tick_age(c->heard_at, t->now);
 
     if (c->state == TCP_SYN_SENT || c->state == TCP_SYN_RECEIVED) {
         handshake_failed(c);
@@ -135,8 +134,8 @@ static bool keepalive_expired(struct tcp_conn *c)
     }
     if (c->keepalive == 0)
         return true;
-    if (t->now - c->heard_at < c->keepalive) {
-        tcp_timer_set(c, TCP_TIMER_KEEPALIVE, c->heard_at + c->keepalive);
+    if (heard < idle) {
+        tcp_timer_set(c, TCP_TIMER_KEEPALIVE, t->now + idle - heard);
         return true;
     }
     /* Retransmissions and window probes test the peer as well. */
@@ -151,8 +150,7 @@ static bool keepalive_expired(struct tcp_conn *c)
         tcp_count(t, tcp_keepalive_probes);
         tcp_output_probe(c);
     }
-    tcp_timer_set(c, TCP_TIMER_KEEPALIVE,
-                  t->now + (c->keepalive < TCP_KEEPALIVE_GAP ? c->keepalive : TCP_KEEPALIVE_GAP));
+    tcp_timer_set(c, TCP_TIMER_KEEPALIVE, t->now + RTE_MIN(idle, TCP_KEEPALIVE_GAP));
     return true;
 }
 
@@ -169,16 +167,20 @@ static bool pace_expired(struct tcp_conn *c)
     return true;
 }
 
+static void arm_by(struct tcp_conn *c, clock_ns deadline)
+{
+    if (!wheel_is_armed(&c->timer) || deadline < c->timer.deadline)
+        wheel_arm(&c->sock.tcp->wheel, &c->timer, deadline);
+}
+
 static void arm(struct tcp_conn *c)
 {
     clock_ns first = CLOCK_NEVER;
 
-    for (unsigned k = 0; k < TCP_TIMER_COUNT; k++) {
-        if (c->deadline[k] < first)
-            first = c->deadline[k];
-    }
-    if (first != CLOCK_NEVER && (!wheel_is_armed(&c->timer) || first < c->timer.deadline))
-        wheel_arm(&c->sock.tcp->wheel, &c->timer, first);
+    for (unsigned k = 0; k < TCP_TIMER_COUNT; k++)
+        first = RTE_MIN(first, tcp_timer_deadline(c, k));
+    if (first != CLOCK_NEVER)
+        arm_by(c, first);
 }
 
 static void timer_fire(struct wheel_timer *timer, clock_ns now)
@@ -192,9 +194,9 @@ static void timer_fire(struct wheel_timer *timer, clock_ns now)
         (struct tcp_conn *)(void *)((char *)timer - offsetof(struct tcp_conn, timer));
 
     for (unsigned k = 0; k < TCP_TIMER_COUNT; k++) {
-        if (c->deadline[k] > now)
+        if (tcp_timer_deadline(c, k) > now)
             continue;
-        c->deadline[k] = CLOCK_NEVER;
+        c->deadline[k] = TCP_TIMER_STOPPED;
         if (!expired[k](c))
             return;
     }
@@ -205,24 +207,26 @@ void tcp_timer_init(struct tcp_conn *c)
 {
     c->timer.fire = timer_fire;
     for (unsigned k = 0; k < TCP_TIMER_COUNT; k++)
-        c->deadline[k] = CLOCK_NEVER;
+        c->deadline[k] = TCP_TIMER_STOPPED;
 }
 
 void tcp_timer_set(struct tcp_conn *c, enum tcp_timer_kind kind, clock_ns deadline)
 {
-    c->deadline[kind] = deadline;
-    if (!wheel_is_armed(&c->timer) || deadline < c->timer.deadline)
-        wheel_arm(&c->sock.tcp->wheel, &c->timer, deadline);
+    clock_ns latest = c->sock.tcp->now + TCP_TICK_FAR - TCP_TICK;
+    uint32_t tick = tcp_tick_of(RTE_MIN(deadline, latest) + TCP_TICK - 1); /* never early */
+
+    c->deadline[kind] = tick != TCP_TIMER_STOPPED ? tick : tick + 1;
+    arm_by(c, tcp_timer_deadline(c, kind));
 }
 
 void tcp_timer_stop(struct tcp_conn *c, enum tcp_timer_kind kind)
 {
-    c->deadline[kind] = CLOCK_NEVER;
+    c->deadline[kind] = TCP_TIMER_STOPPED;
 }
 
 void tcp_timer_stop_all(struct tcp_conn *c)
 {
     for (unsigned k = 0; k < TCP_TIMER_COUNT; k++)
-        c->deadline[k] = CLOCK_NEVER;
+        c->deadline[k] = TCP_TIMER_STOPPED;
     wheel_cancel(&c->sock.tcp->wheel, &c->timer);
 }

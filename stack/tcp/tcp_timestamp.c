@@ -4,10 +4,15 @@
  */
 #include "stack/tcp/tcp_internal.h"
 
+static uint32_t seconds(const struct tcp_conn *c)
+{
+    return (uint32_t)(c->sock.tcp->now / CLOCK_SEC);
+}
+
 /* 5.5: after so long a silence the peer's clock may have wrapped. */
 static bool outdated(const struct tcp_conn *c)
 {
-    return c->sock.tcp->now - c->ts_recent_time > TCP_PAWS_EXPIRY;
+    return seconds(c) - c->ts_recent_time > TCP_PAWS_EXPIRY;
 }
 
 bool tcp_timestamp_acceptable(struct tcp_conn *c, struct packet *p)
@@ -30,6 +35,6 @@ void tcp_timestamp_note(struct tcp_conn *c, const struct packet *p)
     if (c->timestamps && p->tcp.has_timestamp && seq_le(p->tcp.seq, c->last_ack_sent) &&
         (!seq_lt(p->tcp.ts_value, c->ts_recent) || outdated(c))) {
         c->ts_recent = p->tcp.ts_value;
-        c->ts_recent_time = c->sock.tcp->now;
+        c->ts_recent_time = seconds(c);
     }
 }

@@ -44,7 +44,7 @@ void tcp_tlp_schedule(struct tcp_conn *c)
             tcp_timer_stop(c, TCP_TIMER_LOSS);
         return;
     }
-    at = RTE_MIN(c->sock.tcp->now + timeout(c), c->deadline[TCP_TIMER_RETRANSMIT]);
+    at = RTE_MIN(c->sock.tcp->now + timeout(c), tcp_timer_deadline(c, TCP_TIMER_RETRANSMIT));
     tcp_timer_set(c, TCP_TIMER_LOSS, at);
     c->probing = true;
 }

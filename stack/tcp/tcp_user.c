@@ -286,7 +286,7 @@ void sock_info(const struct sock *k, struct sock_info *out)
         .send_buffer = c->buffers.send,
         .receive_buffer = c->buffers.receive,
         .congestion = c->sock.tcp->cc->name,
-        .rtt_min = c->rtt_min,
+        .rtt_min = tcp_rtt_min(c),
         .in_flight = tcp_in_flight(c),
         .lost = c->lost,
         .spurious = c->spurious,

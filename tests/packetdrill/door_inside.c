@@ -41,7 +41,7 @@ void door_inside_send_buffer(struct door *d, struct sock *k, uint32_t bytes)
 
     if (c != NULL) {
         c->buffers.send = bytes;
-        c->buffers.send_fixed = true;
+        c->send_fixed = true;
     }
     door_settle(d);
 }
@@ -52,7 +52,7 @@ void door_inside_receive_buffer(struct sock *k, uint32_t bytes)
 
     if (c != NULL) {
         c->buffers.receive = bytes;
-        c->buffers.receive_fixed = true;
+        c->receive_fixed = true;
     }
 }
 
