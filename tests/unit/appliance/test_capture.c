@@ -183,7 +183,7 @@ static unsigned blocks(const uint8_t *data, size_t len, uint32_t type)
 
 static void offer(struct capture_lane *lane, unsigned count, unsigned sent)
 {
-    struct rte_mbuf *m[CAPTURE_OFFER];
+    struct rte_mbuf *m[CAPTURE_OFFER] = {0};
 
     for (unsigned i = 0; i < count; i++)
         m[i] = segment("192.0.2.1", 443, "192.0.2.7", (uint16_t)(1000 + i));
