@@ -1,9 +1,9 @@
 /*
- * Two stacks and a bad link: every seed draws a link (loss, reordering, duplication, corruption,
- * delay, rate), sizes of buffers and frames, offloads, readers and writers of different pace, SYN
- * cookies or none, a flood of SYNs or none, and a number of connections that transfer both ways.
- * All must complete, byte for byte, and afterwards every connection, buffer and mbuf must be free
- * again.
+ * Two stacks and a bad link: every seed draws IPv4 or IPv6, a link (loss, reordering, duplication,
+ * corruption, delay, rate), sizes of buffers and frames, offloads, readers and writers of different
+ * pace, SYN cookies or none, a flood of SYNs or none, and a number of connections that transfer
+ * both ways. All must complete, byte for byte, and afterwards every connection, buffer and mbuf
+ * must be free again.
  *
  *     sim_tcp [--seeds N] [--seed S] [--verbose] [--trace]
  */
@@ -23,6 +23,7 @@ struct world {
     struct sim *sim;
     struct sim_host *client, *server;
     struct sock *listener;
+    bool ipv6;
     struct flow out[MAX_FLOWS], in[MAX_FLOWS];
     unsigned flows, accepted;
     clock_ns flood_gap; /* between SYNs; 0: none */
@@ -39,7 +40,7 @@ static uint32_t pick(struct sim *s, const uint32_t *values, unsigned count)
 #define PICK(s, ...) \
     pick(s, (const uint32_t[]){__VA_ARGS__}, sizeof((uint32_t[]){__VA_ARGS__}) / sizeof(uint32_t))
 
-static struct sim_path random_path(struct sim *s)
+static struct sim_path random_path(struct sim *s, bool ipv6)
 {
     struct sim_path p = {
         .delay = PICK(s, 0, 0, 1, 5, 20, 100) * CLOCK_MS,
@@ -54,10 +55,14 @@ static struct sim_path random_path(struct sim *s)
         .mtu_kind = PICK(s, SIM_MTU_TOLD, SIM_MTU_TOLD, SIM_MTU_UNTOLD, SIM_MTU_SILENT),
     };
 
+    if (ipv6) { /* no link of it takes less than 1,280; the simulator's routers speak IPv4 only */
+        p.mtu = p.mtu < 1280 ? 0 : p.mtu;
+        p.mtu_kind = SIM_MTU_SILENT;
+    }
     return p;
 }
 
-static struct sim_host *random_host(struct sim *s, const char *name)
+static struct sim_host *random_host(struct sim *s, const char *name, bool ipv6)
 {
     static const uint32_t all = STACK_TX_IPV4_CHECKSUM | STACK_TX_TCP_CHECKSUM |
                                 STACK_TX_TCP_SEGMENT | STACK_TX_MULTI_SEGMENT;
@@ -70,6 +75,8 @@ static struct sim_host *random_host(struct sim *s, const char *name)
         .tcp.mtu_probing = PICK(s, STACK_MTU_PROBING_BLACK_HOLE, STACK_MTU_PROBING_ALWAYS),
     };
 
+    if (ipv6 && c.mtu < 1280)
+        c.mtu = 1280;
     return sim_host_add(s, &c);
 }
 
@@ -198,7 +205,7 @@ static void open_flows(struct world *w)
     struct ip_endpoint to;
     enum sock_error error;
 
-    ip_endpoint_parse("10.0.0.2:80", &to);
+    ip_endpoint_parse(w->ipv6 ? "[2001:db8::2]:80" : "10.0.0.2:80", &to);
     for (unsigned i = 0; i < w->flows; i++) {
         struct sock_options o = random_options(s);
         uint64_t size = PICK(s, 0, 1, 1000, 20000, 200000), back = PICK(s, 0, 1, 5000, 200000);
@@ -259,15 +266,17 @@ static void trace(void *ctx, const struct sim_host *from, const uint8_t *frame, 
                   clock_ns now)
 {
     const struct world *w = ctx;
-    const uint8_t *tcp = frame + 34;
+    bool v6 = frame[12] == 0x86;
+    const uint8_t *tcp = frame + (v6 ? 54 : 34);
+    int length = v6 ? frame[18] << 8 | frame[19] : (frame[16] << 8 | frame[17]) - 20;
 
-    if (len < 54 || frame[23] != 6)
+    if (len < (v6 ? 74 : 54) || frame[v6 ? 20 : 23] != 6)
         return;
     printf("%.6f %s %u > %u flags %02x seq %u ack %u win %u len %u\n", (double)now / 1e9,
            from == w->client ? "client" : "server", tcp[0] << 8 | tcp[1], tcp[2] << 8 | tcp[3],
            tcp[13], (unsigned)tcp[4] << 24 | tcp[5] << 16 | tcp[6] << 8 | tcp[7],
            (unsigned)tcp[8] << 24 | tcp[9] << 16 | tcp[10] << 8 | tcp[11], tcp[14] << 8 | tcp[15],
-           (frame[16] << 8 | frame[17]) - 20 - (tcp[12] >> 4) * 4);
+           length - (tcp[12] >> 4) * 4);
 }
 
 static bool run_world(struct world *w, uint64_t seed, unsigned options)
@@ -281,14 +290,18 @@ static bool run_world(struct world *w, uint64_t seed, unsigned options)
 
     if ((options & OPTION_TRACE) != 0)
         sim_tap_set(w->sim, trace, w);
-    w->client = random_host(w->sim, "client");
-    w->server = random_host(w->sim, "server");
-    there = random_path(w->sim);
-    back = random_path(w->sim);
-    sim_link(w->sim, w->client, "10.0.0.1/24", w->server, "10.0.0.2/24", &there, &back);
+    w->ipv6 = sim_random(w->sim, 2) == 0;
+    w->client = random_host(w->sim, "client", w->ipv6);
+    w->server = random_host(w->sim, "server", w->ipv6);
+    there = random_path(w->sim, w->ipv6);
+    back = random_path(w->sim, w->ipv6);
+    sim_link(w->sim, w->client, w->ipv6 ? "2001:db8::1/64" : "10.0.0.1/24", w->server,
+             w->ipv6 ? "2001:db8::2/64" : "10.0.0.2/24", &there, &back);
+    if (w->ipv6) /* duplicate address detection */
+        sim_run(w->sim, NULL, NULL, 3 * CLOCK_SEC);
     o = random_options(w->sim);
     o.cookies = (enum sock_cookies)sim_random(w->sim, 3);
-    ip_endpoint_parse("10.0.0.2:80", &at);
+    ip_endpoint_parse(w->ipv6 ? "[2001:db8::2]:80" : "10.0.0.2:80", &at);
     w->listener = sock_listen(sim_host_stack(w->server), &at, 64, &o, NULL, &error);
     if (w->listener == NULL)
         return report(w, seed, sock_error_text(error));
@@ -297,17 +310,19 @@ static bool run_world(struct world *w, uint64_t seed, unsigned options)
     sim_host_app(w->server, server_app, w);
     open_flows(w);
     start = sim_now(w->sim);
-    if (o.cookies != SOCK_COOKIES_OFF) /* without them a flood shuts distant clients out */
+    /* Without cookies a flood shuts distant clients out; its frames are of IPv4. */
+    if (o.cookies != SOCK_COOKIES_OFF && !w->ipv6)
         w->flood_gap = PICK(w->sim, 0, 0, 1, 3) * CLOCK_MS;
     w->flood_until = start + 5 * CLOCK_SEC;
     good = sim_run(w->sim, all_finished, w, 4 * 3600 * CLOCK_SEC);
     if ((options & OPTION_VERBOSE) != 0) {
         const struct stack_counters *c = stack_counters(sim_host_stack(w->client));
 
-        printf("seed %" PRIu64 ": %u flows, %.3f s, %" PRIu64 " sent, %" PRIu64
+        printf("seed %" PRIu64 ": %s, %u flows, %.3f s, %" PRIu64 " sent, %" PRIu64
                " retransmitted, %" PRIu64 " timeouts, %" PRIu64 " fast\n",
-               seed, w->flows, (double)(sim_now(w->sim) - start) / 1e9, c->tcp_segments_sent,
-               c->tcp_retransmissions, c->tcp_rto_expired, c->tcp_fast_retransmits);
+               seed, w->ipv6 ? "IPv6" : "IPv4", w->flows, (double)(sim_now(w->sim) - start) / 1e9,
+               c->tcp_segments_sent, c->tcp_retransmissions, c->tcp_rto_expired,
+               c->tcp_fast_retransmits);
     }
     if (!good)
         return report(w, seed, "not finished in four hours");
