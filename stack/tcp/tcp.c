@@ -246,7 +246,7 @@ void tcp_conn_bind(struct tcp_conn *c, const struct ip_endpoint *local,
     c->path_generation = net_pmtu_generation(t->net);
     c->syn_window = (uint16_t)RTE_MIN(tcp_receive_limit(c), 65535u);
     c->ts_offset = tcp_ts_offset(t, &local->addr, &remote->addr);
-    c->progress_at = c->heard_at = tcp_tick_of(t->now);
+    c->progress_at = c->heard_at = c->challenge_due = tcp_tick_of(t->now);
     c->hash = tcp_table_hash(&t->table, local, remote);
     tcp_table_insert(&t->table, c);
 }

@@ -28,7 +28,8 @@
 struct rte_mempool;
 struct script;
 
-#define SCRIPT_START     (1000 * CLOCK_SEC) /* not zero: code must not take zero for "never" */
+#define SCRIPT_START     (1000 * CLOCK_SEC)  /* not zero: code must not take zero for "never" */
+#define SCRIPT_WRAP      (UINT64_C(1) << 52) /* when the stack's ticks of 32 bits begin anew */
 #define SCRIPT_UNLIMITED UINT32_MAX
 #define SCRIPT_NO_WSCALE (-1)
 #define SCRIPT_TICK      (2 * CLOCK_MS) /* timers may be late by a tick of the wheel */

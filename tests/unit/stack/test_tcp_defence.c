@@ -23,6 +23,16 @@ static int setup(void **state)
     return 0;
 }
 
+static int setup_wrap(void **state)
+{
+    (void)state;
+    s = script_create(&(struct script_config){.start = SCRIPT_WRAP - CLOCK_SEC / 2});
+    listener = script_listen(s, 80, 16, NULL);
+    c = script_conn(s);
+    script_establish(c, listener);
+    return 0;
+}
+
 static int setup_timestamps(void **state)
 {
     (void)state;
@@ -448,7 +458,11 @@ static void test_icmp_on_connection(void **state)
     assert_int_equal(script_usage(s).connections[TCP_SYN_RECEIVED], 1);
 }
 
-#define TEST(name)    cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST_WRAP(name)                                 \
+    {                                                   \
+#name "_wrap", name, setup_wrap, teardown, NULL \
+    }
 #define TEST_TS(name) cmocka_unit_test_setup_teardown(name, setup_timestamps, teardown)
 
 int main(void)
@@ -462,6 +476,7 @@ int main(void)
         TEST(test_syn_on_connection),
         TEST(test_syn_of_restarted_peer),
         TEST(test_challenge_limit),
+        TEST_WRAP(test_challenge_limit),
         cmocka_unit_test_teardown(test_challenge_budget, teardown),
         TEST(test_ack_out_of_range),
         TEST(test_no_ack_flag),

@@ -7,14 +7,25 @@
 static struct script *s;
 static struct script_conn *c;
 
-static int setup(void **state)
+static int setup_at(clock_ns start)
 {
-    (void)state;
-    s = script_create(NULL);
+    s = script_create(&(struct script_config){.start = start});
     c = script_conn(s);
     script_establish(c,
                      script_listen(s, 80, 4, &(struct sock_options){.keepalive = 30 * CLOCK_SEC}));
     return 0;
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    return setup_at(SCRIPT_START);
+}
+
+static int setup_wrap(void **state)
+{
+    (void)state;
+    return setup_at(SCRIPT_WRAP - 20 * CLOCK_SEC);
 }
 
 static int teardown(void **state)
@@ -173,6 +184,10 @@ static void test_unanswered_are_no_timeouts(void **state)
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST_WRAP(name)                                 \
+    {                                                   \
+#name "_wrap", name, setup_wrap, teardown, NULL \
+    }
 
 int main(void)
 {
@@ -187,6 +202,10 @@ int main(void)
         TEST(test_orphan_with_keepalive),
         TEST(test_none_by_default),
         TEST(test_unanswered_are_no_timeouts),
+        TEST_WRAP(test_probe),
+        TEST_WRAP(test_give_up),
+        TEST_WRAP(test_traffic_puts_it_off),
+        TEST_WRAP(test_closed_window),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
