@@ -135,7 +135,7 @@ static bool keepalive_expired(struct tcp_conn *c)
     if (c->keepalive == 0)
         return true;
     if (heard < idle) {
-        tcp_timer_set(c, TCP_TIMER_KEEPALIVE, t->now + idle - heard);
+        tcp_timer_set(c, TCP_TIMER_KEEPALIVE, tcp_tick_time(c->heard_at, t->now) + idle);
         return true;
     }
     /* Retransmissions and window probes test the peer as well. */

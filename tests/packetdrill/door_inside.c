@@ -73,7 +73,7 @@ void door_inside_keepalive(struct door *d, struct sock *k, clock_ns idle)
 
     if (c == NULL)
         return;
-    c->keepalive = idle;
+    c->keepalive = (uint32_t)(idle / CLOCK_MS);
     if (idle != 0 && tcp_synchronized(c))
         tcp_timer_set(c, TCP_TIMER_KEEPALIVE, d->now + idle);
 }
@@ -83,5 +83,5 @@ void door_inside_user_timeout(struct sock *k, clock_ns timeout)
     struct tcp_conn *c = connection(k);
 
     if (c != NULL)
-        c->user_timeout = timeout;
+        c->user_timeout = (uint32_t)(timeout / CLOCK_MS);
 }
