@@ -18,7 +18,7 @@
 #define SEGMENTS_MIN  200
 #define SEGMENTS_MAX  12000
 #define EPOCHS        40 /* of congestion avoidance, in which two flows find their shares */
-#define FAIR_SEGMENTS 40000
+#define FAIR_SEGMENTS 400000
 
 static uint32_t pick(struct sim *s, const uint32_t *values, unsigned count)
 {
