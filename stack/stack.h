@@ -70,6 +70,7 @@ struct stack_tcp_config {
     enum stack_ecn ecn;
     enum stack_mtu_probing mtu_probing;
     bool pacing_off, timestamps_off, sack_off;
+    bool hystart_classic;    /* the first slow start ends by HyStart's delay, not by HyStart++ */
     uint8_t window_scale;    /* 1 to 14, of what we offer; 7, or what receive_buffer_max needs */
     uint16_t initial_window; /* segments; 10 (RFC 6928) */
     uint16_t quick_acks;     /* segments acknowledged at once at the start; 16 */

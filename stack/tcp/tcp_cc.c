@@ -62,13 +62,22 @@ static uint32_t countable(const struct tcp_conn *c, const struct tcp_cc_ack *a)
     return config->pacing_off ? min_u32(bytes, config->abc_limit * tcp_segment_size(c)) : bytes;
 }
 
+static enum tcp_hystart_phase hystart(struct tcp_conn *c, const struct tcp_cc_ack *a)
+{
+    bool large = c->cwnd >= TCP_HYSTART_WINDOW * tcp_segment_size(c);
+
+    if (c->sock.tcp->config.hystart_classic)
+        return tcp_hystart_classic(&c->cc.hystart, a, c->snd_una, c->snd_max, large);
+    return tcp_hystart_ack(&c->cc.hystart, a);
+}
+
 void tcp_cc_slow_start(struct tcp_conn *c, const struct tcp_cc_ack *a)
 {
     enum tcp_hystart_phase phase = TCP_HYSTART_SLOW_START;
     uint32_t bytes = countable(c, a);
 
     if (c->ssthresh == UINT32_MAX)
-        phase = tcp_hystart_ack(&c->cc.hystart, a);
+        phase = hystart(c, a);
     if (phase == TCP_HYSTART_DONE) {
         c->ssthresh = c->cwnd;
         algorithm(c)->init(c);

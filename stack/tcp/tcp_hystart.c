@@ -2,7 +2,8 @@
  * A queue that builds up shows in the least round trip of a round before anything is lost. When it
  * exceeds the last round's by an eighth, slow start goes on at a quarter of its pace for five
  * rounds: if the round trip falls below what it was meanwhile, the delay was jitter, and slow start
- * proper resumes; else it ends. The names are those of RFC 9406, 4.2.
+ * proper resumes; else it ends. The names are those of RFC 9406, 4.2. What it comes from, HyStart
+ * by delay, ends slow start with the first such round.
  */
 #include "stack/tcp/tcp_hystart.h"
 
@@ -37,15 +38,19 @@ static void sample(struct tcp_hystart *h, clock_ns rtt)
         h->samples++;
 }
 
-static bool delayed(const struct tcp_hystart *h)
+static uint32_t threshold(const struct tcp_hystart *h)
 {
     uint32_t thresh = h->last_min / MIN_RTT_DIVISOR;
 
+    thresh = thresh > MIN_RTT_THRESH ? thresh : MIN_RTT_THRESH;
+    return thresh < MAX_RTT_THRESH ? thresh : MAX_RTT_THRESH;
+}
+
+static bool delayed(const struct tcp_hystart *h)
+{
     if (h->samples < N_RTT_SAMPLE || h->last_min == UINT32_MAX || h->current_min == UINT32_MAX)
         return false;
-    thresh = thresh > MIN_RTT_THRESH ? thresh : MIN_RTT_THRESH;
-    thresh = thresh < MAX_RTT_THRESH ? thresh : MAX_RTT_THRESH;
-    return (uint64_t)h->current_min >= (uint64_t)h->last_min + thresh;
+    return (uint64_t)h->current_min >= (uint64_t)h->last_min + threshold(h);
 }
 
 enum tcp_hystart_phase tcp_hystart_ack(struct tcp_hystart *h, const struct tcp_cc_ack *a)
@@ -66,6 +71,29 @@ enum tcp_hystart_phase tcp_hystart_ack(struct tcp_hystart *h, const struct tcp_c
         round_begin(h);
     }
     return h->baseline != 0 ? TCP_HYSTART_CONSERVATIVE : TCP_HYSTART_SLOW_START;
+}
+
+enum tcp_hystart_phase tcp_hystart_classic(struct tcp_hystart *h, const struct tcp_cc_ack *a,
+                                           uint32_t snd_una, uint32_t snd_max, bool large)
+{
+    uint64_t us = a->rtt / CLOCK_US;
+
+    if (a->rtt == 0)
+        return TCP_HYSTART_SLOW_START;
+    if (us < h->last_min) /* here the least of all */
+        h->last_min = (uint32_t)us;
+    if (!large)
+        return TCP_HYSTART_SLOW_START;
+    if (h->rounds == 0 || (int32_t)(snd_una - h->round_end) > 0) {
+        h->rounds = 1;
+        h->round_end = snd_max;
+        h->current_min = UINT32_MAX;
+        h->samples = 0;
+    }
+    sample(h, a->rtt);
+    if (h->samples <= N_RTT_SAMPLE || h->current_min <= h->last_min + threshold(h))
+        return TCP_HYSTART_SLOW_START;
+    return TCP_HYSTART_DONE;
 }
 
 uint32_t tcp_hystart_growth(struct tcp_hystart *h, uint32_t bytes)

@@ -55,6 +55,7 @@ static const struct flag flags[] = {
     FLAG("quick-acks", FLAG_U16, tcp.quick_acks),
     FLAG("quick-acks-off", FLAG_BOOL, quick_acks_off),
     FLAG("abc-limit", FLAG_U16, tcp.abc_limit),
+    FLAG("hystart-classic", FLAG_BOOL, tcp.hystart_classic),
     FLAG("syn-retries", FLAG_U8, tcp.syn_retries),
     FLAG("synack-retries", FLAG_U8, tcp.synack_retries),
     FLAG("rto-initial", FLAG_MS, tcp.rto_initial),

@@ -115,6 +115,46 @@ static void test_long_path(void **state)
     assert_int_not_equal(conn.cc.hystart.baseline, 0);
 }
 
+/* A round of the classic one begins. */
+static void classic_round(uint32_t number)
+{
+    conn.snd_una = number;
+    conn.snd_max = number + 1;
+}
+
+/* The classic one compares with the least of all, after the eighth sample of a round, and ends slow
+ * start there and then. */
+static void test_classic(void **state)
+{
+    (void)state;
+    tcp.config.hystart_classic = true;
+    round_of(10, 40 * CLOCK_MS);
+    classic_round(2);
+    round_of(9, 45 * CLOCK_MS); /* an eighth, but no more */
+    classic_round(4);
+    round_of(10, 60 * CLOCK_MS);
+    assert_false(slow_start());
+    assert_int_equal(conn.ssthresh, (10 + 10 + 9 + 8) * MSS);
+}
+
+/* One sample as short as ever, and it goes on; so it does below sixteen segments. */
+static void test_classic_goes_on(void **state)
+{
+    (void)state;
+    tcp.config.hystart_classic = true;
+    round_of(1, 20 * CLOCK_MS);
+    for (uint32_t i = 0; i < 4; i++)
+        round_of(1, 90 * CLOCK_MS);
+    assert_int_equal(conn.cwnd, 15 * MSS);
+    assert_int_equal(conn.cc.hystart.samples, 0);
+    for (uint32_t i = 1; i < 10; i++) {
+        classic_round(2 * i);
+        round_of(2, 20 * CLOCK_MS);
+        round_of(20, 90 * CLOCK_MS);
+    }
+    assert_true(slow_start());
+}
+
 /* A loss ends it at once, and it never comes back. */
 static void test_loss(void **state)
 {
@@ -163,6 +203,8 @@ int main(void)
         cmocka_unit_test_setup(test_jitter, setup),
         cmocka_unit_test_setup(test_few_samples, setup),
         cmocka_unit_test_setup(test_long_path, setup),
+        cmocka_unit_test_setup(test_classic, setup),
+        cmocka_unit_test_setup(test_classic_goes_on, setup),
         cmocka_unit_test_setup(test_loss, setup),
         cmocka_unit_test_setup(test_application_limited, setup),
         cmocka_unit_test_setup(test_burst_bound, setup),
