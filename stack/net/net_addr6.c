@@ -25,6 +25,7 @@
 #define PROBES              1 /* RFC 4862, 5.1: DupAddrDetectTransmits */
 #define PROBE_INTERVAL      (1 * CLOCK_SEC)
 #define PROBE_DELAY_MAX     (250 * CLOCK_MS) /* RFC 4862, 5.4.2: a random one, up to a second */
+#define PROBE_LEAD          (300 * CLOCK_MS)
 #define ANNOUNCEMENTS       2
 #define PROBE_AGAIN         (60 * CLOCK_SEC)   /* after somebody else had it */
 #define IDENTIFIER_ATTEMPTS 3                  /* RFC 7217, 7 */
@@ -160,7 +161,9 @@ static struct ip_addr opaque_addr(const struct net *n, const struct net_iface *i
     return a;
 }
 
-/* The same for all workers, and not for all machines of a rack after a power failure. */
+/* The same for all workers, and not for all machines of a rack after a power failure. The worker
+ * that asks for all adds PROBE_LEAD to it: workers start one after the other, and what it then
+ * announces must be everybody's. */
 static clock_ns probe_delay(const struct net *n, const struct ip_addr *addr)
 {
     return siphash(addr, sizeof *addr, &n->neighbours.key) % PROBE_DELAY_MAX;
@@ -172,7 +175,7 @@ static void probe_begin(struct net *n, struct net_iface *iface, struct net_addr6
     a->state = NET_ADDR6_TENTATIVE;
     a->probes = PROBES;
     a->announcements = 0;
-    a->due = now + probe_delay(n, &a->addr);
+    a->due = now + probe_delay(n, &a->addr) + (iface->follower ? 0 : PROBE_LEAD);
     net_mld_changed(iface, now);
 }
 

@@ -6,6 +6,7 @@ Each connection has a process of its own, so that many at a time use all the pro
 
 import hashlib
 import http.server
+import socket
 import socketserver
 import sys
 
@@ -37,6 +38,7 @@ class Server(socketserver.ForkingMixIn, http.server.HTTPServer):
     """One process for each connection."""
     max_children = 256
     request_queue_size = 256
+    address_family = socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET
 
 
 if __name__ == "__main__":
