@@ -7,7 +7,7 @@ import struct
 import threading
 
 from lab.process import wait_until
-from lab.scenario import (ALONE, BOTH_FAMILIES, ONE_AND_TWO_WORKERS, expect, expect_equal,
+from lab.scenario import (ALONE, BOTH_FAMILIES, ONE_AND_TWO_WORKERS, RELEASE, expect, expect_equal,
                           expect_in, scenario)
 from lab.streams import PiecewiseTls
 from lab.topology import BACKENDS, OUTSIDE, at, http_get, read_all
@@ -309,7 +309,7 @@ def idle_connections_hold_no_buffers(lab):
     lab.settled()
 
 
-@scenario(workers=ONE_AND_TWO_WORKERS, load=ALONE, families=BOTH_FAMILIES)
+@scenario(builds=(RELEASE,), workers=ONE_AND_TWO_WORKERS, load=ALONE, families=BOTH_FAMILIES)
 def rest_costs_little(lab):
     """At rest, with idle sessions open, each worker uses under 5 % of a core."""
     listener = lab.listen()
