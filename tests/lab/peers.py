@@ -79,13 +79,17 @@ class Nginx:
             out.write(_NGINX.format(directory=self._directory, workers=self._workers,
                                     access=self._access, demands=self._demands,
                                     servers="".join(self._servers)))
-        # nginx listens before it writes its pid file, and a bad file ends it here with a reason.
+        # A bad file ends it here with a reason.
         self._namespace.run(nginx_path(), "-t", "-q", "-c", config, "-p", self._directory)
         self.process = self._namespace.start(nginx_path(), "-c", config, "-p", self._directory)
         return self
 
     def ready(self):
-        return os.path.exists(os.path.join(self._directory, "nginx.pid"))
+        """nginx listens before it writes its pid; `nginx -t` leaves the same file empty."""
+        try:
+            return os.path.getsize(os.path.join(self._directory, "nginx.pid")) > 0
+        except FileNotFoundError:
+            return False
 
 
 def nginx_path():
