@@ -45,7 +45,7 @@ struct stack_iface_config fix_iface_config(struct fix *x, unsigned index, const 
         .name = name,
         .mtu = 1500,
         .tx_pool = x->tx_pool,
-        .egress = {&x->egress[index], egress_enqueue, egress_room},
+        .egress = {.ctx = &x->egress[index], .enqueue = egress_enqueue, .room = egress_room},
         .addrs = {prefix(addr)},
         .addr_count = 1,
     };
