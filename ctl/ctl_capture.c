@@ -46,14 +46,10 @@ static enum ctl_status print_state(struct ctl_client *c, const struct ctl_option
                                    json_t *request)
 {
     json_t *result;
-    enum ctl_status status = ctl_client_ask(c, request, &result);
+    enum ctl_status status = ctl_ask(c, o, request, &result);
 
-    if (status != CTL_DONE)
+    if (result == NULL)
         return status;
-    if (o->json) {
-        ctl_print_json(result);
-        return CTL_DONE;
-    }
     if (json_is_string(json_object_get(result, "file")))
         ctl_table_print_one(stdout, capture_columns, result);
     else

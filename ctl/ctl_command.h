@@ -21,11 +21,18 @@ ctl_command ctl_show_backends, ctl_show_certs, ctl_show_policy, ctl_show_firewal
 /* ctl_set.c */
 ctl_command ctl_set;
 
+/* ---- ctl_command.c ---- */
+
 /* {"command": NAME} */
 json_t *ctl_request(const char *name);
 
 /* Prints the JSON value and gives up its reference. */
 void ctl_print_json(json_t *value);
+
+/* ctl_client_ask(), and prints the result where JSON is wanted. *result is what is left for the
+ * command to show, or NULL. */
+enum ctl_status ctl_ask(struct ctl_client *c, const struct ctl_options *o, json_t *request,
+                        json_t **result);
 
 /* Asks for NAME and prints the rows under `key` as a table, or all as JSON. */
 enum ctl_status ctl_print_rows(struct ctl_client *c, const struct ctl_options *o, const char *name,

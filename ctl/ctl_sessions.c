@@ -104,15 +104,11 @@ static void print_side(const char *title, const json_t *side)
 static enum ctl_status show_one(struct ctl_client *c, const struct ctl_options *o)
 {
     json_t *result;
-    enum ctl_status status = ctl_client_ask(
-        c, json_pack("{s:s, s:s}", "command", "session", "id", o->argument[1]), &result);
+    enum ctl_status status =
+        ctl_ask(c, o, json_pack("{s:s, s:s}", "command", "session", "id", o->argument[1]), &result);
 
-    if (status != CTL_DONE)
+    if (result == NULL)
         return status;
-    if (o->json) {
-        ctl_print_json(result);
-        return CTL_DONE;
-    }
     ctl_table_print_one(stdout, one_columns, result);
     print_side("client's connection", json_object_get(result, "client_side"));
     print_side("server's connection", json_object_get(result, "backend_side"));

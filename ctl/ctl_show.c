@@ -24,17 +24,12 @@ static enum ctl_status change_server(struct ctl_client *c, const struct ctl_opti
                                      const char *command)
 {
     json_t *result;
-    enum ctl_status status =
-        ctl_client_ask(c,
-                       json_pack("{s:s, s:s, s:s}", "command", command, "backend", o->argument[2],
-                                 "server", o->argument[3]),
-                       &result);
+    enum ctl_status status = ctl_ask(c, o,
+                                     json_pack("{s:s, s:s, s:s}", "command", command, "backend",
+                                               o->argument[2], "server", o->argument[3]),
+                                     &result);
 
-    if (status == CTL_DONE && o->json) {
-        ctl_print_json(result);
-        return status;
-    }
-    if (status == CTL_DONE)
+    if (result != NULL)
         printf("%s %s %s\n", o->argument[2], o->argument[3],
                strcmp(o->argument[1], "drain") == 0
                    ? "is drained: it gets no new sessions, those that it has go on"

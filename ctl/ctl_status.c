@@ -1,39 +1,6 @@
 /* status, version, reload, log-level. */
-#include <string.h>
-
 #include "ctl/ctl_command.h"
 #include "ctl/ctl_text.h"
-
-#define DIGITS 15 /* of a double, all that are sure: 0.2, not 0.20000000000000001 */
-
-json_t *ctl_request(const char *name)
-{
-    return json_pack("{s:s}", "command", name);
-}
-
-void ctl_print_json(json_t *value)
-{
-    json_dumpf(value, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY | JSON_REAL_PRECISION(DIGITS));
-    putchar('\n');
-    json_decref(value);
-}
-
-enum ctl_status ctl_print_rows(struct ctl_client *c, const struct ctl_options *o, const char *name,
-                               const char *key, const struct ctl_column *columns)
-{
-    json_t *result;
-    enum ctl_status status = ctl_client_ask(c, ctl_request(name), &result);
-
-    if (status != CTL_DONE)
-        return status;
-    if (o->json) {
-        ctl_print_json(result);
-        return CTL_DONE;
-    }
-    ctl_table_print(stdout, columns, json_object_get(result, key));
-    json_decref(result);
-    return CTL_DONE;
-}
 
 static const struct ctl_column summary_columns[] = {
     {"version", "version", NULL, false},
@@ -103,14 +70,10 @@ static void print_summary(json_t *status)
 enum ctl_status ctl_status_show(struct ctl_client *c, const struct ctl_options *o)
 {
     json_t *result;
-    enum ctl_status status = ctl_client_ask(c, ctl_request("status"), &result);
+    enum ctl_status status = ctl_ask(c, o, ctl_request("status"), &result);
 
-    if (status != CTL_DONE)
+    if (result == NULL)
         return status;
-    if (o->json) {
-        ctl_print_json(result);
-        return CTL_DONE;
-    }
     print_summary(result);
     putchar('\n');
     ctl_table_print(stdout, worker_columns, json_object_get(result, "workers"));
@@ -125,14 +88,10 @@ static enum ctl_status print_text(struct ctl_client *c, const struct ctl_options
                                   json_t *request, const char *key)
 {
     json_t *result;
-    enum ctl_status status = ctl_client_ask(c, request, &result);
+    enum ctl_status status = ctl_ask(c, o, request, &result);
 
-    if (status != CTL_DONE)
+    if (result == NULL)
         return status;
-    if (o->json) {
-        ctl_print_json(result);
-        return CTL_DONE;
-    }
     ctl_text_line(stdout, json_string_value(json_object_get(result, key)));
     json_decref(result);
     return CTL_DONE;
@@ -156,14 +115,10 @@ enum ctl_status ctl_status_reload(struct ctl_client *c, const struct ctl_options
 {
     json_t *result, *finding;
     size_t i;
-    enum ctl_status status = ctl_client_ask(c, ctl_request("reload"), &result);
+    enum ctl_status status = ctl_ask(c, o, ctl_request("reload"), &result);
 
-    if (status != CTL_DONE)
+    if (result == NULL)
         return status;
-    if (o->json) {
-        ctl_print_json(result);
-        return CTL_DONE;
-    }
     json_array_foreach (json_object_get(result, "findings"), i, finding)
         ctl_text_line(stderr, json_string_value(finding));
     puts("the configuration in the file is in force");

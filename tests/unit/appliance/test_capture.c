@@ -193,115 +193,111 @@ static void offer(struct capture_lane *lane, unsigned count, unsigned sent)
         rte_pktmbuf_free(m[i]);
 }
 
+/* A capture of one worker into a directory of its own. */
+struct captured {
+    char directory[32], path[64];
+    struct capture_config config;
+    struct capture *c;
+    struct capture_state told; /* after captured_stop() */
+};
+
+static void captured_start(struct captured *x, uint64_t count)
+{
+    *x = (struct captured){
+        .directory = "/tmp/capture-XXXXXX",
+        .config = {.file = "file",
+                   .comment = "a test",
+                   .workers = 1,
+                   .interface = {"outside", "inside"},
+                   .interface_count = 2,
+                   .snaplen = 60,
+                   .count = count,
+                   .bytes = 1 << 20,
+                   .duration = 60 * CLOCK_SEC},
+    };
+    x->config.directory = mkdtemp(x->directory);
+    assert_non_null(x->config.directory);
+    snprintf(x->path, sizeof x->path, "%s/file", x->directory);
+    x->c = capture_start(&x->config, NULL);
+    assert_non_null(x->c);
+}
+
+static void captured_stop(struct captured *x)
+{
+    capture_stop(x->c);
+    capture_state(x->c, &x->told);
+    capture_free(x->c);
+}
+
+static void captured_remove(struct captured *x)
+{
+    unlink(x->path);
+    rmdir(x->directory);
+}
+
 /* Frames received, with a tag that the driver took out, and sent, of which some are refused. */
 static void test_file(void **state)
 {
-    char directory[] = "/tmp/capture-XXXXXX", path[64];
     static uint8_t data[65536];
-    struct capture_config config = {.file = "file",
-                                    .comment = "a test",
-                                    .workers = 1,
-                                    .interface = {"outside", "inside"},
-                                    .interface_count = 2,
-                                    .snaplen = 60,
-                                    .bytes = 1 << 20,
-                                    .duration = 60 * CLOCK_SEC};
     struct rte_mbuf *m = segment("192.0.2.7", 1000, "192.0.2.1", 443);
-    struct capture_state told;
-    struct capture *c;
+    struct captured x;
     struct stat st;
     size_t len;
     FILE *in;
 
     (void)state;
-    config.directory = mkdtemp(directory);
-    assert_non_null(config.directory);
-    c = capture_start(&config, NULL);
-    assert_non_null(c);
-    assert_null(capture_start(&config, NULL)); /* there is a file */
+    captured_start(&x, 0);
+    assert_null(capture_start(&x.config, NULL)); /* there is a file */
     m->ol_flags |= RTE_MBUF_F_RX_VLAN | RTE_MBUF_F_RX_VLAN_STRIPPED;
     m->vlan_tci = 7;
-    capture_received(capture_lane(c, 0), 0, &m, 1);
+    capture_received(capture_lane(x.c, 0), 0, &m, 1);
     rte_pktmbuf_free(m);
-    offer(capture_lane(c, 0), 10, 4);
-    offer(capture_lane(c, 0), 6, 0);
-    offer(capture_lane(c, 0), 6, 6);
-    capture_stop(c);
-    capture_state(c, &told);
-    capture_free(c);
-    assert_int_equal(told.end, CAPTURE_STOPPED);
-    assert_int_equal(told.frames, 11);
-    assert_int_equal(told.dropped, 0);
+    offer(capture_lane(x.c, 0), 10, 4);
+    offer(capture_lane(x.c, 0), 6, 0);
+    offer(capture_lane(x.c, 0), 6, 6);
+    captured_stop(&x);
+    assert_int_equal(x.told.end, CAPTURE_STOPPED);
+    assert_int_equal(x.told.frames, 11);
+    assert_int_equal(x.told.dropped, 0);
 
-    snprintf(path, sizeof path, "%s/file", directory);
-    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(stat(x.path, &st), 0);
     assert_int_equal(st.st_mode & 0777, 0600);
-    in = fopen(path, "re");
+    in = fopen(x.path, "re");
     assert_non_null(in);
     len = fread(data, 1, sizeof data, in);
     fclose(in);
-    assert_int_equal(len, told.bytes);
+    assert_int_equal(len, x.told.bytes);
     assert_int_equal(blocks(data, len, 0x0a0d0d0a), 1);
     assert_int_equal(blocks(data, len, 1), 2);
     assert_int_equal(blocks(data, len, 6), 11);
     assert_int_equal(blocks(data, len, 5), 2);
     assert_non_null(memmem(data, len, "\x81\x00\x00\x07\x08\x00\x45", 7)); /* the tag is back */
-    unlink(path);
-    rmdir(directory);
+    captured_remove(&x);
 }
 
 static void test_count(void **state)
 {
-    char directory[] = "/tmp/capture-XXXXXX", path[64];
-    struct capture_config config = {.file = "file",
-                                    .comment = "",
-                                    .workers = 1,
-                                    .interface = {"a", "b"},
-                                    .interface_count = 2,
-                                    .snaplen = 64,
-                                    .count = 3,
-                                    .bytes = 1 << 20,
-                                    .duration = 60 * CLOCK_SEC};
-    struct capture_state told;
-    struct capture *c;
+    struct captured x;
 
     (void)state;
-    config.directory = mkdtemp(directory);
-    c = capture_start(&config, NULL);
-    assert_non_null(c);
-    offer(capture_lane(c, 0), 10, 10);
-    capture_stop(c);
-    capture_state(c, &told);
-    capture_free(c);
-    assert_int_equal(told.end, CAPTURE_COUNT);
-    assert_int_equal(told.frames, 3);
-    snprintf(path, sizeof path, "%s/file", directory);
-    unlink(path);
-    rmdir(directory);
+    captured_start(&x, 3);
+    offer(capture_lane(x.c, 0), 10, 10);
+    captured_stop(&x);
+    assert_int_equal(x.told.end, CAPTURE_COUNT);
+    assert_int_equal(x.told.frames, 3);
+    captured_remove(&x);
 }
 
 /* A frame that came after the time is not the capture's, however far behind its writer is. */
 static void test_time(void **state)
 {
-    char directory[] = "/tmp/capture-XXXXXX", path[64];
-    struct capture_config config = {.file = "file",
-                                    .comment = "",
-                                    .workers = 1,
-                                    .interface = {"a", "b"},
-                                    .interface_count = 2,
-                                    .snaplen = 64,
-                                    .bytes = 1 << 20,
-                                    .duration = 60 * CLOCK_SEC};
     struct capture_record *late;
     struct capture_lane *lane;
-    struct capture_state told;
-    struct capture *c;
+    struct captured x;
 
     (void)state;
-    config.directory = mkdtemp(directory);
-    c = capture_start(&config, NULL);
-    assert_non_null(c);
-    lane = capture_lane(c, 0);
+    captured_start(&x, 0);
+    lane = capture_lane(x.c, 0);
     offer(lane, 10, 10);
     late = capture_ring_reserve(&lane->ring, 64);
     memset(late + 1, 0, 64);
@@ -309,14 +305,10 @@ static void test_time(void **state)
     late->interface = 0;
     late->at = ((clock_ns)time(NULL) + 120) * CLOCK_SEC;
     capture_ring_commit(&lane->ring, lane->ring.next);
-    capture_stop(c);
-    capture_state(c, &told);
-    capture_free(c);
-    assert_int_equal(told.end, CAPTURE_TIME);
-    assert_int_equal(told.frames, 10);
-    snprintf(path, sizeof path, "%s/file", directory);
-    unlink(path);
-    rmdir(directory);
+    captured_stop(&x);
+    assert_int_equal(x.told.end, CAPTURE_TIME);
+    assert_int_equal(x.told.frames, 10);
+    captured_remove(&x);
 }
 
 int main(void)
