@@ -141,7 +141,6 @@ void stack_input(struct stack *s, unsigned iface, struct rte_mbuf **frames, unsi
     tcp_now_set(s->tcp, now);
     while (count > 0) {
         unsigned n = count < STACK_BURST ? count : STACK_BURST;
-
         unsigned left = n;
 
         if (parse_burst(s, iface, frames, n, packets))

@@ -2,8 +2,17 @@
  * Acknowledgements (RFC 9293, 3.10.7.4, fifth check): what they free, what they say of the round
  * trip and of losses, and the peer's window.
  */
+#include "stack/tcp/tcp_conn.h"
+#include "stack/tcp/tcp_input.h"
 #include "stack/tcp/tcp_internal.h"
+#include "stack/tcp/tcp_memory.h"
+#include "stack/tcp/tcp_mtu.h"
 #include "stack/tcp/tcp_recovery.h"
+#include "stack/tcp/tcp_sent.h"
+#include "stack/tcp/tcp_seq.h"
+#include "stack/tcp/tcp_tick.h"
+#include "stack/tcp/tcp_time_wait.h"
+#include "stack/tcp/tcp_timer.h"
 
 /* A cursor's mbuf is still in the queue only when the cursor is past the queue's start. */
 static void cursor_check(const struct tcp_conn *c, struct tcp_cursor *at)
@@ -34,7 +43,8 @@ static bool release_acked(struct tcp_conn *c, uint32_t ack)
 static void wake_writer(struct tcp_conn *c)
 {
     /* Worthwhile room: a third of the buffer, so that a writer is not woken for every segment. */
-    if (!c->want_write || tcp_memory_tight(c) || c->send_queue.len > tcp_send_limit(c) / 3 * 2)
+    if (!c->want_write || tcp_memory_tight(c) ||
+        c->send_queue.len > tcp_memory_send_limit(c) / 3 * 2)
         return;
     c->want_write = false;
     tcp_event_raise(&c->sock, EVENT_WRITABLE);

@@ -14,6 +14,7 @@
  */
 #include "stack/tcp/tcp_buffer.h"
 
+#include "stack/tcp/tcp_conn.h"
 #include "stack/tcp/tcp_internal.h"
 
 #define START      65536u

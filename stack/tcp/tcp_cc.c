@@ -5,9 +5,14 @@
  */
 #include "stack/tcp/tcp_cc.h"
 
+#include "stack/tcp/tcp_buffer.h"
+#include "stack/tcp/tcp_conn.h"
+#include "stack/tcp/tcp_defaults.h"
 #include "stack/tcp/tcp_ecn.h"
+#include "stack/tcp/tcp_hystart.h"
 #include "stack/tcp/tcp_internal.h"
 #include "stack/tcp/tcp_recovery.h"
+#include "stack/tcp/tcp_seq.h"
 
 static uint32_t max_u32(uint32_t a, uint32_t b)
 {

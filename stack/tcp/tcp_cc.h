@@ -3,7 +3,8 @@
  * (tcp_recovery.h), how much may be in flight is that of an algorithm here.
  *
  * cwnd and ssthresh are of the connection, in bytes. Outside of recovery the algorithm moves cwnd;
- * while a reduction goes on, proportional rate reduction (RFC 6937) leads it to ssthresh.
+ * while a reduction for a loss goes on, proportional rate reduction (RFC 6937) leads it to
+ * ssthresh. A mark reduces at once: nothing is missing that would have to be sent meanwhile.
  */
 #ifndef STACK_TCP_TCP_CC_H
 #define STACK_TCP_TCP_CC_H
@@ -69,8 +70,8 @@ void tcp_cc_init(struct tcp_conn *c);
 void tcp_cc_progress(struct tcp_conn *c, struct tcp_cc_ack *a);
 void tcp_cc_ack(struct tcp_conn *c, const struct tcp_cc_ack *a);
 
-/* Saves cwnd and ssthresh for tcp_cc_undo(), and sets ssthresh. TIMEOUT sets cwnd to one segment,
- * the others leave it to proportional rate reduction. */
+/* Saves cwnd and ssthresh for tcp_cc_undo(), and sets ssthresh. TIMEOUT sets cwnd to one segment;
+ * after LOSS proportional rate reduction moves it, after ECN tcp_cc_reduced() does. */
 void tcp_cc_reduce(struct tcp_conn *c, enum tcp_cc_event event);
 
 /* The reduction is over: cwnd is ssthresh. */

@@ -9,7 +9,11 @@
  * else's connection has taken one (CVE-2016-5696). So it is another one each second, by a secret,
  * between half and one and a half times the mean: what one challenge takes away is lost in that.
  */
+#include "stack/tcp/tcp_conn.h"
+#include "stack/tcp/tcp_input.h"
 #include "stack/tcp/tcp_internal.h"
+#include "stack/tcp/tcp_output.h"
+#include "stack/tcp/tcp_tick.h"
 
 #define CHALLENGE_GAP   CLOCK_SEC /* of one connection */
 #define CHALLENGE_BURST 5

@@ -1,4 +1,11 @@
+#include "stack/tcp/tcp.h"
+#include "stack/tcp/tcp_conn.h"
+#include "stack/tcp/tcp_defaults.h"
 #include "stack/tcp/tcp_internal.h"
+#include "stack/tcp/tcp_isn.h"
+#include "stack/tcp/tcp_port.h"
+#include "stack/tcp/tcp_seq.h"
+#include "stack/tcp/tcp_timer.h"
 
 #define TCP_CONNECT_TIMEOUT                                                 \
     (75 * CLOCK_SEC) /* RFC 1122, 4.2.3.5: at least three minutes for data, \

@@ -14,7 +14,10 @@
 #include "stack/tcp/tcp_cubic.h"
 
 #include "stack/tcp/tcp_cc.h"
+#include "stack/tcp/tcp_conn.h"
+#include "stack/tcp/tcp_defaults.h"
 #include "stack/tcp/tcp_internal.h"
+#include "stack/tcp/tcp_tick.h"
 
 /* beta = 0.7; C = 0.4 segments for a cubic second; alpha = 3 (1 - beta) / (1 + beta) = 9 / 17 */
 #define BETA_NUM      7

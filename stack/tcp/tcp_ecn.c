@@ -8,7 +8,9 @@
  */
 #include "stack/tcp/tcp_ecn.h"
 
+#include "stack/tcp/tcp_conn.h"
 #include "stack/tcp/tcp_internal.h"
+#include "stack/tcp/tcp_seq.h"
 
 #define ECT_0     2u
 #define CE        3u

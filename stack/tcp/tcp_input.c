@@ -5,10 +5,25 @@
  * 6), so that nothing can make us and the other end of a splice count them differently. Segments of
  * one burst are processed one by one; what they make us send goes out in tcp_flush().
  */
+#include "stack/tcp/tcp_input.h"
+
+#include "stack/tcp/tcp.h"
 #include "stack/tcp/tcp_cc.h"
+#include "stack/tcp/tcp_conn.h"
+#include "stack/tcp/tcp_defaults.h"
 #include "stack/tcp/tcp_ecn.h"
 #include "stack/tcp/tcp_internal.h"
+#include "stack/tcp/tcp_listen.h"
+#include "stack/tcp/tcp_mtu.h"
+#include "stack/tcp/tcp_output.h"
+#include "stack/tcp/tcp_reassembly.h"
 #include "stack/tcp/tcp_recovery.h"
+#include "stack/tcp/tcp_rtt.h"
+#include "stack/tcp/tcp_seq.h"
+#include "stack/tcp/tcp_table.h"
+#include "stack/tcp/tcp_tick.h"
+#include "stack/tcp/tcp_time_wait.h"
+#include "stack/tcp/tcp_timer.h"
 
 void tcp_input_syn_options(struct tcp_conn *c, const struct packet_tcp *syn)
 {

@@ -1,3 +1,5 @@
+#include "stack/tcp/tcp_isn.h"
+
 #include "stack/tcp/tcp_internal.h"
 
 uint32_t tcp_isn(const struct tcp *t, const struct ip_endpoint *local,

@@ -12,11 +12,22 @@
  * An acknowledgement is held against a cookie only where the listener has sent one that may still
  * hold. Where that says that an earlier segment of the peer's is missing, it is dropped in silence.
  */
+#include "stack/tcp/tcp_listen.h"
+
 #include <stdlib.h>
 
+#include "base/log.h"
+#include "stack/tcp/tcp.h"
+#include "stack/tcp/tcp_conn.h"
 #include "stack/tcp/tcp_cookie.h"
+#include "stack/tcp/tcp_defaults.h"
 #include "stack/tcp/tcp_ecn.h"
+#include "stack/tcp/tcp_input.h"
 #include "stack/tcp/tcp_internal.h"
+#include "stack/tcp/tcp_isn.h"
+#include "stack/tcp/tcp_mtu.h"
+#include "stack/tcp/tcp_output.h"
+#include "stack/tcp/tcp_seq.h"
 
 struct tcp_listener *tcp_listener_find(const struct tcp *t, const struct ip_endpoint *local)
 {

@@ -6,10 +6,14 @@
  * smaller, what is in flight may have been lost for its size and for no congestion: it goes out
  * again, cut anew, and the congestion window stays as it is (RFC 1191, 6.4; RFC 8201, 5.4).
  */
+#include "stack/tcp/tcp_mtu.h"
+
 #include <rte_common.h>
 
+#include "stack/tcp/tcp_conn.h"
 #include "stack/tcp/tcp_internal.h"
 #include "stack/tcp/tcp_recovery.h"
+#include "stack/wire/wire.h"
 
 /* RFC 9293 has no floor, but smaller ones would cause storms of segments. */
 #define TCP_MSS_MIN 88

@@ -14,8 +14,13 @@
  *
  * path.mtu is what is known to pass, mtu_high what may: 0 while nothing is searched for.
  */
+#include "stack/tcp/tcp_conn.h"
 #include "stack/tcp/tcp_internal.h"
+#include "stack/tcp/tcp_mtu.h"
 #include "stack/tcp/tcp_recovery.h"
+#include "stack/tcp/tcp_sent.h"
+#include "stack/tcp/tcp_seq.h"
+#include "stack/wire/wire.h"
 
 #define PROBE_GAIN   16              /* bytes that are worth a probe */
 #define PROBE_BEHIND 4               /* segments that are to follow a probe */

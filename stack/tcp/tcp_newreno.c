@@ -1,6 +1,6 @@
 /* NewReno's window (RFC 5681) with appropriate byte counting (RFC 3465). */
 #include "stack/tcp/tcp_cc.h"
-#include "stack/tcp/tcp_internal.h"
+#include "stack/tcp/tcp_conn.h"
 
 static void newreno_init(struct tcp_conn *c)
 {

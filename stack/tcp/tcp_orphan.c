@@ -4,7 +4,11 @@
  * there may be config.orphans_max of them; beyond that the oldest is reset: it has had the most
  * time to end by itself. Those in TIME_WAIT are none: they give way whenever a block is needed.
  */
+#include "stack/tcp/tcp_orphan.h"
+
+#include "stack/tcp/tcp_conn.h"
 #include "stack/tcp/tcp_internal.h"
+#include "stack/tcp/tcp_output.h"
 
 void tcp_orphan_add(struct tcp_conn *c)
 {

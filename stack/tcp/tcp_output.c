@@ -6,11 +6,23 @@
  * snd_max never goes back. What is to be sent again is at the head of a list (tcp_recovery.h), and
  * goes out in frames of the size that is right now, whatever it was the first time.
  */
+#include "stack/tcp/tcp_output.h"
+
+#include <rte_common.h>
+
 #include "stack/tcp/tcp_cc.h"
+#include "stack/tcp/tcp_conn.h"
 #include "stack/tcp/tcp_ecn.h"
 #include "stack/tcp/tcp_internal.h"
+#include "stack/tcp/tcp_mtu.h"
 #include "stack/tcp/tcp_pacing.h"
 #include "stack/tcp/tcp_recovery.h"
+#include "stack/tcp/tcp_rtt.h"
+#include "stack/tcp/tcp_sent.h"
+#include "stack/tcp/tcp_seq.h"
+#include "stack/tcp/tcp_tick.h"
+#include "stack/tcp/tcp_timer.h"
+#include "stack/tcp/tcp_turn.h"
 
 struct sendable {
     struct tcp_sent *again; /* NULL: it is new */

@@ -10,7 +10,11 @@
  */
 #include "stack/tcp/tcp_pacing.h"
 
+#include "stack/tcp/tcp_conn.h"
+#include "stack/tcp/tcp_defaults.h"
 #include "stack/tcp/tcp_internal.h"
+#include "stack/tcp/tcp_tick.h"
+#include "stack/tcp/tcp_timer.h"
 
 #define BURST_MIN 4 /* segments */
 #define FRAME_MIN 2

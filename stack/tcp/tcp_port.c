@@ -5,7 +5,13 @@
  * does not look at all of them, which would take milliseconds for each connection refused: the next
  * one goes on where it ended.
  */
+#include "stack/tcp/tcp_port.h"
+
+#include "stack/tcp/tcp_conn.h"
+#include "stack/tcp/tcp_defaults.h"
 #include "stack/tcp/tcp_internal.h"
+#include "stack/tcp/tcp_table.h"
+#include "stack/tcp/tcp_time_wait.h"
 
 bool tcp_port_pick(struct tcp *t, struct ip_endpoint *local, const struct ip_endpoint *remote,
                    struct tcp_conn **reuse)

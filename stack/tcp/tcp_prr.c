@@ -4,8 +4,11 @@
  * have taken more than that away, the slow start reduction bound fills up again, by one segment an
  * acknowledgement more than arrived, as long as no further losses show.
  */
-#include "stack/tcp/tcp_internal.h"
+#include <rte_common.h>
+
+#include "stack/tcp/tcp_conn.h"
 #include "stack/tcp/tcp_recovery.h"
+#include "stack/tcp/tcp_sent.h"
 
 void tcp_prr_begin(struct tcp_conn *c, const struct tcp_delivery *d)
 {

@@ -8,8 +8,16 @@
  * least round trip, and one more for each round trip that brings a DSACK, as what it reports was
  * sent again too early.
  */
+#include <rte_common.h>
+
+#include "stack/tcp/tcp_conn.h"
+#include "stack/tcp/tcp_defaults.h"
 #include "stack/tcp/tcp_internal.h"
 #include "stack/tcp/tcp_recovery.h"
+#include "stack/tcp/tcp_rtt.h"
+#include "stack/tcp/tcp_sent.h"
+#include "stack/tcp/tcp_seq.h"
+#include "stack/tcp/tcp_timer.h"
 
 #define REORDERING_PERSIST 16 /* recoveries until the window is small again */
 

@@ -8,11 +8,19 @@
  * learns that it sent too much. Runs are also on a list by when they were extended last, from which
  * the blocks are taken: so each change is reported as soon and as often as RFC 2018, 4 asks.
  */
+#include "stack/tcp/tcp_reassembly.h"
+
 #include <string.h>
 
+#include <rte_common.h>
 #include <rte_mbuf.h>
 
+#include "stack/tcp/tcp_conn.h"
+#include "stack/tcp/tcp_defaults.h"
 #include "stack/tcp/tcp_internal.h"
+#include "stack/tcp/tcp_memory.h"
+#include "stack/tcp/tcp_output.h"
+#include "stack/tcp/tcp_seq.h"
 
 /* Takes the packet's payload from `skip` on, `len` bytes of it, as a chain. */
 static struct chain take_payload(struct packet *p, uint32_t skip, uint32_t len)
@@ -259,7 +267,7 @@ void tcp_reassembly_hold(struct tcp_conn *c, struct packet *p)
 
     if (seq_lt(c->rcv_adv, end))
         end = c->rcv_adv;
-    if (seq_lt(seq, end) && tcp_window_memory(c, false))
+    if (seq_lt(seq, end) && tcp_memory_room(c, false))
         add_ahead(c, p, 0, seq, end);
     tcp_conn_account(c);
 }
@@ -306,7 +314,7 @@ void tcp_reassembly_add(struct tcp_conn *c, struct packet *p)
     in_order = seq == c->rcv_nxt;
     if (!in_order)
         acknowledge_gap(c);
-    if (!tcp_window_memory(c, in_order)) {
+    if (!tcp_memory_room(c, in_order)) {
         p->drop = drop_tcp_no_memory;
         c->ack_now = true;
         return;

@@ -10,9 +10,19 @@
  */
 #include "stack/tcp/tcp_recovery.h"
 
+#include <rte_common.h>
+
 #include "stack/tcp/tcp_cc.h"
+#include "stack/tcp/tcp_conn.h"
+#include "stack/tcp/tcp_defaults.h"
 #include "stack/tcp/tcp_ecn.h"
 #include "stack/tcp/tcp_internal.h"
+#include "stack/tcp/tcp_mtu.h"
+#include "stack/tcp/tcp_output.h"
+#include "stack/tcp/tcp_rtt.h"
+#include "stack/tcp/tcp_sent.h"
+#include "stack/tcp/tcp_seq.h"
+#include "stack/tcp/tcp_timer.h"
 
 void tcp_recovery_init(struct tcp_conn *c)
 {

@@ -4,10 +4,12 @@
  *
  * An acknowledgement goes this way:
  *
- *     tcp_sent        records of what it covers are released, or marked by its SACK blocks
- * (tcp_sack) tcp_rtt         the round trip that it shows tcp_tlp         does it answer a loss
- * probe? tcp_undo        were the last retransmissions for nothing? tcp_rack        what is lost by
- * now; without SACK: NewReno tcp_prr         while a reduction goes on: cwnd; else tcp_cc_ack()
+ *  - tcp_sent: records of what it covers are released, or marked by its SACK blocks (tcp_sack)
+ *  - tcp_rtt: the round trip that it shows
+ *  - tcp_tlp: does it answer a loss probe?
+ *  - tcp_undo: were the last retransmissions for nothing?
+ *  - tcp_rack: what is lost by now; without SACK, NewReno
+ *  - tcp_prr: cwnd while a reduction for a loss goes on; else tcp_cc_ack()
  */
 #ifndef STACK_TCP_TCP_RECOVERY_H
 #define STACK_TCP_TCP_RECOVERY_H

@@ -7,6 +7,9 @@
 #include "stack/tcp/tcp_cookie.h"
 #include "stack/tcp/tcp_ecn.h"
 #include "stack/tcp/tcp_internal.h"
+#include "stack/tcp/tcp_isn.h"
+#include "stack/tcp/tcp_output.h"
+#include "stack/wire/wire.h"
 
 static void reply_send(struct tcp *t, const struct packet *p, const struct net_path *path,
                        struct wire_tcp *h)

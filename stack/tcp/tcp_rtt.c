@@ -1,8 +1,13 @@
 /* Round-trip time and retransmission timeout by RFC 6298. */
+#include "stack/tcp/tcp_rtt.h"
+
 #include <rte_common.h>
 
+#include "stack/tcp/tcp_conn.h"
+#include "stack/tcp/tcp_defaults.h"
 #include "stack/tcp/tcp_internal.h"
 #include "stack/tcp/tcp_recovery.h"
+#include "stack/tcp/tcp_seq.h"
 
 #define RTT_MIN_AGE 5 /* minutes */
 

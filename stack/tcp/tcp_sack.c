@@ -7,8 +7,11 @@
  * reordering needs it. What has been marked is one record for each run, so that a block that comes
  * again, with every acknowledgement for a round trip, costs one look.
  */
+#include "stack/tcp/tcp_conn.h"
 #include "stack/tcp/tcp_internal.h"
 #include "stack/tcp/tcp_recovery.h"
+#include "stack/tcp/tcp_sent.h"
+#include "stack/tcp/tcp_seq.h"
 
 static bool inside(struct tcp_range inner, struct tcp_range outer)
 {

@@ -7,12 +7,23 @@
  */
 #include <string.h>
 
+#include <rte_common.h>
 #include <rte_mbuf.h>
 #include <rte_memcpy.h>
 
+#include "stack/tcp/tcp_conn.h"
 #include "stack/tcp/tcp_ecn.h"
 #include "stack/tcp/tcp_internal.h"
+#include "stack/tcp/tcp_mtu.h"
+#include "stack/tcp/tcp_output.h"
 #include "stack/tcp/tcp_pacing.h"
+#include "stack/tcp/tcp_reassembly.h"
+#include "stack/tcp/tcp_sent.h"
+#include "stack/tcp/tcp_seq.h"
+#include "stack/tcp/tcp_timer.h"
+#include "stack/tcp/tcp_turn.h"
+#include "stack/tcp/tcp_window.h"
+#include "stack/wire/wire.h"
 
 #define TCP_REFERENCES_MAX 40 /* mbufs of payload in one frame; devices take at least this many */
 #define TCP_OPTIONS_MAX    40

@@ -2,7 +2,11 @@
 
 #include <assert.h>
 
+#include <rte_common.h>
+
+#include "stack/tcp/tcp_conn.h"
 #include "stack/tcp/tcp_internal.h"
+#include "stack/tcp/tcp_seq.h"
 
 static uint32_t length(const struct tcp_sent *s)
 {

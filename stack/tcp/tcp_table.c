@@ -1,7 +1,10 @@
 /* The flow table: chains in a power of two of buckets, by a keyed hash of addresses and ports. */
+#include "stack/tcp/tcp_table.h"
+
 #include <stdlib.h>
 #include <string.h>
 
+#include "stack/tcp/tcp_conn.h"
 #include "stack/tcp/tcp_internal.h"
 
 int tcp_table_init(struct tcp_table *t, uint32_t max, const struct siphash_key *key)

@@ -7,8 +7,17 @@
  * No RST ends the wait (RFC 1337): an old duplicate that crosses our ACK would bring one about, and
  * the next connection of these ports would get what is still under way.
  */
+#include "stack/tcp/tcp_time_wait.h"
+
+#include "stack/tcp/tcp_conn.h"
+#include "stack/tcp/tcp_defaults.h"
+#include "stack/tcp/tcp_input.h"
 #include "stack/tcp/tcp_internal.h"
+#include "stack/tcp/tcp_orphan.h"
+#include "stack/tcp/tcp_reassembly.h"
 #include "stack/tcp/tcp_sent.h"
+#include "stack/tcp/tcp_seq.h"
+#include "stack/tcp/tcp_timer.h"
 
 void tcp_time_wait_unowned(struct tcp_conn *c)
 {

@@ -2,10 +2,20 @@
  * Timers: one wheel timer for each connection, armed for the earliest of its deadlines. Moving a
  * deadline later costs nothing (the timer fires, finds nothing due and is armed again).
  */
+#include "stack/tcp/tcp_timer.h"
+
 #include <stddef.h>
 
+#include <rte_common.h>
+
+#include "stack/tcp/tcp_conn.h"
+#include "stack/tcp/tcp_defaults.h"
 #include "stack/tcp/tcp_internal.h"
+#include "stack/tcp/tcp_mtu.h"
+#include "stack/tcp/tcp_output.h"
 #include "stack/tcp/tcp_recovery.h"
+#include "stack/tcp/tcp_rtt.h"
+#include "stack/tcp/tcp_tick.h"
 
 /* Memory is short: peers that take nothing of what waits for them hold what others need, first of
  * all those whose connection nobody owns any more. */

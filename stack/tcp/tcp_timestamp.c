@@ -2,7 +2,11 @@
  * What the peer's timestamps protect from: segments of an earlier round of the sequence numbers
  * (PAWS; RFC 7323, 5). Ours are in tcp_isn.c, what they measure is in tcp_rtt.c.
  */
+#include "stack/tcp/tcp_conn.h"
+#include "stack/tcp/tcp_defaults.h"
+#include "stack/tcp/tcp_input.h"
 #include "stack/tcp/tcp_internal.h"
+#include "stack/tcp/tcp_seq.h"
 
 static uint32_t seconds(const struct tcp_conn *c)
 {

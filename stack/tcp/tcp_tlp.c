@@ -7,8 +7,15 @@
  * If the probe repairs the one segment that was lost, nobody would notice a loss; the probe itself
  * keeps watch for that (7.4).
  */
+#include <rte_common.h>
+
+#include "stack/tcp/tcp_conn.h"
 #include "stack/tcp/tcp_internal.h"
+#include "stack/tcp/tcp_output.h"
 #include "stack/tcp/tcp_recovery.h"
+#include "stack/tcp/tcp_sent.h"
+#include "stack/tcp/tcp_seq.h"
+#include "stack/tcp/tcp_timer.h"
 
 #define TLP_INITIAL   CLOCK_SEC        /* without a round trip to go by */
 #define TLP_TICKS     (2 * CLOCK_MS)   /* what timers are exact to */

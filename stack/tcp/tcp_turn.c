@@ -10,7 +10,11 @@
  * goes out as long as there is any credit left, and the debt is worked off by waiting, so that the
  * size of frames does not skew the shares. A debt outlives the queue, credit does not.
  */
+#include "stack/tcp/tcp_turn.h"
+
+#include "stack/tcp/tcp_conn.h"
 #include "stack/tcp/tcp_internal.h"
+#include "stack/tcp/tcp_output.h"
 
 /* Bytes of payload. */
 #define TURN_QUANTUM       16384

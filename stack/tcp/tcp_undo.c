@@ -10,8 +10,12 @@
  * after the retransmissions, when the recovery may be over: they count until what was in flight
  * then is acknowledged.
  */
+#include <rte_common.h>
+
+#include "stack/tcp/tcp_conn.h"
 #include "stack/tcp/tcp_internal.h"
 #include "stack/tcp/tcp_recovery.h"
+#include "stack/tcp/tcp_seq.h"
 
 void tcp_undo_begin(struct tcp_conn *c)
 {

@@ -4,10 +4,18 @@
  */
 #include <assert.h>
 
+#include "stack/tcp/tcp_buffer.h"
 #include "stack/tcp/tcp_cc.h"
+#include "stack/tcp/tcp_conn.h"
 #include "stack/tcp/tcp_internal.h"
+#include "stack/tcp/tcp_listen.h"
+#include "stack/tcp/tcp_memory.h"
+#include "stack/tcp/tcp_output.h"
 #include "stack/tcp/tcp_pacing.h"
 #include "stack/tcp/tcp_recovery.h"
+#include "stack/tcp/tcp_rtt.h"
+#include "stack/tcp/tcp_seq.h"
+#include "stack/tcp/tcp_window.h"
 
 const char *tcp_state_name(enum tcp_state state)
 {
@@ -141,19 +149,15 @@ static uint32_t send_room(const struct tcp_conn *c, uint32_t limit)
  * in the budget of all connections. */
 static void want_room(struct tcp_conn *c, bool for_memory)
 {
-    struct tcp *t = c->sock.tcp;
-
     c->want_write = true;
-    if (for_memory && !c->memory_waiting) {
-        TAILQ_INSERT_TAIL(&t->memory_waiters, c, memory_link);
-        c->memory_waiting = true;
-    }
+    if (for_memory)
+        tcp_memory_wait(c);
 }
 
 uint32_t sock_writable(struct sock *k)
 {
     struct tcp_conn *c = tcp_conn_of(k);
-    uint32_t room = send_room(c, tcp_send_limit(c));
+    uint32_t room = send_room(c, tcp_memory_send_limit(c));
     bool tight = tcp_memory_tight(c);
 
     if (can_write(c) && (room == 0 || tight))
@@ -169,7 +173,7 @@ static void queued(struct tcp_conn *c, uint32_t bytes, bool for_memory)
     tcp_conn_account(c);
     if (bytes > 0)
         tcp_conn_output(c);
-    if (for_memory || c->send_queue.len > tcp_send_limit(c) / 3 * 2)
+    if (for_memory || c->send_queue.len > tcp_memory_send_limit(c) / 3 * 2)
         want_room(c, for_memory);
 }
 
@@ -177,7 +181,7 @@ static void queued(struct tcp_conn *c, uint32_t bytes, bool for_memory)
  * last is taken all the same: a writer may have decrypted that much by now. */
 static uint32_t write_room(const struct tcp_conn *c)
 {
-    uint32_t room = tcp_memory_tight(c) ? 0 : send_room(c, tcp_send_limit(c));
+    uint32_t room = tcp_memory_tight(c) ? 0 : send_room(c, tcp_memory_send_limit(c));
 
     return room > c->promised ? room : c->promised;
 }
@@ -200,7 +204,7 @@ uint32_t sock_write(struct sock *k, const void *data, uint32_t len)
 uint32_t sock_splice(struct sock *from, struct sock *to, uint32_t max)
 {
     struct tcp_conn *a = tcp_conn_of(from), *b = tcp_conn_of(to);
-    uint32_t room = send_room(b, tcp_send_limit(b)), n = max < room ? max : room, moved;
+    uint32_t room = send_room(b, tcp_memory_send_limit(b)), n = max < room ? max : room, moved;
 
     if (!can_write(b) || a->receive_queue.len == 0)
         return 0;

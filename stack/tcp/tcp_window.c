@@ -1,50 +1,17 @@
 /*
- * Buffers: one connection's among those of all. The receive window (RFC 9293, 3.8.6) follows the
- * free part of the receive buffer, never takes back what was offered, and moves only in worthwhile
- * steps. When the buffers of all connections together run short, everybody may hold less, in both
- * queues, before anything has to be dropped.
+ * The receive window (RFC 9293, 3.8.6) follows the free part of the receive buffer, never takes
+ * back what was offered, and moves only in worthwhile steps.
  */
-#include "stack/tcp/tcp_internal.h"
+#include "stack/tcp/tcp_window.h"
 
-/*
- * Dynamic thresholds (Choudhury and Hahne, 1998): a queue may be as long as a quarter of what all
- * queues together have left. One connection alone is hardly limited; a thousand that stall at once
- * share what there is, and a part always stays free for those that come after them.
- */
-static uint32_t share_of_all(const struct tcp_conn *c)
-{
-    const struct tcp *t = c->sock.tcp;
-    uint32_t usable = t->held_max / 4 * 3;
-    uint32_t segments = t->held < usable ? (usable - t->held) / 4 : 0;
-
-    return (segments > TCP_SHARE_MIN ? segments : TCP_SHARE_MIN) * c->mss;
-}
-
-uint32_t tcp_send_limit(const struct tcp_conn *c)
-{
-    uint32_t share = share_of_all(c);
-
-    return share < c->buffers.send ? share : c->buffers.send;
-}
-
-uint32_t tcp_receive_limit(const struct tcp_conn *c)
-{
-    uint32_t share = share_of_all(c);
-
-    return share < c->buffers.receive ? share : c->buffers.receive;
-}
-
-bool tcp_memory_tight(const struct tcp_conn *c)
-{
-    const struct tcp *t = c->sock.tcp;
-
-    return t->held >= t->held_max && c->send_queue.segs >= TCP_SHARE_MIN;
-}
+#include "stack/tcp/tcp_conn.h"
+#include "stack/tcp/tcp_memory.h"
+#include "stack/tcp/tcp_seq.h"
 
 /* How far the window could be opened beyond what is offered already. */
 static uint32_t window_gain(const struct tcp_conn *c, uint32_t *offered)
 {
-    uint32_t limit = tcp_receive_limit(c), queued = c->receive_queue.len;
+    uint32_t limit = tcp_memory_receive_limit(c), queued = c->receive_queue.len;
     uint32_t space = limit > queued ? limit - queued : 0;
     uint32_t largest = 65535u << c->rcv_wscale; /* that the field can say */
 
@@ -99,14 +66,4 @@ void tcp_window_opened(struct tcp_conn *c)
         c->ack_now = true;
         tcp_conn_output(c);
     }
-}
-
-bool tcp_window_memory(const struct tcp_conn *c, bool in_order)
-{
-    const struct tcp *t = c->sock.tcp;
-
-    if (!in_order)
-        return t->held < t->held_max / 4 * 3;
-    /* The last eighth is for connections that hold next to nothing: they go on, however slowly. */
-    return t->held < t->held_max / 8 * 7 || (t->held < t->held_max && c->receive_queue.segs < 4);
 }

@@ -4,8 +4,10 @@
 
 #include <string.h>
 
-#include "stack/tcp/tcp_internal.h"
+#include "stack/tcp/tcp_conn.h"
 #include "stack/tcp/tcp_recovery.h"
+#include "stack/tcp/tcp_sent.h"
+#include "stack/tcp/tcp_seq.h"
 
 #define INFO_SSTHRESH_NONE 0x7fffffff
 #define INFO_REORDERING    3 /* the least that Linux tells */

@@ -5,7 +5,9 @@
  */
 #include "tests/packetdrill/door_internal.h"
 
-#include "stack/tcp/tcp_internal.h"
+#include "stack/tcp/tcp_conn.h"
+#include "stack/tcp/tcp_listen.h"
+#include "stack/tcp/tcp_timer.h"
 
 static struct tcp_conn *connection(struct sock *k)
 {

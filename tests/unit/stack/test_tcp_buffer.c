@@ -1,5 +1,5 @@
 /* Buffers that follow their path: how they grow, what they do not follow, when they shrink. */
-#include "stack/tcp/tcp_internal.h"
+#include "stack/tcp/tcp_conn.h"
 #include "tests/unit/stack/tcp_script.h"
 
 #define MSS 1460u

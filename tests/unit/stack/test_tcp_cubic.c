@@ -6,7 +6,10 @@
 #include <string.h>
 
 #include "stack/tcp/tcp_cc.h"
+#include "stack/tcp/tcp_conn.h"
+#include "stack/tcp/tcp_cubic.h"
 #include "stack/tcp/tcp_internal.h"
+#include "stack/tcp/tcp_tick.h"
 #include "tests/unit/support/test_unit.h"
 
 static struct tcp tcp;

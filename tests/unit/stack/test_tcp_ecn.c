@@ -1,6 +1,6 @@
 /* ECN (RFC 3168): who agrees to it, what is marked, what marks do. */
+#include "stack/tcp/tcp_conn.h"
 #include "stack/tcp/tcp_ecn.h"
-#include "stack/tcp/tcp_internal.h"
 #include "tests/unit/stack/tcp_script.h"
 
 #define MSS   1460u

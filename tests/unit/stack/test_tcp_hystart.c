@@ -2,6 +2,8 @@
 #include <string.h>
 
 #include "stack/tcp/tcp_cc.h"
+#include "stack/tcp/tcp_conn.h"
+#include "stack/tcp/tcp_defaults.h"
 #include "stack/tcp/tcp_internal.h"
 #include "tests/unit/support/test_unit.h"
 

@@ -1,6 +1,9 @@
 /* Pacing: how long a window takes to leave, and who is not paced. */
+#include "stack/tcp/tcp_conn.h"
+#include "stack/tcp/tcp_defaults.h"
 #include "stack/tcp/tcp_internal.h"
 #include "stack/tcp/tcp_pacing.h"
+#include "stack/tcp/tcp_tick.h"
 #include "tests/unit/stack/tcp_script.h"
 
 #define MSS 1460u

@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "stack/tcp/tcp_internal.h"
+#include "stack/tcp/tcp_conn.h"
+#include "stack/tcp/tcp_table.h"
 
 static struct script *s;
 static struct script_conn *c;

@@ -2,8 +2,10 @@
  * Selective acknowledgement: what the stack reports of the peer's stream (RFC 2018, RFC 2883), and
  * what it makes of the peer's reports.
  */
-#include "stack/tcp/tcp_internal.h"
+#include "stack/tcp/tcp_conn.h"
 #include "stack/tcp/tcp_sent.h"
+#include "stack/tcp/tcp_seq.h"
+#include "stack/tcp/tcp_tick.h"
 #include "tests/unit/stack/tcp_script.h"
 
 static const struct script_config newreno = {.tcp.congestion = STACK_NEWRENO};

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-#include "stack/tcp/tcp_internal.h"
+#include "stack/tcp/tcp_conn.h"
 
 #define CROWD 60
 

@@ -1,0 +1,27 @@
+/* The flow table: connections by their addresses and ports. */
+#ifndef STACK_TCP_TCP_TABLE_H
+#define STACK_TCP_TCP_TABLE_H
+
+#include <stdint.h>
+
+#include "base/ip.h"
+#include "base/siphash.h"
+
+struct tcp_conn;
+
+struct tcp_table {
+    struct tcp_conn **bucket;
+    uint32_t mask;
+    struct siphash_key key;
+};
+
+int tcp_table_init(struct tcp_table *t, uint32_t max, const struct siphash_key *key);
+void tcp_table_fini(struct tcp_table *t);
+uint32_t tcp_table_hash(const struct tcp_table *t, const struct ip_endpoint *local,
+                        const struct ip_endpoint *remote);
+struct tcp_conn *tcp_table_find(const struct tcp_table *t, uint32_t hash,
+                                const struct ip_endpoint *local, const struct ip_endpoint *remote);
+void tcp_table_insert(struct tcp_table *t, struct tcp_conn *c); /* c->hash is set */
+void tcp_table_remove(struct tcp_table *t, struct tcp_conn *c);
+
+#endif
