@@ -40,6 +40,7 @@
     X(nd_advertisements_sent, "IPv6 neighbour advertisements sent")                           \
     X(nd_conflicts, "IPv6 stations that use, or want, an address of ours")                    \
     X(nd_router_advertisements, "IPv6 router advertisements taken in")                        \
+    X(nd_router_refused, "routers, prefixes and withdrawals advertised and not believed")     \
     X(mld_reports_sent, "IPv6 multicast listener reports sent")                               \
     X(icmp_echo_replies_sent, "ICMP echo replies sent")                                       \
     X(icmp_errors_sent, "ICMP errors sent")                                                   \

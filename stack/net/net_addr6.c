@@ -232,24 +232,28 @@ static clock_ns lifetime(uint32_t seconds, clock_ns now)
     return seconds == UINT32_MAX ? CLOCK_NEVER : now + seconds * CLOCK_SEC;
 }
 
-/* Nobody can end an address at once by a forged advertisement (RFC 4862, 5.5.3 e). */
-static void advertised_again(struct net_addr6 *a, const struct wire_nd_prefix *p, clock_ns now)
+/* Nobody can end an address at once by a forged advertisement (RFC 4862, 5.5.3 e), and other
+ * stations than the one that it is from cannot shorten its life at all. */
+static void advertised_again(struct net_addr6 *a, const uint8_t station[6],
+                             const struct wire_nd_prefix *p, clock_ns now)
 {
-    clock_ns valid = lifetime(p->valid, now);
+    clock_ns valid = lifetime(p->valid, now), preferred = lifetime(p->preferred, now);
+    bool own = net_ra_may_change(a->station, &a->heard, station, now);
 
-    a->preferred_until = lifetime(p->preferred, now);
-    if (valid >= now + LIFETIME_FLOOR || valid > a->valid_until)
+    if (own || preferred > a->preferred_until)
+        a->preferred_until = preferred;
+    if (valid > a->valid_until || (own && valid >= now + LIFETIME_FLOOR))
         a->valid_until = valid;
-    else if (a->valid_until > now + LIFETIME_FLOOR)
+    else if (own && a->valid_until > now + LIFETIME_FLOOR)
         a->valid_until = now + LIFETIME_FLOOR;
     if (a->state == NET_ADDR6_DEPRECATED && a->preferred_until > now)
         a->state = NET_ADDR6_PREFERRED;
 }
 
-void net_addr6_advertised(struct net *n, struct net_iface *iface, const struct wire_nd_prefix *p,
-                          clock_ns now)
+bool net_addr6_advertised(struct net *n, struct net_iface *iface, const uint8_t station[6],
+                          const struct wire_nd_prefix *p, clock_ns now)
 {
-    unsigned made = 0;
+    unsigned made = 0, by_station = 0;
     struct ip_addr own;
     struct net_addr6 *a;
 
@@ -258,18 +262,24 @@ void net_addr6_advertised(struct net *n, struct net_iface *iface, const struct w
         if (a->origin != NET_ADDR6_SLAAC)
             continue;
         made++;
+        by_station += memcmp(a->station, station, sizeof a->station) == 0;
         if (ip_in_prefix(&a->addr, &p->prefix)) {
-            advertised_again(a, p, now);
-            return;
+            advertised_again(a, station, p, now);
+            return true;
         }
     }
     own = opaque_addr(n, iface, &p->prefix.addr, 0);
-    if (p->valid == 0 || made == NET_ADDR6_ADVERTISED || net_is_local(n, &own))
-        return;
+    if (p->valid == 0 || net_is_local(n, &own))
+        return true;
+    if (made == NET_ADDR6_ADVERTISED || by_station == NET_ADDR6_STATION)
+        return false;
     a = addr_append(iface, &own, 64, NET_ADDR6_SLAAC);
+    memcpy(a->station, station, sizeof a->station);
+    a->heard = now;
     a->preferred_until = lifetime(p->preferred, now);
     a->valid_until = lifetime(p->valid, now);
     probe_begin(n, iface, a, now);
+    return true;
 }
 
 /* ---- conflicts ---- */

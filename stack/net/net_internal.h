@@ -342,7 +342,7 @@ struct net {
     struct net_fragments fragments;
     struct net_protocol protocol[256];
     net_limit echo_limit, error_limit, reject_limit;
-    struct log_limit conflict_log;
+    struct log_limit conflict_log, ra_log;
 };
 
 /* Copies `len` bytes of a packet from `offset` on, which are there. */

@@ -27,10 +27,12 @@ struct net_iface;
 struct net_path;
 struct packet;
 
-#define NET_ADDR6_ADVERTISED 8 /* addresses from prefixes of routers; more are not made */
+#define NET_ADDR6_ADVERTISED 16 /* addresses from prefixes of routers; more are not made */
+#define NET_ADDR6_STATION    4  /* of these, from what one station advertises */
 #define NET_ADDR6_MAX        (STACK_IFACE_ADDRS + NET_ADDR6_ADVERTISED + 1)
 #define NET_RA_ROUTERS       4
-#define NET_RA_PREFIXES      8
+#define NET_RA_PREFIXES      32
+#define NET_RA_STATION       8  /* of these, from one station */
 #define NET_RA_PREFIX_MIN    32 /* bits: a shorter one would draw the world's traffic to the link */
 
 enum net_addr6_origin { NET_ADDR6_LINK_LOCAL, NET_ADDR6_CONFIGURED, NET_ADDR6_SLAAC };
@@ -51,17 +53,26 @@ struct net_addr6 {
     uint8_t announcements; /* still to be sent after that */
     clock_ns due;          /* the next of these */
     clock_ns preferred_until, valid_until;
+    uint8_t station[6]; /* advertised ones: whose they are, and when it said so last */
+    clock_ns heard;
+};
+
+/* Who advertises: the address that it speaks from, and its Ethernet address. */
+struct net_ra_source {
+    struct ip_addr addr;
+    uint8_t mac[6];
 };
 
 struct net_ra_router {
-    struct ip_addr addr;
-    clock_ns until;
+    struct net_ra_source source;
+    clock_ns until, heard;
     int8_t preference; /* RFC 4191 */
 };
 
 struct net_ra_prefix {
     struct ip_prefix prefix; /* on the link */
-    clock_ns until;
+    uint8_t station[6];      /* whose it is */
+    clock_ns until, heard;
 };
 
 struct net_ipv6 {
@@ -106,9 +117,10 @@ int net_addr6_add(struct net *n, struct net_iface *iface, const struct ip_prefix
 /* The link-local address is made, and all are tried out. */
 void net_addr6_begin(struct net *n, struct net_iface *iface, clock_ns now);
 
-/* An address from an advertised prefix of 64 bits, or another life for the one that there is. */
-void net_addr6_advertised(struct net *n, struct net_iface *iface, const struct wire_nd_prefix *p,
-                          clock_ns now);
+/* An address from a prefix of 64 bits that a station advertises, or another life for the one that
+ * there is. Returns false when there is no place for it. */
+bool net_addr6_advertised(struct net *n, struct net_iface *iface, const uint8_t station[6],
+                          const struct wire_nd_prefix *p, clock_ns now);
 
 /* Ours in any state, or NULL. */
 struct net_addr6 *net_addr6_find(struct net_iface *iface, const struct ip_addr *addr);
@@ -203,14 +215,19 @@ clock_ns net_mld_deadline(const struct net_iface *iface);
 
 /* There is a link-local address: routers are asked, where they are listened to. */
 void net_ra_begin(struct net_iface *iface, clock_ns now);
-void net_ra_input(struct net *n, struct net_iface *iface, const struct ip_addr *router,
+void net_ra_input(struct net *n, struct net_iface *iface, const struct net_ra_source *from,
                   const struct wire_nd_router *ra, clock_ns now);
 
 /* The station at the address is no router any more, as it says itself (RFC 4861, 7.2.5). */
 void net_ra_router_gone(struct net_iface *iface, const struct ip_addr *router);
 
 /* The default router to use, and its interface; NULL: none is advertised. */
-const struct net_ra_router *net_ra_default(const struct net *n, uint8_t *iface);
+const struct ip_addr *net_ra_default(const struct net *n, uint8_t *iface);
+
+/* May `from` change what is another station's, last heard of from that at *heard? When it is the
+ * station itself, or that has been silent for too long: then it becomes the owner. */
+bool net_ra_may_change(uint8_t owner[6], clock_ns *heard, const uint8_t from[6], clock_ns now);
+
 void net_ra_timers(struct net *n, struct net_iface *iface, clock_ns now);
 clock_ns net_ra_deadline(const struct net_iface *iface);
 

@@ -217,13 +217,15 @@ static enum drop_cause advertisement_input(struct net *n, const struct heard *h,
 
 static enum drop_cause router_input(struct net *n, const struct heard *h, clock_ns now)
 {
+    struct net_ra_source from = {.addr = h->p->src};
     struct wire_nd_router ra;
 
     if (!net_addr6_is_link_local(&h->p->src) || !wire_nd_router_parse(h->data, h->len, &ra) ||
         (ra.has_mac && !mac_ok(h->iface, ra.mac)))
         return drop_nd_invalid;
+    memcpy(from.mac, h->mac, sizeof from.mac);
     if (h->iface->ipv6.advertisements)
-        net_ra_input(n, h->iface, &h->p->src, &ra, now);
+        net_ra_input(n, h->iface, &from, &ra, now);
     return DROP_NONE;
 }
 

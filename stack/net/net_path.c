@@ -32,13 +32,12 @@ static int path_source(const struct net *n, const struct ip_addr *dst, struct ne
 /* Where no route leads on, a router that advertises itself may. */
 static int path_by_router(const struct net *n, const struct ip_addr *dst, struct net_path *out)
 {
-    const struct net_ra_router *router;
     uint8_t iface;
+    const struct ip_addr *router = net_ra_default(n, &iface);
 
-    router = net_ra_default(n, &iface);
     if (router == NULL)
         return -1;
-    *out = path_on(&n->iface[iface], &router->addr);
+    *out = path_on(&n->iface[iface], router);
     return path_source(n, dst, out);
 }
 

@@ -1,6 +1,6 @@
 /*
  * IPv6 in and out: whose packets are taken in, what their senders are told, ICMPv6, paths and their
- * source addresses, what routers advertise. Mirrors the tests of IPv4, ICMP and routes.
+ * source addresses. Mirrors the tests of IPv4, ICMP and routes.
  */
 #include "tests/unit/stack/test_net_fixture.h"
 
@@ -9,8 +9,6 @@
 #define US   "2001:db8:2::1"
 #define PEER "2001:db8:2::5"
 #define FAR  "2001:db8:ffff::1"
-
-static const uint8_t router_mac[6] = {2, 0, 0, 0, 0, 0x42};
 
 static struct {
     unsigned count;
@@ -398,166 +396,6 @@ static void test_mtu(void **state)
     fix_discard(x, FIX_INSIDE);
 }
 
-/* ---- routers ---- */
-
-#define PREFIX "2001:db8:50::"
-
-struct advert {
-    const char *router, *prefix;
-    uint16_t lifetime;
-    uint32_t valid, preferred, mtu;
-    uint8_t flags;
-    uint8_t bits; /* of the prefix; 0: 64 */
-};
-
-/* The third interface, which has no address but listens to routers; frames appear on inside. */
-static void listening(struct fix *x, bool listens)
-{
-    struct stack_iface_config c = fix_iface_config(x, FIX_INSIDE, "third", "172.16.0.1/24");
-
-    c.router_advertisements = listens;
-    if (!listens) {
-        c.addr_count = 2;
-        assert_int_equal(ip_prefix_parse("2001:db8:3::1/64", &c.addrs[1]), 0);
-    }
-    assert_int_equal(net_iface_add(x->net, &c, x->now, NULL), 2);
-    fix_advance(x, 2 * CLOCK_SEC);
-    fix_discard(x, FIX_INSIDE);
-}
-
-static void advertise(struct fix *x, const struct advert *a)
-{
-    struct test_frame f = fix_ipv6(x, FIX_INSIDE, 58, a->router, "ff02::1");
-    uint8_t ra[8] = {0}, mtu[8] = {5, 1}, mac[8] = {1, 1},
-            prefix[32] = {3, 4, a->bits != 0 ? a->bits : 64, a->flags};
-    struct ip_addr addr = fix_addr(a->prefix);
-
-    test_frame_icmp(&f, 134, 0, 64u << 24 | a->lifetime);
-    test_frame_append(&f, ra, sizeof ra);
-    memcpy(mac + 2, router_mac, 6);
-    test_frame_append(&f, mac, sizeof mac);
-    test_frame_put32(mtu + 4, a->mtu);
-    test_frame_append(&f, mtu, sizeof mtu);
-    test_frame_put32(prefix + 4, a->valid);
-    test_frame_put32(prefix + 8, a->preferred);
-    memcpy(prefix + 16, addr.b, 16);
-    test_frame_append(&f, prefix, sizeof prefix);
-    fix_nd_finish(&f);
-    fix_frame(x, 2, &f);
-}
-
-static const struct advert good = {"fe80::42", PREFIX, 1800, 7200 * 2, 3600, 1400, 0xc0, 64};
-
-static void test_advertisement(void **state)
-{
-    struct fix *x = *state;
-    struct ip_addr near = fix_addr(PREFIX "7");
-    struct net_path path;
-
-    listening(x, true);
-    expect_path(x, PREFIX "7", "2001:db8:1::10", "2001:db8:1::1");
-    advertise(x, &good);
-    expect_no_path(x, PREFIX "7"); /* our address there is tried out first */
-    fix_advance(x, 2 * CLOCK_SEC);
-    assert_int_equal(net_path_find(x->net, &near, &path), 0);
-    assert_memory_equal(path.src.b, near.b, 8);
-    assert_true(ip_equal(&path.next_hop, &near));
-    assert_int_equal(path.mtu, 1400);
-    expect_path(x, FAR, "2001:db8:1::10", "2001:db8:1::1"); /* what is configured comes first */
-    assert_int_equal(x->counters.nd_router_advertisements, 1);
-
-    fix_advance(x, 3600 * CLOCK_SEC); /* deprecated: still ours, and there is no other */
-    assert_int_equal(net_path_find(x->net, &near, &path), 0);
-    fix_advance(x, 3 * 3600 * CLOCK_SEC);
-    expect_path(x, PREFIX "7", "2001:db8:1::10", "2001:db8:1::1");
-    fix_discard(x, FIX_INSIDE);
-}
-
-static void test_advertised_default_router(void **state)
-{
-    struct ip_addr far = fix_addr(FAR);
-    struct advert bye = good;
-    struct net_path path;
-    struct fix *x;
-
-    fix_setup(state); /* without a default route */
-    x = *state;
-    listening(x, true);
-    advertise(x, &good);
-    fix_advance(x, 2 * CLOCK_SEC);
-    assert_int_equal(net_path_find(x->net, &far, &path), 0);
-    assert_int_equal(path.iface, 2);
-    assert_int_equal(path.next_hop.b[15], 0x42);
-    bye.lifetime = 0;
-    advertise(x, &bye);
-    expect_no_path(x, FAR);
-    advertise(x, &good);
-    assert_int_equal(net_path_find(x->net, &far, &path), 0);
-    fix_advance(x, 1801 * CLOCK_SEC);
-    expect_no_path(x, FAR);
-    fix_discard(x, FIX_INSIDE);
-}
-
-static void test_advertisements_are_not_asked_for(void **state)
-{
-    struct fix *x = *state;
-
-    listening(x, false);
-    advertise(x, &good);
-    fix_advance(x, 2 * CLOCK_SEC);
-    expect_path(x, PREFIX "7", "2001:db8:1::10", "2001:db8:1::1");
-    assert_int_equal(x->counters.nd_router_advertisements, 0);
-    fix_discard(x, FIX_INSIDE);
-}
-
-static void test_odd_advertisements(void **state)
-{
-    struct fix *x = *state;
-    struct advert a = good;
-
-    listening(x, true);
-    a.router = "2001:db8:50::1"; /* not from a link-local address */
-    advertise(x, &a);
-    assert_int_equal(x->counters.drop_nd_invalid, 1);
-    a = good;
-    a.mtu = 1279;
-    a.prefix = "fe80::";
-    advertise(x, &a);
-    a.prefix = PREFIX;
-    a.valid = 100; /* shorter than preferred: ignored */
-    advertise(x, &a);
-    fix_advance(x, 2 * CLOCK_SEC);
-    expect_path(x, PREFIX "7", "2001:db8:1::10", "2001:db8:1::1");
-    a = good;
-    a.valid = a.preferred = UINT32_MAX;
-    advertise(x, &a);
-    fix_advance(x, 2 * CLOCK_SEC);
-    a.valid = a.preferred = 1; /* a forgery shortens it to two hours at most */
-    advertise(x, &a);
-    fix_advance(x, 10 * CLOCK_SEC);
-    fix_discard(x, FIX_INSIDE);
-    advertise(x, &good);
-    expect_path(x, "2001:db8:1::7", "2001:db8:1::10", "2001:db8:1::7");
-    assert_int_equal(fix_waiting(x, FIX_INSIDE), 0); /* no new address was made */
-}
-
-/* A prefix that is part of a configured network: its packets stay where they belong. */
-static void test_advertised_part_of_a_network(void **state)
-{
-    struct fix *x = *state;
-    struct advert a = good;
-
-    listening(x, true);
-    a.prefix = "2001:db8:2:0:8000::"; /* inside's, half of it */
-    a.bits = 65;
-    advertise(x, &a);
-    a.prefix = "2001:db8:2::5";
-    a.bits = 128;
-    advertise(x, &a);
-    expect_path(x, "2001:db8:2::5", "2001:db8:2::1", "2001:db8:2::5");
-    expect_path(x, "2001:db8:2:0:8000::7", "2001:db8:2::1", "2001:db8:2:0:8000::7");
-}
-
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, fix_teardown)
@@ -574,11 +412,6 @@ int main(void)
         TEST(test_routes),
         TEST(test_source_selection),
         TEST(test_mtu),
-        TEST(test_advertisement),
-        cmocka_unit_test_teardown(test_advertised_default_router, fix_teardown),
-        TEST(test_advertisements_are_not_asked_for),
-        TEST(test_advertised_part_of_a_network),
-        TEST(test_odd_advertisements),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
