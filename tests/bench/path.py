@@ -13,10 +13,11 @@ import contextlib
 import dataclasses
 import os
 import re
-import statistics
 import sys
 import tempfile
 
+from bench.results import OURS, Better, Result
+from bench.rows import Row
 from lab.network import Namespace, join, remove_leftovers
 from lab.process import LabError
 
@@ -127,41 +128,50 @@ class PathLab:
         return int(total.group(1)) * 8e-6 / float(total.group(2)), said
 
 
-def measure(lab, cell, rounds, samples):
-    """All combinations in turn; returns the goodputs by combination."""
-    goodput = {combination: [] for combination in COMBINATIONS}
-    print(f"\n{cell.name}; {RATE} Mbit/s, queue {cell.queue // 1000} KB, {cell.seconds} s",
-          flush=True)
-    for number in range(1, rounds + 1):
-        for combination in COMBINATIONS:
-            rate, said = lab.transfer(cell, combination, number)
-            goodput[combination].append(rate)
-            again = max((int(n) for n in re.findall(r"flow 0 .* again (\d+)", said["sender"])), default=0)
-            late = re.search(r"^late: (.*)", said["relay"], re.MULTILINE).group(1)
-            drops = re.search(r"(\d+ lost, \d+ overflown)", said["relay"]).group(1)
-            print(f"  round {number}  {combination[0]:>6} -> {combination[1]:<6} "
-                  f"{rate:7.2f} Mbit/s  {drops}; flow 0 sent {again} again; relay late: {late}",
-                  flush=True)
-            if samples:
-                name = f"{cell.round_trip}ms-{cell.loss:g}-{number}-{'-'.join(combination)}.log"
-                with open(os.path.join(samples, name), "w", encoding="utf-8") as out:
-                    out.writelines(f"-- {who}\n{text}" for who, text in said.items())
-    return goodput
+def keep(samples, cell, number, combination, said):
+    """What each sender said of its flows, in a file beside the results."""
+    name = f"{cell.round_trip}ms-{cell.loss:g}-{number}-{'-'.join(combination)}.log"
+    with open(os.path.join(samples, name), "w", encoding="utf-8") as out:
+        out.writelines(f"-- {who}\n{text}" for who, text in said.items())
 
 
-def main(programs, rounds, quick=False, samples=None, cells=None):
-    """Runs the table; returns it for the file."""
-    table = {}
-    if samples:
-        os.makedirs(samples, exist_ok=True)
-    with PathLab(programs) as lab:
-        for cell in cells or CELLS:
-            if quick:
+def details(said):
+    """What a transfer met."""
+    again = re.findall(r"flow 0 .* again (\d+)", said["sender"])
+    return {"sent_again": max(map(int, again), default=0),
+            "drops": re.search(r"(\d+ lost, \d+ overflown)", said["relay"]).group(1),
+            "relay_late": re.search(r"^late: (.*)", said["relay"], re.MULTILINE).group(1)}
+
+
+def measure_cell(session, lab, cell, samples):
+    """All combinations in turn, with the same seed for all of a round; one result for sending, one
+    for receiving, each beside the kernel doing both."""
+    title = f"{cell.name}; {RATE} Mbit/s"
+    name = f"path-{cell.round_trip}ms-{cell.loss:g}"
+    results = {SENDING: Result(f"{name}-send", f"{title}: sending", "path", "Mbit/s", Better.HIGHER),
+               RECEIVING: Result(f"{name}-receive", f"{title}: receiving", "path", "Mbit/s",
+                                 Better.HIGHER)}
+    turns = {f"{cell.name}, {' to '.join(combination)}": combination
+             for combination in COMBINATIONS}
+    for number, turn in session.turns(turns):
+        combination = turns[turn]
+        rate, said = lab.transfer(cell, combination, number)
+        keep(samples, cell, number, combination, said)
+        for result in results.values() if combination == KERNEL else [results[combination]]:
+            result.add("kernel" if combination == KERNEL else OURS, rate, **details(said))
+    return results.values()
+
+
+def measure(session):
+    """The whole table."""
+    samples = os.path.join(session.out, "path")
+    os.makedirs(samples, exist_ok=True)
+    with PathLab(os.path.dirname(session.program("tests", "bench", "relay"))) as lab:
+        for cell in CELLS:
+            if session.quick:
                 cell = dataclasses.replace(cell, seconds=cell.seconds // 2)
-            goodput = measure(lab, cell, 1 if quick else rounds, samples)
-            reference = statistics.median(goodput[KERNEL])
-            table[cell.name] = {"->".join(who): values for who, values in goodput.items()}
-            print(f"  median {reference:.2f} Mbit/s from kernel to kernel; ours sending "
-                  f"{statistics.median(goodput[SENDING]) / reference:.2f}, receiving "
-                  f"{statistics.median(goodput[RECEIVING]) / reference:.2f} of it", flush=True)
-    return table
+            yield from measure_cell(session, lab, cell, samples)
+
+
+ROWS = (Row("path", "our TCP and the kernel's on a long, lossy path", "path", measure,
+            ("relay", "bulk")),)

@@ -8,9 +8,10 @@ rounds. Ways take turns, so that what the machine does to one it does to the oth
 import os
 import re
 import signal
-import statistics
 import tempfile
 
+from bench.results import Result, Role
+from bench.rows import Row
 from lab.process import LabError, Process, run
 
 WAYS = {
@@ -19,9 +20,9 @@ WAYS = {
     "beside, polling": ("--beside", "--app-cpu", "0", "--spin", "20"),
 }
 LOADS = {
-    "1 connection, kept alive": ("--parallel", "1"),
-    "64 connections, kept alive": ("--parallel", "64"),
-    "64 at a time, a new one for each request": ("--parallel", "64", "--close"),
+    "1": ("1 connection, kept alive", ("--parallel", "1")),
+    "64": ("64 connections, kept alive", ("--parallel", "64")),
+    "new": ("64 at a time, a new one for each request", ("--parallel", "64", "--close")),
 }
 TRIES = 5
 # A client has 49,152 ports: longer, and new connections meet those of before in TIME_WAIT.
@@ -69,24 +70,19 @@ def attempt(build, directory, way, load, seconds):
             cpu * 1e6 / int(match.group(1)))
 
 
-def main(build, rounds, quick):
-    """Runs all and prints a table; returns the figures for the file."""
-    figures = {}
+def measure(session):
+    """One result for each load: what a request takes of the server's CPU."""
     with tempfile.TemporaryDirectory(prefix="sluice-bench-") as directory:
-        for title, load in LOADS.items():
-            print(f"\n{title}\n  {'':<18}{'requests/s':>26}{'p50 us':>10}{'p99 us':>10}"
-                  f"{'CPU us':>10}", flush=True)
+        for name, (title, load) in LOADS.items():
             seconds = SECONDS_OF_NEW if "--close" in load else SECONDS
-            seen = {way: [] for way in WAYS}
-            for _ in range(1 if quick else rounds):
-                for way, options in WAYS.items():
-                    seen[way].append(one_round(build, directory, options, load,
-                                               1 if quick else seconds))
-            for way, results in seen.items():
-                rates, *others = zip(*results)
-                spread = f"{statistics.median(rates):.0f} ({min(rates)} to {max(rates)})"
-                print(f"  {way:<18}{spread:>26}"
-                      + "".join(f"{statistics.median(column):>10.1f}" for column in others),
-                      flush=True)
-            figures[title] = seen
-    return figures
+            result = Result(f"programs-{name}", f"web server over memif: {title}", "programs",
+                            "us of CPU")
+            for _, way in session.turns(WAYS):
+                rate, median, p99, cpu = one_round(session.build, directory, WAYS[way], load,
+                                                   session.scale(seconds, 1))
+                result.add(way, cpu, Role.REFERENCE, rate=rate, p50_us=median, p99_us=p99)
+            yield result
+
+
+ROWS = (Row("programs", "code inside the stack's thread and beside it", "programs", measure,
+            ("web_server", "load_client")),)

@@ -1,52 +1,57 @@
-"""What is measured: a function for each row of the table.
+"""What a run of the benchmark is made of: rows, which measure and yield results.
 
-A row is run against each proxy in turn, in a laboratory of its own. It does its operations,
-verifies that every one succeeded, and raises LabError when one did not.
+A module of rows exports ROWS; tests/bench/run collects them and knows nothing else of what is
+measured.
 """
 
 import dataclasses
-import re
+import os
 import typing
 
+from bench.progress import Progress
+from bench.results import Result
 from lab.process import LabError
 
-URL = "https://shop.example"
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """What `make bench BENCH=name` runs: one measurement, which may have several results."""
+    name: str
+    title: str
+    lab: str                                  # the group, which BENCH takes as well
+    measure: typing.Callable[["Run"], typing.Iterable[Result]]
+    targets: tuple[str, ...] = ("sluice",)    # what has to be built for it
 
 
 @dataclasses.dataclass
-class Row:
-    """A row of the table."""
-    name: str
-    title: str
-    operations: int          # in one round
-    run: typing.Callable     # run(lab, operations)
-    certificate: str         # the key of the certificate for shop.example
+class Run:
+    """How a row is to be measured."""
+    rounds: int
+    quick: bool
+    build: str                                # where the programs are
+    out: str                                  # where files for the reader go
+    progress: Progress
+    only: tuple[str, ...] = ()                # contenders; none: all
 
+    def scale(self, full, quick):
+        """Sizes for a full run and for a short pass."""
+        return quick if self.quick else full
 
-ROWS = {}
+    def wanted(self, names):
+        """Those of the contenders that this run is for."""
+        return [name for name in names if not self.only or name in self.only]
 
+    def turns(self, names):
+        """(round, contender), alternately, so that what the machine does to one it does to all."""
+        names = self.wanted(names)
+        for number in range(1, self.rounds + 1):
+            for name in names:
+                self.progress.step(f"round {number} of {self.rounds}, {name}")
+                yield number, name
 
-def row(title, operations, certificate="P-256"):
-    """Registers a function as a row under its own name."""
-    def register(function):
-        name = function.__name__.replace("_", "-")
-        ROWS[name] = Row(name, title, operations, function, certificate)
-        return function
-    return register
-
-
-def ab(lab, operations, *options, page="1k", protocol="TLSv1.3"):
-    """ApacheBench, 64 at a time; every response is complete and a 200."""
-    result = lab.on_client_cpu("ab", "-q", "-n", operations, "-c", "64", "-s", "30", "-f",
-                               protocol.replace("v", ""), *options, f"{URL}/{page}")
-    text = result.stdout + result.stderr
-    if (result.returncode != 0 or f"Complete requests:      {operations}\n" not in text
-            or not re.search(r"Failed requests: +0\n", text) or "Non-2xx" in text
-            or f"SSL/TLS Protocol:       {protocol}," not in text):
-        raise LabError(f"ab did not complete {operations} requests over {protocol}:\n{text}")
-
-
-@row("new TLS 1.3 connection, full handshake, P-256 certificate, one GET of 1 KB", 6000)
-def handshake_full(lab, operations):
-    """ab neither resumes sessions nor keeps connections alive unless told to."""
-    ab(lab, operations)
+    def program(self, *path):
+        """A program of the tree's."""
+        program = os.path.join(self.build, *path)
+        if not os.access(program, os.X_OK):
+            raise LabError(f"{program} was not built")
+        return program

@@ -8,18 +8,24 @@ everything else. The cost is the busy time of CPU 0 in /proc/stat; everything of
 highest priority, so that little of that time is anybody else's, and how much is told.
 """
 
+import contextlib
 import dataclasses
 import glob
+import itertools
 import os
 import re
+import sys
 import time
 
-from lab.peers import nginx_path
-from lab.process import CLOCK_TICK, LabError, run, wait_until
-from lab.topology import Lab
+from bench.proxies import BACKEND, BACKEND_PORT, PROXIES, PROXY_CPU, Proxy
+from bench.results import OURS, Role
+from lab.peers import write_random
+from lab.process import CLOCK_TICK, LabError, wait_until
+from lab.topology import BITS, INSIDE, OUTSIDE, Lab
 
-PROXY_CPU, PEERS_CPU = 0, 1
+PEERS_CPU = 1
 PRIORITY = -20
+PAGES = {"64": 64, "1k": 1024, "16k": 16 << 10, "10m": 10 << 20}
 
 # The devices by the CPU that does their receive work.
 DEVICES = {"outside": PROXY_CPU, "inside": PROXY_CPU, "eth0": PEERS_CPU}
@@ -36,9 +42,9 @@ def busy_seconds(cpu):
     raise LabError(f"this machine has no CPU {cpu}: the wire lab needs two")
 
 
-def tasks_of(pid):
-    """The threads of a process: (CPUs it may use, seconds it has run)."""
-    for path in glob.glob(f"/proc/{pid}/task/*"):
+def tasks_of(*pids):
+    """The threads of processes: (CPUs it may use, seconds it has run)."""
+    for path in itertools.chain(*(glob.glob(f"/proc/{pid}/task/*") for pid in pids)):
         with open(path + "/schedstat", encoding="ascii") as stat:
             used = int(stat.read().split()[0]) / 1e9
         yield os.sched_getaffinity(int(os.path.basename(path))), used
@@ -81,17 +87,52 @@ class Cost:
         return max(0.0, 1 - self.own / self.busy)
 
 
+@dataclasses.dataclass(frozen=True)
+class Contender:
+    """A proxy, on devices with or without offloads."""
+    name: str
+    proxy: Proxy
+    offloads: bool = False
+
+    @property
+    def role(self):
+        return Role.REFERENCE if self.offloads else Role.PEER
+
+
 class WireLab(Lab):
-    """A laboratory whose peers and interfaces are pinned."""
+    """A laboratory whose peers and interfaces are pinned, and through which one contender after the
+    other goes."""
 
     def __enter__(self):
         os.setpriority(os.PRIO_PROCESS, 0, PRIORITY)
         super().__enter__()
-        for namespace, device in ((self.client, "eth0"), (self.proxy, "outside"),
-                                  (self.proxy, "inside"), (self.backend, "eth0")):
-            namespace.run("ethtool", "-K", device, "gro", "on")
+        for namespace in (self.client, self.proxy, self.backend):
+            namespace.run("sysctl", "-qw", "net.ipv4.ip_local_port_range=1024 65535",
+                          "net.ipv4.tcp_tw_reuse=1", "net.core.somaxconn=65535",
+                          "net.ipv4.tcp_max_syn_backlog=65535")
+        self.offloads(False)  # GRO is what gives a veth a NAPI context, to be threaded
+        for namespace, device in self._devices():
             namespace.run("sh", "-c", f"echo 1 > /sys/class/net/{device}/threaded")
         return self
+
+    def _devices(self):
+        return ((self.client, "eth0"), (self.proxy, "outside"), (self.proxy, "inside"),
+                (self.backend, "eth0"))
+
+    def offloads(self, on):
+        """Without them a wire's conditions: frames of an MTU, checksums by the CPU. With them what a
+        veth can do: no segmentation and no checksums anywhere. GRO in either case."""
+        state = "on" if on else "off"
+        for namespace, device in self._devices():
+            namespace.run("ethtool", "-K", device, "tx", state, "tso", state, "gso", state,
+                          "gro", "on")
+
+    def kernel_addresses(self, wanted):
+        """Whether the proxy's interfaces have their addresses in the kernel."""
+        for device, address in (("outside", OUTSIDE), ("inside", INSIDE)):
+            self.proxy.run("ip", "address", "flush", "dev", device)
+            if wanted:
+                self.proxy.add_address(device, f"{address}/{BITS}")
 
     def pin_interfaces(self):
         """Pins the NAPI threads; after the proxy's start, since attaching AF_XDP makes new ones."""
@@ -105,11 +146,28 @@ class WireLab(Lab):
             raise LabError(f"threaded NAPI runs for {sorted(set(pinned))} only, "
                            f"expected {sorted(DEVICES)}")
 
+    @contextlib.contextmanager
+    def contender(self, contender):
+        """The proxy, started and ready; ended when the block is left."""
+        self.offloads(contender.offloads)
+        process = contender.proxy.start(self)
+        self.pin_interfaces()
+        try:
+            yield process
+            if not process.running():
+                raise LabError(f"{contender.name} ended during the measurement:\n"
+                               f"{process.log()[-3000:]}")
+        except BaseException:
+            print(f"\nlog of {contender.name}:\n{process.log()[-3000:]}", file=sys.stderr)
+            raise
+        finally:
+            process.stop()
     def start_server(self):
         """nginx on CPU 1, with pages of the sizes that rows ask for."""
-        self.page("1k", "x" * 1023 + "\n")
-        server = self.nginx()
-        for task in wait_until(lambda: workers_of(server.process.pid), "nginx's workers"):
+        for name, size in PAGES.items():
+            write_random(os.path.join(self.www, name), size)
+        server = self.nginx(f"{BACKEND}:{BACKEND_PORT}")
+        for task in wait_until(lambda: children(server.process.pid), "nginx's workers"):
             os.sched_setaffinity(task, {PEERS_CPU})
         return server
 
@@ -124,9 +182,9 @@ class WireLab(Lab):
 
         def reading():
             on, off = 0.0, 0.0
-            for cpus, used in tasks_of(proxy.pid):
+            for cpus, used in tasks_of(*descendants(proxy.pid)):
                 on, off = (on + used, off) if cpus == {PROXY_CPU} else (on, off + used)
-            interfaces = sum(used for thread in napi for _, used in tasks_of(thread))
+            interfaces = sum(used for _, used in tasks_of(*napi))
             return time.monotonic(), busy_seconds(PROXY_CPU), off, on + interfaces
 
         before = reading()
@@ -134,19 +192,24 @@ class WireLab(Lab):
         return Cost(operations, *(after - earlier for earlier, after in zip(before, reading())))
 
 
-def workers_of(pid):
-    """The children of a process."""
-    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as children:
-        return [int(child) for child in children.read().split()]
+def children(pid):
+    """The processes that one has started."""
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as listed:
+            return [int(child) for child in listed.read().split()]
+    except FileNotFoundError:
+        return []
 
 
-def versions():
-    """What is compared, for the record."""
-    return {
-        "kernel": os.uname().release,
-        "haproxy": run("haproxy", "-v").stdout.split()[2],
-        "nginx": run(nginx_path(), "-v").stderr.strip().rpartition("/")[2],
-        "openssl": run("openssl", "version").stdout.split()[1],
-        "cpu": next((line.partition(":")[2].strip() for line in open("/proc/cpuinfo",
-                     encoding="ascii") if line.startswith("model name")), "unknown"),
-    }
+def descendants(pid):
+    """A process and all below it."""
+    return [pid] + [other for child in children(pid) for other in descendants(child)]
+
+
+def contenders(splices=False):
+    """Who takes part, by name: Sluice and the peers, and each peer with all offloads of a veth, since
+    that is what a user of this machine would run."""
+    able = [proxy for proxy in PROXIES.values() if proxy.splices or not splices]
+    plain = [Contender(proxy.name, proxy) for proxy in able]
+    return {contender.name: contender for contender in plain + [
+        Contender(f"{proxy.name}, offloads", proxy, True) for proxy in able if proxy.name != OURS]}
