@@ -13,7 +13,7 @@
 
 static bool normalise_pattern(const char *name, size_t len, char out[TLS_HELLO_NAME_MAX + 1])
 {
-    char rest[TLS_HELLO_NAME_MAX + 1];
+    char rest[TLS_HELLO_NAME_MAX + 1] = "";
 
     if (len < 2 || name[0] != '*' || name[1] != '.')
         return tls_names_normalise(name, len, out);
@@ -21,7 +21,7 @@ static bool normalise_pattern(const char *name, size_t len, char out[TLS_HELLO_N
         return false;
     out[0] = '*';
     out[1] = '.';
-    strcpy(out + 2, rest);
+    memcpy(out + 2, rest, strlen(rest) + 1);
     return true;
 }
 

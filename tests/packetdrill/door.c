@@ -200,6 +200,7 @@ int door_packet_in(struct door *d, const void *packet, size_t len)
     if (m == NULL)
         return -1;
     ether = (struct rte_ether_hdr *)(void *)rte_pktmbuf_append(m, (uint16_t)(sizeof *ether + len));
+    assert(ether != NULL); /* the pool's mbufs hold DOOR_PACKET_MAX */
     memcpy(ether->dst_addr.addr_bytes, door_link_mac, sizeof door_link_mac);
     memcpy(ether->src_addr.addr_bytes, door_link_mac, sizeof door_link_mac);
     ether->src_addr.addr_bytes[5] = 2;

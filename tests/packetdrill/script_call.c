@@ -123,7 +123,7 @@ static int call_write(struct script *s, const struct script_line *line)
     struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
     ssize_t written;
     uint8_t *bytes;
-    uint64_t len;
+    uint64_t len = 0;
 
     if (length_of(s, line, &len) < 0)
         return -1;
@@ -145,7 +145,7 @@ static int call_read(struct script *s, const struct script_line *line)
     int status = 0;
     ssize_t count;
     uint8_t *bytes;
-    uint64_t len;
+    uint64_t len = 0;
 
     if (length_of(s, line, &len) < 0)
         return -1;

@@ -107,7 +107,7 @@ static void references_are_right_in_any_order(void **state)
                 snprintf(text + strlen(text), sizeof text - strlen(text), ", \"10.0.0.%u:80\"",
                          50 + i);
         }
-        strcat(text, "]}\n");
+        snprintf(text + strlen(text), sizeof text - strlen(text), "]}\n");
         living[at] = attach(&all, text);
         for (unsigned k = 1; k < living[at]->policy->backends[0].server_count; k++) {
             const struct proxy_server *s = living[at]->servers[0][k];

@@ -293,8 +293,10 @@ static void test_tls_options(void **state)
     assert_null(s->trust.servers[2]);
     assert_true(s->shared_tickets);
     ws = worker_snapshot_create(s, tls, secret, &retired, &e);
-    if (ws == NULL)
+    if (ws == NULL) {
         fail_msg("%s", e.text);
+        return;
+    }
     for (int i = 0; i < 3; i++)
         assert_non_null(ws->proxy.backend_tls[i]);
     ws->proxy.released(&ws->proxy);

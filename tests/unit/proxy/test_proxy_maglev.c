@@ -1,4 +1,5 @@
 /* Maglev's table against the paper's algorithm, its balance, and what moves when a server goes. */
+#include <assert.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -183,6 +184,7 @@ static unsigned moved_needlessly(const struct pool *p, unsigned gone)
     }
     proxy_maglev_free(a);
     proxy_maglev_free(b);
+    assert(size > 0);
     return moved * 1000 / size;
 }
 

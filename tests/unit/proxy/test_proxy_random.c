@@ -116,7 +116,7 @@ static void client_send(struct world *w, struct flow *f)
 /* Its connection stands, and the proxy knows it. */
 static bool backend_stands(const struct world *w, const struct flow *f)
 {
-    return held(f->backend) && f->backend->state != TCP_SYN_SENT &&
+    return f->backend != NULL && held(f->backend) && f->backend->state != TCP_SYN_SENT &&
            (!w->secure || SSL_is_init_finished(f->server.ssl));
 }
 

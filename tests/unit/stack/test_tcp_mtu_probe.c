@@ -185,7 +185,7 @@ static void test_probe_lost(void **state)
     assert_true(info().cwnd >= cwnd);
     assert_int_equal(script_counters(s)->tcp_fast_retransmits, 0);
     assert_int_equal(script_counters(s)->mtu_probes_lost, 1);
-    seq = expect_probe(1262 - 40, SMALL);
+    expect_probe(1262 - 40, SMALL);
     script_send(c, TCP_ACK, 1, (uint32_t)c->written + 1, 0);
     assert_int_equal(info().path_mtu, 1262);
     expect_probe((1262 + 1499 + 1) / 2 - 40, 1262 - 40);
