@@ -43,7 +43,7 @@ struct sock {
 
 /* A run of bytes received ahead of a gap. */
 struct tcp_run {
-    struct tcp_run *next;
+    struct tcp_run *next, *prev;
     LIST_ENTRY(tcp_run) recent; /* on conn->recent_runs */
     uint32_t seq;               /* of its first byte; its end is seq + chain.len */
     struct chain chain;

@@ -33,7 +33,7 @@
 #define TCP_SHARE_MIN         4 /* segments that any queue may hold, whatever the others do */
 /* Patience with peers that take nothing when memory is short. */
 #define TCP_PRESSED_PATIENCE (10 * CLOCK_SEC)
-#define TCP_OUT_OF_ORDER_MAX 256   /* gaps in one connection's reassembly queue */
+#define TCP_OUT_OF_ORDER_MAX 1024  /* gaps in one connection's reassembly queue */
 #define TCP_COOKIE_WINDOW    14600 /* ten segments on Ethernet */
 #define TCP_RECEIVE_BUFFER   (6u << 20)
 #define TCP_SEND_BUFFER      (4u << 20)

@@ -7,6 +7,11 @@
  * What waits is reported by SACK blocks, what came twice by a block of its own (DSACK): the sender
  * learns that it sent too much. Runs are also on a list by when they were extended last, from which
  * the blocks are taken: so each change is reported as soon and as often as RFC 2018, 4 asks.
+ *
+ * What is refused here the sender has to send again, so there may be as many gaps as an overshoot
+ * of slow start tears open: every other segment or two of a window is lost then. Segments come next
+ * to the last one, to the first gap or behind everything, and are looked for from whichever is
+ * nearest; who makes gaps to be searched has a walk over half of them at most.
  */
 #include "stack/tcp/tcp_reassembly.h"
 
@@ -60,17 +65,64 @@ static uint32_t run_end(const struct tcp_run *r)
     return r->seq + r->chain.len;
 }
 
-static void run_remove(struct tcp_conn *c, struct tcp_run **at)
-{
-    struct tcp_run *r = *at;
+/* ---- the list; the first run's `prev` is the last one ---- */
 
-    *at = r->next;
+/* The first if `r` is NULL. */
+static struct tcp_run *run_next(const struct tcp_conn *c, const struct tcp_run *r)
+{
+    return r != NULL ? r->next : c->runs;
+}
+
+static void run_link(struct tcp_conn *c, struct tcp_run *before, struct tcp_run *r)
+{
+    struct tcp_run *next = run_next(c, before), *last = c->runs != NULL ? c->runs->prev : r;
+
+    r->next = next;
+    r->prev = before != NULL ? before : last;
+    if (before != NULL)
+        before->next = r;
+    else
+        c->runs = r;
+    if (next != NULL)
+        next->prev = r;
+    else
+        c->runs->prev = r;
+    LIST_INSERT_HEAD(&c->recent_runs, r, recent);
+    c->run_count++;
+}
+
+static void run_unlink(struct tcp_conn *c, struct tcp_run *r)
+{
+    struct tcp_run *next = r->next;
+
+    if (next != NULL)
+        next->prev = r->prev;
+    else
+        c->runs->prev = r->prev;
+    if (r == c->runs)
+        c->runs = next;
+    else
+        r->prev->next = next;
     LIST_REMOVE(r, recent);
+    c->run_count--;
+}
+
+static void run_remove(struct tcp_conn *c, struct tcp_run *r)
+{
+    run_unlink(c, r);
     c->run_segs -= r->chain.segs;
     c->run_bytes -= r->chain.len;
-    c->run_count--;
     chain_free(&r->chain);
     pool_put(&c->sock.tcp->runs, r);
+}
+
+/* For another gap: half of what all connections have left of them, and no more than a bound. */
+static bool run_room(const struct tcp_conn *c)
+{
+    const struct pool *runs = &c->sock.tcp->runs;
+
+    return c->run_count < TCP_OUT_OF_ORDER_MAX &&
+           (c->run_count < TCP_SHARE_MIN || c->run_count < (runs->capacity - runs->used) / 2);
 }
 
 static void run_touch(struct tcp_conn *c, struct tcp_run *r)
@@ -128,7 +180,7 @@ void tcp_reassembly_old(struct tcp_conn *c, const struct packet *p)
 void tcp_reassembly_free(struct tcp_conn *c)
 {
     while (c->runs != NULL)
-        run_remove(c, &c->runs);
+        run_remove(c, c->runs);
 }
 
 static void deliver(struct tcp_conn *c, struct chain *payload)
@@ -157,28 +209,23 @@ static void deliver_runs(struct tcp_conn *c)
             deliver(c, &r->chain);
         c->run_segs += r->chain.segs; /* empty by now: run_remove() counts it */
         c->run_bytes += r->chain.len;
-        run_remove(c, &c->runs);
+        run_remove(c, c->runs);
     }
 }
 
 /* Appends to the run in front when the new bytes touch it, else makes a run of their own. */
-static bool run_insert(struct tcp_conn *c, struct tcp_run *before, struct tcp_run **at,
-                       uint32_t seq, struct chain *payload)
+static bool run_insert(struct tcp_conn *c, struct tcp_run *before, uint32_t seq,
+                       struct chain *payload)
 {
     struct tcp_run *r = before;
     uint32_t segs;
 
     if (r == NULL || run_end(r) != seq) {
-        if (c->run_count >= TCP_OUT_OF_ORDER_MAX)
-            return false;
-        r = pool_get(&c->sock.tcp->runs);
+        r = run_room(c) ? pool_get(&c->sock.tcp->runs) : NULL;
         if (r == NULL)
             return false;
         r->seq = seq;
-        r->next = *at;
-        *at = r;
-        LIST_INSERT_HEAD(&c->recent_runs, r, recent);
-        c->run_count++;
+        run_link(c, before, r);
     }
     segs = r->chain.segs;
     c->run_bytes += payload->len;
@@ -197,33 +244,38 @@ static void run_merge(struct tcp_conn *c, struct tcp_run *r)
     c->run_segs -= r->chain.segs + next->chain.segs;
     append(&r->chain, &next->chain);
     c->run_segs += r->chain.segs;
-    r->next = next->next;
-    LIST_REMOVE(next, recent);
-    c->run_count--;
+    run_unlink(c, next);
     pool_put(&c->sock.tcp->runs, next);
 }
 
-/* The run that begins at or before `seq`, the last such; *at is what follows it. The one extended
- * last is the likely one. */
-static struct tcp_run *run_before(struct tcp_conn *c, uint32_t seq, struct tcp_run ***at)
+static uint32_t distance(const struct tcp_run *r, uint32_t seq)
 {
-    struct tcp_run *before = LIST_FIRST(&c->recent_runs);
+    return seq_lt(seq, r->seq) ? r->seq - seq : seq - r->seq;
+}
 
-    if (before != NULL && !seq_le(before->seq, seq))
-        before = NULL;
-    *at = before != NULL ? &before->next : &c->runs;
-    while (**at != NULL && seq_le((**at)->seq, seq)) {
-        before = **at;
-        *at = &before->next;
-    }
-    return before;
+/* The run that begins at or before `seq`, the last such; NULL: there is none. */
+static struct tcp_run *run_before(const struct tcp_conn *c, uint32_t seq)
+{
+    struct tcp_run *first = c->runs, *near = LIST_FIRST(&c->recent_runs);
+
+    if (first == NULL || seq_lt(seq, first->seq))
+        return NULL;
+    if (distance(first, seq) < distance(near, seq))
+        near = first;
+    if (distance(first->prev, seq) < distance(near, seq))
+        near = first->prev;
+    while (seq_lt(seq, near->seq))
+        near = near->prev;
+    while (near->next != NULL && seq_le(near->next->seq, seq))
+        near = near->next;
+    return near;
 }
 
 /* Queues [seq, end) ahead of a gap. */
 static void add_ahead(struct tcp_conn *c, struct packet *p, uint32_t skip, uint32_t seq,
                       uint32_t end)
 {
-    struct tcp_run **at, *before = run_before(c, seq, &at);
+    struct tcp_run *before = run_before(c, seq), *next = run_next(c, before);
     struct chain payload;
 
     if (before != NULL && seq_lt(seq, run_end(before))) {
@@ -235,20 +287,21 @@ static void add_ahead(struct tcp_conn *c, struct packet *p, uint32_t skip, uint3
         seq += known;
     }
     /* Runs that the new bytes cover whole give way; one that they reach into cuts their end. */
-    while (*at != NULL && seq_lt(seq, end) && seq_le(run_end(*at), end)) {
-        note_duplicate(c, (*at)->seq, run_end(*at));
-        run_remove(c, at);
+    while (next != NULL && seq_lt(seq, end) && seq_le(run_end(next), end)) {
+        note_duplicate(c, next->seq, run_end(next));
+        run_remove(c, next);
+        next = run_next(c, before);
     }
-    if (*at != NULL && seq_lt((*at)->seq, end)) {
-        note_duplicate(c, (*at)->seq, end);
-        end = (*at)->seq;
+    if (next != NULL && seq_lt(next->seq, end)) {
+        note_duplicate(c, next->seq, end);
+        end = next->seq;
     }
     if (!seq_lt(seq, end)) {
         tcp_count(c->sock.tcp, tcp_duplicate_segments);
         return;
     }
     payload = take_payload(p, skip, end - seq);
-    if (!run_insert(c, before, at, seq, &payload)) {
+    if (!run_insert(c, before, seq, &payload)) {
         chain_free(&payload);
         tcp_count(c->sock.tcp, tcp_out_of_order_dropped);
         return;
@@ -256,8 +309,8 @@ static void add_ahead(struct tcp_conn *c, struct packet *p, uint32_t skip, uint3
     if (before != NULL && run_end(before) == end) {
         run_touch(c, before);
         run_merge(c, before);
-    } else if (*at != NULL) {
-        run_merge(c, *at);
+    } else {
+        run_merge(c, run_next(c, before));
     }
 }
 

@@ -28,6 +28,16 @@ static int setup(void **state)
     return 0;
 }
 
+static int setup_large(void **state)
+{
+    (void)state;
+    s = script_create(&(struct script_config){.max_buffers = 32768});
+    c = script_conn(s);
+    c->wscale = 7;
+    script_establish(c, script_listen(s, 80, 4, NULL));
+    return 0;
+}
+
 /* The start time at which the stack's initial sequence number for the first connection is near
  * `isn` (RFC 6528: it moves on by one each 4 microseconds), and the peer's too, so that both wrap.
  */
@@ -175,18 +185,54 @@ static void test_trimmed_to_window(void **state)
     assert_in_range(sock_readable(c->sock), 65536, 65536 + 127);
 }
 
+static void gaps(uint32_t count)
+{
+    for (uint32_t i = 1; i <= count; i++)
+        script_send(c, TCP_ACK, 1 + 50 * i, 1, 10);
+}
+
+/* Slow start that overshoots loses every other segment of a window: all that comes is kept. */
+static void test_gaps_of_an_overshoot(void **state)
+{
+    (void)state;
+    gaps(1000);
+    assert_int_equal(info_out_of_order(), 10000);
+    assert_int_equal(script_counters(s)->tcp_out_of_order_dropped, 0);
+    for (uint32_t i = 0; i <= 1000; i++)
+        script_send(c, TCP_ACK, i == 0 ? 1 : 11 + 50 * i, 1, i == 0 ? 50 : 40);
+    assert_int_equal(script_read(c, 60000), 50 * 1001);
+    assert_int_equal(script_usage(s).buffers_used, 0);
+}
+
 /* The list of gaps is bounded: who makes holes cannot make it long. */
 static void test_gaps_bounded(void **state)
 {
     (void)state;
-    for (uint32_t i = 1; i <= 500; i++)
-        script_send(c, TCP_ACK, 1 + 100 * i, 1, 10);
-    assert_int_equal(info_out_of_order(), 256 * 10);
-    assert_int_equal(script_usage(s).buffers_used, 256);
-    assert_int_equal(script_counters(s)->tcp_out_of_order_dropped, 500 - 256);
+    gaps(1200);
+    assert_int_equal(info_out_of_order(), 1024 * 10);
+    assert_int_equal(script_usage(s).buffers_used, 1024);
+    assert_int_equal(script_counters(s)->tcp_out_of_order_dropped, 1200 - 1024);
     /* In order still goes on. */
-    script_send(c, TCP_ACK, 1, 1, 100);
-    assert_int_equal(script_read(c, 1000), 110);
+    script_send(c, TCP_ACK, 1, 1, 50);
+    assert_int_equal(script_read(c, 1000), 60);
+}
+
+/* Nor can one connection take the room for gaps of all: a part is always left. */
+static void test_gaps_shared(void **state)
+{
+    uint32_t first;
+
+    (void)state;
+    gaps(500);
+    script_discard(s);
+    first = info_out_of_order() / 10;
+    assert_in_range(first, 300, 400);
+    c = script_conn(s);
+    c->stack_port = 81;
+    c->wscale = 7;
+    script_establish(c, script_listen(s, 81, 4, NULL));
+    gaps(500);
+    assert_in_range(info_out_of_order() / 10, first / 2, first);
 }
 
 /* One byte a segment, in order or not: an mbuf must not be held for each. */
@@ -244,7 +290,9 @@ int main(void)
         cmocka_unit_test(test_random_overlaps),
         TEST(test_gap_then_fill),
         TEST(test_trimmed_to_window),
-        TEST(test_gaps_bounded),
+        cmocka_unit_test_setup_teardown(test_gaps_of_an_overshoot, setup_large, teardown),
+        cmocka_unit_test_setup_teardown(test_gaps_bounded, setup_large, teardown),
+        TEST(test_gaps_shared),
         TEST(test_bytes_do_not_hold_mbufs),
         TEST(test_foreign_memory),
         TEST(test_freed_on_reset),
