@@ -95,10 +95,10 @@ void sim_route(struct sim_host *h, const char *to, const char *via);
 void sim_inject(struct sim *s, struct sim_host *to, unsigned iface, const void *frame,
                 uint32_t len);
 
-/* Called for every frame that a host sends, before the link may lose it (for tests that look at the
- * wire). NULL: none. */
+/* Called for every frame that a host sends, also when it is lost on the way (for tests that look at
+ * the wire). NULL: none. */
 typedef void sim_tap(void *ctx, const struct sim_host *from, const uint8_t *frame, uint32_t len,
-                     clock_ns now);
+                     bool lost, clock_ns now);
 void sim_tap_set(struct sim *s, sim_tap *tap, void *ctx);
 
 clock_ns sim_now(const struct sim *s);

@@ -86,10 +86,11 @@ static clock_ns server_app(void *ctx, clock_ns now)
 }
 
 static void tap(void *ctx, const struct sim_host *from, const uint8_t *frame, uint32_t len,
-                clock_ns now)
+                bool lost, clock_ns now)
 {
     struct world *w = ctx;
 
+    (void)lost;
     (void)now;
     if (from == w->server && frame[12] == 8 && frame[13] == 0)
         w->wire[frame[15] >> 2] += len < 60 ? 60 : len;

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "tests/sim/flow.h"
 #include "tests/unit/support/test_frame.h"
 
@@ -55,9 +56,9 @@ static struct sim_path random_path(struct sim *s, bool ipv6)
         .mtu_kind = PICK(s, SIM_MTU_TOLD, SIM_MTU_TOLD, SIM_MTU_UNTOLD, SIM_MTU_SILENT),
     };
 
-    if (ipv6) { /* no link of it takes less than 1,280; the simulator's routers speak IPv4 only */
-        p.mtu = p.mtu < 1280 ? 0 : p.mtu;
-        p.mtu_kind = SIM_MTU_SILENT;
+    if (ipv6) { /* no link of it takes less than 1,280, and its routers always tell how much */
+        p.mtu = p.mtu != 0 && p.mtu < 1280 ? 1280 : p.mtu;
+        p.mtu_kind = p.mtu_kind == SIM_MTU_UNTOLD ? SIM_MTU_TOLD : p.mtu_kind;
     }
     return p;
 }
@@ -263,7 +264,7 @@ static bool all_free(const struct world *w)
 
 /* --trace: one line a frame, as tcpdump would have it. */
 static void trace(void *ctx, const struct sim_host *from, const uint8_t *frame, uint32_t len,
-                  clock_ns now)
+                  bool lost, clock_ns now)
 {
     const struct world *w = ctx;
     bool v6 = frame[12] == 0x86;
@@ -272,11 +273,11 @@ static void trace(void *ctx, const struct sim_host *from, const uint8_t *frame, 
 
     if (len < (v6 ? 74 : 54) || frame[v6 ? 20 : 23] != 6)
         return;
-    printf("%.6f %s %u > %u flags %02x seq %u ack %u win %u len %u\n", (double)now / 1e9,
+    printf("%.6f %s %u > %u flags %02x seq %u ack %u win %u len %u%s\n", (double)now / 1e9,
            from == w->client ? "client" : "server", tcp[0] << 8 | tcp[1], tcp[2] << 8 | tcp[3],
            tcp[13], (unsigned)tcp[4] << 24 | tcp[5] << 16 | tcp[6] << 8 | tcp[7],
            (unsigned)tcp[8] << 24 | tcp[9] << 16 | tcp[10] << 8 | tcp[11], tcp[14] << 8 | tcp[15],
-           length - (tcp[12] >> 4) * 4);
+           length - (tcp[12] >> 4) * 4, lost ? " lost" : "");
 }
 
 static bool run_world(struct world *w, uint64_t seed, unsigned options)
@@ -374,6 +375,7 @@ int main(int argc, char **argv)
             return 2;
         }
     }
+    log_level_set(LOG_LEVEL_ERROR);
     sim_setup();
     for (uint64_t seed = first; seed < first + seeds; seed++) {
         if (!run_seed(seed, options) && ++failed >= 3)
