@@ -84,7 +84,7 @@ static void join(const json_t *array, char *out)
         len += (size_t)n;
     }
     if (len == 0)
-        strcpy(out, "-");
+        memcpy(out, "-", sizeof "-");
 }
 
 const char *ctl_text_value(const json_t *value, char *out)
@@ -101,7 +101,7 @@ const char *ctl_text_value(const json_t *value, char *out)
     else if (json_is_array(value))
         join(value, out);
     else
-        strcpy(out, "-");
+        memcpy(out, "-", sizeof "-");
     clean(out);
     return out;
 }
