@@ -33,6 +33,7 @@
     X(arp_conflicts, "ARP packets in which another station uses an address of ours")          \
     X(arp_failed, "neighbours given up after unanswered requests")                            \
     X(arp_pending_dropped, "packets dropped while they waited for a neighbour")               \
+    X(arp_limited, "neighbours not asked for: beyond the limit of questions")                 \
     X(arp_table_full, "neighbours refused because the table was full of entries in use")      \
     X(nd_solicitations_received, "IPv6 neighbour solicitations for an address of ours")       \
     X(nd_solicitations_sent, "IPv6 neighbour solicitations sent")                             \

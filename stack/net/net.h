@@ -49,7 +49,9 @@ struct net_path {
     uint8_t iface;
     uint8_t egress_class;    /* of the interface's egress hook; the sender's choice */
     uint8_t dscp;            /* 0 to 63 (RFC 2474); the sender's choice */
-    uint8_t ecn;             /* 0 to 3 (RFC 3168), of what is sent next; the sender's choice */
+    uint8_t ecn : 2;         /* RFC 3168, of what is sent next; the sender's choice */
+    bool wanted : 1;         /* the next hop is a gateway, or, the sender's choice, the peer of a
+                                connection that we open: others do not displace such neighbours */
     uint16_t mtu;            /* of the interface, or less where the path is known to take less */
     uint16_t link_mtu;       /* of the interface: what it takes in, whatever the path out does */
     uint32_t offloads;       /* of the interface, STACK_TX_* */

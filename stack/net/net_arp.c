@@ -28,7 +28,7 @@ static void arp_send(struct net *n, struct net_iface *iface, const uint8_t dst[6
         COUNTER_INC(n->counters->arp_requests_sent);
     else
         COUNTER_INC(n->counters->arp_replies_sent);
-    net_iface_transmit(n, iface, m, (struct net_place){EGRESS_CONTROL, 0});
+    net_iface_transmit(n, iface, m, (struct net_place){.band = EGRESS_CONTROL});
 }
 
 void net_arp_request(struct net *n, struct net_iface *iface, const struct ip_addr *target,

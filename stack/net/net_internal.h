@@ -65,6 +65,7 @@ bool net_iface_on_link(const struct net_iface *iface, const struct ip_addr *addr
 struct net_place {
     uint8_t band; /* enum egress_band */
     uint8_t egress_class;
+    bool wanted; /* as net_path.wanted */
 };
 
 /* Counts the frame and gives it to the egress hook. Takes it; net_iface_transmit() one of our own.
@@ -106,12 +107,13 @@ const struct net_route *net_route_find(const struct net *n, const struct ip_addr
 void net_route_remove_direct(struct net *n, uint8_t iface);
 void net_route_free(struct net *n);
 
-/* ---- neighbours: net_neighbour.c ---- */
+/* ---- neighbours: net_neighbour.c, net_neighbour_table.c ---- */
 
 #define NET_NEIGHBOUR_MAX            1024
-#define NET_NEIGHBOUR_UNRESOLVED_MAX 256 /* of these, entries without an answer */
+#define NET_NEIGHBOUR_STRANGERS_MAX  768 /* of these, others than those that we want */
+#define NET_NEIGHBOUR_UNRESOLVED_MAX 256 /* of one kind, entries without an answer */
 #define NET_NEIGHBOUR_PENDING        8   /* packets that wait for one neighbour */
-#define NET_NEIGHBOUR_PENDING_TOTAL  256 /* and for all */
+#define NET_NEIGHBOUR_PENDING_TOTAL  256 /* and for all of a kind */
 #define NET_NEIGHBOUR_REQUESTS       3   /* unanswered ones before a neighbour is given up */
 #define NET_NEIGHBOUR_RETRY          (1 * CLOCK_SEC) /* RFC 1122, 2.3.2.1: one a second */
 #define NET_NEIGHBOUR_HOLD_DOWN      (2 * CLOCK_SEC)
@@ -131,16 +133,33 @@ enum net_neighbour_state {
 
 #define NET_NEIGHBOUR_STATES (NET_NEIGHBOUR_FAILED + 1)
 
+enum net_neighbour_kind {
+    NET_NEIGHBOUR_STRANGER, /* whoever has sent us something */
+    NET_NEIGHBOUR_WANTED,   /* gateways, and peers of connections that we open */
+};
+
+#define NET_NEIGHBOUR_KINDS (NET_NEIGHBOUR_WANTED + 1)
+
 struct net_neighbour;
 TAILQ_HEAD(net_neighbour_list, net_neighbour);
+
+/* The entries of one kind. */
+struct net_neighbour_set {
+    struct net_neighbour_list list[NET_NEIGHBOUR_STATES]; /* by the time of entry, oldest first */
+    uint32_t count[NET_NEIGHBOUR_STATES];
+    uint32_t total;
+    uint32_t pending;
+};
+
+/* See net_limit_pass(). */
+typedef clock_ns net_limit;
 
 struct net_neighbours {
     struct siphash_key key;
     struct pool pool;
     struct net_neighbour **bucket;
-    struct net_neighbour_list list[NET_NEIGHBOUR_STATES]; /* by the time of entry, oldest first */
-    uint32_t count[NET_NEIGHBOUR_STATES];
-    uint32_t pending;
+    struct net_neighbour_set kind[NET_NEIGHBOUR_KINDS];
+    net_limit ask_limit;
     struct net_neighbour *recent[STACK_MAX_IFACES]; /* the last one sent to, or NULL */
 };
 
@@ -192,9 +211,6 @@ clock_ns net_neighbour_deadline(const struct net *n);
 #define NET_PMTU_MIN_V4 552  /* the usual floor: 512 bytes of payload and headers */
 #define NET_PMTU_MIN_V6 1280 /* RFC 8200, 5 */
 #define NET_PMTU_LIFE   (600 * CLOCK_SEC)
-
-/* See net_limit_pass(). */
-typedef clock_ns net_limit;
 
 struct net_pmtu;
 TAILQ_HEAD(net_pmtu_list, net_pmtu);

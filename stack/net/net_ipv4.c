@@ -128,5 +128,5 @@ void net_ipv4_output(struct net *n, const struct net_path *path, const struct ip
     m->l3_len = WIRE_IPV4_LEN;
     net_iface_prepend(iface, m, NULL, WIRE_TYPE_IPV4);
     net_neighbour_output(n, iface, &path->next_hop, m,
-                         (struct net_place){(uint8_t)band, path->egress_class}, now);
+                         (struct net_place){(uint8_t)band, path->egress_class, path->wanted}, now);
 }

@@ -105,7 +105,7 @@ void net_ipv6_output(struct net *n, const struct net_path *path, const struct ip
     if ((m->ol_flags & (RTE_MBUF_F_TX_L4_MASK | RTE_MBUF_F_TX_TCP_SEG)) != 0)
         m->ol_flags |= RTE_MBUF_F_TX_IPV6;
     net_neighbour_output(n, iface, &path->next_hop, m,
-                         (struct net_place){(uint8_t)band, path->egress_class}, now);
+                         (struct net_place){(uint8_t)band, path->egress_class, path->wanted}, now);
 }
 
 /* ---- time ---- */

@@ -59,7 +59,7 @@ void net_nd_send(struct net *n, struct net_iface *iface, const struct net_nd_fra
     wire_ipv6_emit(&ip, (uint8_t *)rte_pktmbuf_prepend(m, WIRE_IPV6_LEN));
     memcpy(group_mac + 2, to->dst.b + 12, 4);
     net_iface_prepend(iface, m, to->mac != NULL ? to->mac : group_mac, WIRE_TYPE_IPV6);
-    net_iface_transmit(n, iface, m, (struct net_place){EGRESS_CONTROL, 0});
+    net_iface_transmit(n, iface, m, (struct net_place){.band = EGRESS_CONTROL});
 }
 
 static void nd_send(struct net *n, struct net_iface *iface, const struct net_nd_frame *to,

@@ -38,6 +38,7 @@ static int path_by_router(const struct net *n, const struct ip_addr *dst, struct
     if (router == NULL)
         return -1;
     *out = path_on(&n->iface[iface], router);
+    out->wanted = true;
     return path_source(n, dst, out);
 }
 
@@ -58,6 +59,7 @@ int net_path_find(const struct net *n, const struct ip_addr *dst, struct net_pat
     if (route->direct && !net_iface_on_link(iface, dst))
         return -1;
     *out = path_on(iface, route->direct ? dst : &route->via);
+    out->wanted = !route->direct;
     return path_source(n, dst, out);
 }
 

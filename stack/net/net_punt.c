@@ -146,7 +146,7 @@ void net_inject(struct net *n, unsigned index, struct rte_mbuf *frame)
     }
     COUNTER_INC(n->counters->injected);
     balance_add(iface, -(int64_t)frame->pkt_len);
-    net_iface_enqueue(n, iface, frame, (struct net_place){EGRESS_DATA, 0});
+    net_iface_enqueue(n, iface, frame, (struct net_place){.band = EGRESS_DATA});
 }
 
 void net_round_end(struct net *n)

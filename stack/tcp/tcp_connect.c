@@ -26,6 +26,7 @@ struct sock *tcp_connect(struct tcp *t, const struct ip_endpoint *remote,
         *error = SOCK_BAD_ADDRESS;
         return NULL;
     }
+    path.wanted = true;
     local.addr = path.src;
     if (!tcp_port_pick(t, &local, remote, &reuse)) {
         *error = SOCK_NO_PORT;

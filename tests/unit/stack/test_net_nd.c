@@ -337,9 +337,10 @@ static void test_scan_does_not_exhaust_the_table(void **state)
     meet(x, PEER);
     for (unsigned i = 0; i < 3000; i++) {
         fix_send(x, host(i), 20);
-        assert_int_equal(fix_discard(x, FIX_INSIDE), 1);
+        assert_in_range(fix_discard(x, FIX_INSIDE), 0, 1);
     }
-    assert_int_equal(net_neighbour_count(x->net), 1 + 256);
+    assert_int_equal(x->counters.nd_solicitations_sent, 1 + 255); /* the first met its limit, too */
+    assert_int_equal(net_neighbour_count(x->net), 1 + 255);
     fix_send(x, PEER, 20);
     take_segment_to(x, fix_peer);
 }
@@ -353,7 +354,7 @@ static void test_forged_questions_do_not_exhaust_the_table(void **state)
         hear(x, NS, 0, host(i), US_GROUP, US, other);
         fix_discard(x, FIX_INSIDE);
     }
-    assert_int_equal(net_neighbour_count(x->net), 1024);
+    assert_int_equal(net_neighbour_count(x->net), 768);
     fix_send(x, PEER, 20);
     take_segment_to(x, fix_peer);
 }

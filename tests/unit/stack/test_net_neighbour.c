@@ -52,6 +52,28 @@ static void large_meet(struct fix *x, const char *addr)
     fix_discard(x, FIX_INSIDE);
 }
 
+/* As fix_send(), for a connection that we open. */
+static void send_wanted(struct fix *x, const char *dst)
+{
+    struct ip_addr to = fix_addr(dst);
+    struct rte_mbuf *m = rte_pktmbuf_alloc(x->tx_pool);
+    struct net_path path;
+
+    assert_int_equal(net_path_find(x->net, &to, &path), 0);
+    path.wanted = true;
+    memset(rte_pktmbuf_append(m, 20), 'x', 20);
+    net_send(x->net, &path, &path.src, &to, WIRE_IP_PROTO_TCP, EGRESS_DATA, m, x->now);
+}
+
+/* Many, as fast as they may be asked for. */
+static void large_meet_all(struct fix *x, unsigned from, unsigned to)
+{
+    for (unsigned i = from; i < to; i++) {
+        large_meet(x, host(i));
+        x->now += CLOCK_MS;
+    }
+}
+
 /* ---- asking ---- */
 
 static void test_packets_wait_for_the_answer_in_order(void **state)
@@ -288,12 +310,17 @@ static void test_scan_does_not_exhaust_the_table(void **state)
 
     add_large_network(x);
     meet(x, "10.0.0.5");
+    x->counters.arp_requests_sent = 0;
     for (unsigned i = 0; i < 5000; i++) {
         fix_send(x, host(i), 20);
-        assert_int_equal(fix_discard(x, FIX_INSIDE), 1);
+        assert_in_range(fix_discard(x, FIX_INSIDE), 0, 1);
+        x->now += CLOCK_MS / 10;
     }
+    assert_in_range(x->counters.arp_requests_sent, 700, 800); /* 256, and half a second's worth */
+    assert_int_equal(x->counters.arp_limited, 5000 - x->counters.arp_requests_sent);
     assert_int_equal(net_neighbour_count(x->net), 1 + 256);
     assert_int_equal(x->counters.arp_pending_dropped, 5000 - 256);
+    fix_advance(x, CLOCK_MS);
     fix_send(x, "10.0.0.5", 20);
     fix_take_ipv4_to(x, FIX_INSIDE, fix_peer);
     large_meet(x, host(6000));
@@ -322,32 +349,44 @@ static void test_packets_that_wait_are_bounded_in_all(void **state)
     assert_int_equal(x->counters.arp_pending_dropped, 800);
 }
 
+/* TCP gets on with all of them. */
+static void confirm_all(struct fix *x, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        struct ip_addr to = fix_addr(host(i));
+        struct net_path path;
+
+        assert_int_equal(net_path_find(x->net, &to, &path), 0);
+        net_path_confirm(x->net, &path, x->now);
+    }
+}
+
 static void test_full_table_forgets_the_least_recently_used(void **state)
 {
     struct fix *x = *state;
 
     add_large_network(x);
-    for (unsigned i = 0; i < 1024; i++)
-        large_meet(x, host(i));
-    assert_int_equal(net_neighbour_count(x->net), 1024);
-    fix_send(x, host(1024), 20); /* all in use: refused */
+    large_meet_all(x, 0, 768);
+    assert_int_equal(net_neighbour_count(x->net), 768);
+    confirm_all(x, 768);
+    fix_send(x, host(768), 20); /* all in use: refused */
     assert_int_equal(fix_discard(x, FIX_INSIDE), 0);
     assert_int_equal(x->counters.arp_table_full, 1);
 
     fix_advance(x, 11 * CLOCK_SEC);
-    for (unsigned i = 0; i < 1024; i++) {
+    for (unsigned i = 0; i < 768; i++) {
         if (i != 700)
             fix_send(x, host(i), 20);
     }
     fix_discard(x, FIX_INSIDE);
-    large_meet(x, host(1024)); /* takes the place of 700 */
-    assert_int_equal(net_neighbour_count(x->net), 1024);
+    large_meet(x, host(768)); /* takes the place of 700 */
+    assert_int_equal(net_neighbour_count(x->net), 768);
     x->counters.arp_requests_sent = 0;
-    for (unsigned i = 0; i < 1025; i++) {
+    for (unsigned i = 0; i < 769; i++) {
         if (i != 700)
             fix_send(x, host(i), 20);
     }
-    assert_int_equal(fix_discard(x, FIX_INSIDE), 1024);
+    assert_int_equal(fix_discard(x, FIX_INSIDE), 768);
     assert_int_equal(x->counters.arp_requests_sent, 0);
 }
 
@@ -357,8 +396,7 @@ static void test_learned_entries_give_way(void **state)
     struct fix *x = *state;
 
     add_large_network(x);
-    for (unsigned i = 0; i < 500; i++)
-        large_meet(x, host(i));
+    large_meet_all(x, 0, 500);
     for (unsigned i = 500; i < 3000; i++) {
         struct test_frame f;
 
@@ -367,7 +405,7 @@ static void test_learned_entries_give_way(void **state)
         fix_frame(x, 2, &f);
         fix_discard(x, FIX_INSIDE);
     }
-    assert_int_equal(net_neighbour_count(x->net), 1024);
+    assert_int_equal(net_neighbour_count(x->net), 768);
     x->counters.arp_requests_sent = 0;
     for (unsigned i = 0; i < 500; i++)
         fix_send(x, host(i), 20);
@@ -376,6 +414,97 @@ static void test_learned_entries_give_way(void **state)
     large_meet(x, host(5000)); /* and there is room for new ones */
     fix_send(x, host(5000), 20);
     fix_take_ipv4_to(x, FIX_INSIDE, fix_peer);
+}
+
+/* A host that has many addresses, and answers for each of them, gets no further than itself. */
+static void test_strangers_leave_room_for_those_we_want(void **state)
+{
+    struct fix *x = *state;
+
+    add_large_network(x);
+    send_wanted(x, "10.0.0.5");
+    answer(x, "10.0.0.5");
+    fix_discard(x, FIX_INSIDE);
+    fix_advance(x, 11 * CLOCK_SEC); /* a backend at rest */
+    large_meet_all(x, 0, 3000);
+    assert_int_equal(net_neighbour_count(x->net), 1 + 768);
+    assert_int_equal(x->counters.arp_table_full,
+                     0); /* nobody confirms them: they displace another */
+    x->counters.arp_requests_sent = 0;
+    fix_send(x, "10.0.0.5", 20);
+    fix_take_ipv4_to(x, FIX_INSIDE, fix_peer);
+    assert_int_equal(x->counters.arp_requests_sent, 0);
+    for (unsigned i = 0; i < 300; i++) { /* more than what strangers leave: some have to go */
+        send_wanted(x, host(5000 + i));
+        large_answer(x, host(5000 + i));
+    }
+    assert_int_equal(x->counters.arp_table_full, 0);
+    assert_int_equal(net_neighbour_count(x->net), 1024);
+    fix_discard(x, FIX_INSIDE);
+    for (unsigned i = 0; i < 300; i++)
+        send_wanted(x, host(5000 + i));
+    assert_int_equal(x->counters.arp_requests_sent, 300);
+    assert_int_equal(fix_discard(x, FIX_INSIDE), 300);
+}
+
+/* Those with whom TCP gets on stay when strangers come whom nobody confirms. */
+static void test_the_confirmed_stay(void **state)
+{
+    struct fix *x = *state;
+
+    add_large_network(x);
+    large_meet_all(x, 0, 60);
+    confirm_all(x, 60);
+    large_meet_all(x, 60, 2000);
+    x->counters.arp_requests_sent = 0;
+    for (unsigned i = 0; i < 60; i++)
+        fix_send(x, host(i), 20);
+    assert_int_equal(x->counters.arp_requests_sent, 0);
+    assert_int_equal(fix_discard(x, FIX_INSIDE), 60);
+}
+
+/* A scan takes neither the questions, nor the entries, nor the packets that wait from a connection
+ * to a server that is slow to answer. */
+static void test_a_scan_does_not_hold_up_a_connection(void **state)
+{
+    struct fix *x = *state;
+
+    add_large_network(x);
+    for (unsigned i = 0; i < 600; i++)
+        fix_send(x, host(i), 20);
+    assert_true(x->counters.arp_limited > 0);
+    fix_discard(x, FIX_INSIDE);
+    send_wanted(x, "10.0.0.5");
+    fix_take_arp(x, FIX_INSIDE, WIRE_ARP_REQUEST, "10.0.0.1", "10.0.0.5");
+    for (unsigned i = 600; i < 1500; i++) {
+        fix_advance(x, CLOCK_MS);
+        fix_send(x, host(i), 20);
+    }
+    fix_discard(x, FIX_INSIDE);
+    answer(x, "10.0.0.5");
+    fix_take_ipv4_to(x, FIX_INSIDE, fix_peer);
+    assert_int_equal(fix_waiting(x, FIX_INSIDE), 0);
+}
+
+/* A stranger becomes one that we want, with what waits for it. */
+static void test_a_stranger_is_wanted(void **state)
+{
+    struct fix *x = *state;
+
+    add_large_network(x);
+    fix_send(x, "10.0.0.5", 20);
+    send_wanted(x, "10.0.0.5");
+    for (unsigned i = 0; i < 2000; i++) {
+        fix_send(x, host(i), 20);
+        x->now += CLOCK_MS;
+    }
+    fix_discard(x, FIX_INSIDE);
+    answer(x, "10.0.0.5");
+    fix_take_ipv4_to(x, FIX_INSIDE, fix_peer);
+    fix_take_ipv4_to(x, FIX_INSIDE, fix_peer);
+    fix_advance(x, 10 * CLOCK_SEC);
+    fix_discard(x, FIX_INSIDE);
+    assert_int_equal(net_neighbour_count(x->net), 1);
 }
 
 static void test_destroy_frees_what_waits(void **state)
@@ -406,6 +535,10 @@ int main(void)
         TEST(test_packets_that_wait_are_bounded_in_all),
         TEST(test_full_table_forgets_the_least_recently_used),
         TEST(test_learned_entries_give_way),
+        TEST(test_strangers_leave_room_for_those_we_want),
+        TEST(test_the_confirmed_stay),
+        TEST(test_a_scan_does_not_hold_up_a_connection),
+        TEST(test_a_stranger_is_wanted),
         TEST(test_destroy_frees_what_waits),
     };
 
