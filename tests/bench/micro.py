@@ -16,6 +16,8 @@ def _program(name, title, folder, target, arguments=(), fewer=()):
 
 ROWS = (
     _program("firewall", "what the firewall costs a packet", "tests/bench", "bench_firewall"),
+    _program("tls", "what the server side of TLS costs, beside OpenSSL by itself", "tests/bench",
+             "bench_tls", (), ("--quick",)),
     _program("idle", "memory of idle connections in the stack alone", "tests/sim", "sim_idle",
              ("--connections", "10000000"), ("--connections", "1000000")),
 )
