@@ -27,26 +27,16 @@ uint64_t io_data_pool_bytes(uint32_t mbufs)
     return (uint64_t)mbufs * IO_DATA_MBUF_BYTES;
 }
 
-/* A power of two minus one wastes no memory in the pool's ring; rte_mempool_create(3). */
-static unsigned io_data_pool_round(uint32_t n)
-{
-    unsigned size = 1;
-
-    while (size - 1 < n && size < (1u << 30))
-        size *= 2;
-    return n > size / 4 * 3 ? size - 1 : n;
-}
-
 struct rte_mempool *io_data_pool_create(unsigned worker, uint32_t mbufs, struct error *e)
 {
-    unsigned size = io_data_pool_round(mbufs);
     char name[RTE_MEMPOOL_NAMESIZE];
     struct rte_mempool *pool;
 
     snprintf(name, sizeof name, "data_%u", worker);
-    pool = rte_pktmbuf_pool_create(name, size, RTE_MEMPOOL_CACHE_MAX_SIZE, 0,
-                                   RTE_MBUF_DEFAULT_BUF_SIZE, (int)rte_socket_id());
+    pool = rte_pktmbuf_pool_create_by_ops(name, mbufs, RTE_MEMPOOL_CACHE_MAX_SIZE, 0,
+                                          RTE_MBUF_DEFAULT_BUF_SIZE, (int)rte_socket_id(),
+                                          io_pool_ops());
     if (pool == NULL)
-        error_set(e, "no memory for %u packet buffers: %s", size, rte_strerror(rte_errno));
+        error_set(e, "no memory for %u packet buffers: %s", mbufs, rte_strerror(rte_errno));
     return pool;
 }

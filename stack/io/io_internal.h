@@ -125,6 +125,9 @@ struct io_pool_size {
 void io_pool_size(const struct io_pool_plan *plan, struct io_pool_size *out);
 uint64_t io_pool_bytes(const struct io_pool_plan *plan);
 
+/* How pools keep their free mbufs: the name of the mempool's operations. */
+const char *io_pool_ops(void);
+
 struct rte_mempool *io_pool_create(const char *name, uint32_t count, uint16_t data_room,
                                    int numa_node, struct error *e);
 

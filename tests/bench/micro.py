@@ -18,6 +18,8 @@ ROWS = (
     _program("firewall", "what the firewall costs a packet", "tests/bench", "bench_firewall"),
     _program("tls", "what the server side of TLS costs, beside OpenSSL by itself", "tests/bench",
              "bench_tls", (), ("--quick",)),
+    _program("stack", "what the packet path costs", "tests/bench", "bench_stack",
+             (), ("--batches", "200")),
     _program("idle", "memory of idle connections in the stack alone", "tests/sim", "sim_idle",
              ("--connections", "10000000"), ("--connections", "1000000")),
 )

@@ -13,7 +13,7 @@
 
 #include "stack/io/io_internal.h"
 
-#define CACHE     384  /* mbufs that a thread's mempool cache may keep back */
+#define CACHE     768
 #define SCHEDULER 2048 /* frames that wait for the device: 1,024 of control and of data */
 
 static struct io_port_config config_of(unsigned workers, uint32_t buffers)
