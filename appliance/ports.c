@@ -143,12 +143,13 @@ static int port_attach(struct ports *ports, unsigned index, struct io_port_confi
     return 0;
 }
 
-static void port_close(const struct port *p, bool owner)
+static void port_close(struct port *p, bool owner)
 {
     io_port_close(p->tap);
     if (owner)
         io_port_close(p->io);
     free(p->name);
+    p->name = NULL;
 }
 
 static int port_open(struct ports *ports, const struct policy *policy, unsigned index,

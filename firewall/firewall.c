@@ -34,7 +34,8 @@ static int parts_alloc(struct parts *p, const struct firewall_ruleset *r, struct
         return 0;
     free(p->state);
     free(p->label_rule);
-    return error_set(e, "out of memory for the firewall's counters");
+    error_set(e, "out of memory for the firewall's counters");
+    return -1;
 }
 
 /* Rules that both have go on counting, and keep their labels where they limit still. */

@@ -129,10 +129,9 @@ static void hello_terminate(struct session *s, const struct tls_hello *hello)
 
 static void keep_name(struct session *s, const char *name)
 {
-    if (strlen(name) < sizeof s->name)
-        strcpy(s->name, name);
-    else
-        strcpy(proxy_session_extra(s)->name, name);
+    size_t size = strlen(name) + 1;
+
+    memcpy(size <= sizeof s->name ? s->name : proxy_session_extra(s)->name, name, size);
 }
 
 static void hello_decide(struct session *s, const struct tls_hello *hello)

@@ -126,6 +126,7 @@ static int compare(const void *a, const void *b)
 static double measure(struct firewall *f)
 {
     static clock_ns times[ROUNDS * BURSTS], empty[BURSTS];
+    const size_t middle = ROUNDS * BURSTS / 2, no_work = BURSTS / 2;
 
     for (unsigned i = 0; i < ROUNDS * BURSTS; i++)
         times[i] = run_burst(f, samples[i % BURSTS]);
@@ -136,7 +137,7 @@ static double measure(struct firewall *f)
     }
     qsort(times, ROUNDS * BURSTS, sizeof times[0], compare);
     qsort(empty, BURSTS, sizeof empty[0], compare);
-    return (double)(times[ROUNDS * BURSTS / 2] - empty[BURSTS / 2]) / BURST;
+    return (double)(times[middle] - empty[no_work]) / BURST;
 }
 
 static size_t dpdk_memory(void)

@@ -294,6 +294,7 @@ static struct rte_mbuf *mbuf_plain(struct sim *s, struct sim_frame *f)
         done += n;
         segs++;
     }
+    assert(head != NULL); /* no frame is empty */
     head->pkt_len = f->len;
     head->nb_segs = segs;
     free(f->bytes);

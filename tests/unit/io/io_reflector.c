@@ -217,14 +217,14 @@ static void answer_ipv4(struct worker *w, struct rte_mbuf *in)
         rte_pktmbuf_mtod_offset(in, const struct rte_ipv4_hdr *, RTE_ETHER_HDR_LEN);
     unsigned len = in->data_len - RTE_ETHER_HDR_LEN;
     const uint8_t *l4 = (const uint8_t *)(ip + 1);
+    bool ours = len >= sizeof *ip + 8 && rte_be_to_cpu_16(ip->total_length) <= len &&
+                ip->dst_addr == w->station->options->address && rte_ipv4_hdr_len(ip) == sizeof *ip;
 
-    if (len < sizeof *ip + 8 || rte_be_to_cpu_16(ip->total_length) > len ||
-        ip->dst_addr != w->station->options->address || rte_ipv4_hdr_len(ip) != sizeof *ip) {
-        w->other++;
-    } else if (ip->next_proto_id == IPPROTO_ICMP && l4[0] == RTE_IP_ICMP_ECHO_REQUEST) {
+    if (ours && ip->next_proto_id == IPPROTO_ICMP && l4[0] == RTE_IP_ICMP_ECHO_REQUEST) {
         answer_echo(w, in, ip);
         return;
-    } else if (ip->next_proto_id == IPPROTO_TCP && len >= sizeof *ip + sizeof(struct rte_tcp_hdr)) {
+    } else if (ours && ip->next_proto_id == IPPROTO_TCP &&
+               len >= sizeof *ip + sizeof(struct rte_tcp_hdr)) {
         refuse_tcp(w, in, ip);
     } else {
         w->other++;
