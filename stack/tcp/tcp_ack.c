@@ -163,8 +163,10 @@ bool tcp_ack(struct tcp_conn *c, struct packet *p, bool *ended)
     if (acked > 0) {
         tcp_mtu_probe_acked(c);
         new_data_acked(c);
+        tcp_tlp_schedule(c);
+    } else {
+        tcp_tlp_stop(c); /* RFC 8985, 7.2: no progress, no later probe */
     }
-    tcp_tlp_schedule(c);
     wake_writer(c);
     tcp_conn_output(c);
     if (fin && !fin_acked(c)) {

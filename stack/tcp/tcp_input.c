@@ -281,9 +281,11 @@ static void synchronized(struct tcp_conn *c, struct packet *p)
         return;
     if (p->payload_length > 0 && tcp_orphaned(c) &&
         seq_lt(c->rcv_nxt, p->tcp.seq + p->payload_length)) {
-        /* RFC 1122, 4.2.2.13: data that nobody will read is refused aloud. */
+        /* RFC 1122, 4.2.2.13: data that nobody will read is refused aloud, as it is where there is
+         * no connection: with the number that the peer expects for sure (RFC 5961, 3.2), though
+         * our FIN may be lost. */
         p->drop = drop_tcp_closed;
-        tcp_output_reset(c);
+        tcp_reply_reset(t, p);
         tcp_conn_end(c, SOCK_OK);
         return;
     }

@@ -103,6 +103,7 @@ clock_ns tcp_rack_timeout(const struct tcp_conn *c);
 
 /* Data was sent, or acknowledged: when to probe. */
 void tcp_tlp_schedule(struct tcp_conn *c);
+void tcp_tlp_stop(struct tcp_conn *c); /* if it is not allowed any more */
 void tcp_tlp_expired(struct tcp_conn *c);
 void tcp_tlp_ack(struct tcp_conn *c, const struct tcp_delivery *d);
 

@@ -42,15 +42,19 @@ static clock_ns timeout(const struct tcp_conn *c)
     return t;
 }
 
+void tcp_tlp_stop(struct tcp_conn *c)
+{
+    if (c->probing && !allowed(c))
+        tcp_timer_stop(c, TCP_TIMER_LOSS);
+}
+
 void tcp_tlp_schedule(struct tcp_conn *c)
 {
     clock_ns at;
 
-    if (!allowed(c)) {
-        if (c->probing)
-            tcp_timer_stop(c, TCP_TIMER_LOSS);
+    tcp_tlp_stop(c);
+    if (!allowed(c))
         return;
-    }
     at = RTE_MIN(c->sock.tcp->now + timeout(c), tcp_timer_deadline(c, TCP_TIMER_RETRANSMIT));
     tcp_timer_set(c, TCP_TIMER_LOSS, at);
     c->probing = true;

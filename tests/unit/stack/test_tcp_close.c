@@ -288,9 +288,21 @@ static void test_data_to_orphan(void **state)
     script_expect(c, FINACK, 1, 1, 0);
     script_send(c, TCP_ACK, 1, 2, 0);
     script_send(c, TCP_ACK, 1, 2, 10);
-    script_expect(c, RSTACK, 2, 1, 0);
+    script_expect(c, TCP_RST, 2, -c->peer_iss, 0);
     assert_int_equal(script_usage(s).connections_used, 0);
     assert_int_equal(script_counters(s)->drop_tcp_closed, 1);
+}
+
+/* RFC 5961, 3.2: the peer takes the RST only with the number that it expects, and the FIN may not
+ * have come. */
+static void test_data_to_orphan_before_fin(void **state)
+{
+    (void)state;
+    close_and_flush();
+    script_expect(c, TCP_FIN | TCP_ACK, 1, 1, 0);
+    script_send(c, TCP_ACK, 1, 1, 10);
+    script_expect(c, TCP_RST, 1, -c->peer_iss, 0);
+    assert_int_equal(script_usage(s).connections_used, 0);
 }
 
 /* Old data is no news to an orphan: it is acknowledged, not reset. */
@@ -580,6 +592,7 @@ int main(void)
         TEST(test_data_after_fin),
         TEST(test_close_with_unread_data),
         TEST(test_data_to_orphan),
+        TEST(test_data_to_orphan_before_fin),
         TEST(test_old_data_to_orphan),
         TEST(test_abort),
         TEST(test_orphan_in_fin_wait_2),
