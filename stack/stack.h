@@ -70,8 +70,19 @@ struct stack_tcp_config {
     enum stack_ecn ecn;
     enum stack_mtu_probing mtu_probing;
     bool pacing_off, timestamps_off, sack_off;
-    bool hystart_classic;    /* the first slow start ends by HyStart's delay, not by HyStart++ */
-    uint8_t window_scale;    /* 1 to 14, of what we offer; 7, or what receive_buffer_max needs */
+    bool hystart_classic;   /* the first slow start ends by HyStart's delay, not by HyStart++ */
+    bool rest_keeps_window; /* a rest takes nothing from cwnd (RFC 7661 keeps it for minutes, too);
+                               by itself it halves for each RTO, as RFC 2861 had it */
+    bool reduce_from_cwnd;  /* a reduction starts from cwnd though less was in flight, as RFC 9438,
+                               4.6 lets CUBIC do; by itself from what was (RFC 5681, 3.1) */
+    bool cubic_classic;     /* CUBIC as before RFC 9438: it aims at where the curve is a least round
+                               trip from now, by itself a smoothed one (4.2), and adds a segment
+                               for each 20 at least until it knows a window that was too large */
+    bool sack_segments;     /* SACK blocks count for the whole segments in them; by itself for each
+                               byte (RFC 6675, 4) */
+    bool rack_by_number;  /* RACK.rtt is of what was acknowledged last by number; by itself of what
+                             was sent last (RFC 8985, 6.2, step 2) */
+    uint8_t window_scale; /* 1 to 14, of what we offer; 7, or what receive_buffer_max needs */
     uint16_t initial_window; /* segments; 10 (RFC 6928) */
     uint16_t quick_acks;     /* segments acknowledged at once at the start; 16 */
     uint16_t abc_limit;      /* segments by which an acknowledgement opens the window in slow start

@@ -132,7 +132,9 @@ uint32_t tcp_cc_window_used(const struct tcp_conn *c)
 {
     uint32_t flight = c->snd_max - c->snd_una;
 
-    return c->cwnd_limited || c->cwnd_limited_before ? c->cwnd : min_u32(c->cwnd, flight);
+    if (c->cwnd_limited || c->cwnd_limited_before || c->sock.tcp->config.reduce_from_cwnd)
+        return c->cwnd;
+    return min_u32(c->cwnd, flight);
 }
 
 /* RFC 5681, 3.1: the first timeout of a segment reduces, further ones change nothing. RFC 3168,
@@ -191,10 +193,13 @@ void tcp_cc_restart(struct tcp_conn *c)
     if (idle <= c->rto)
         return;
     tcp_buffer_rest(c, idle);
+    if (c->sock.tcp->config.rest_keeps_window)
+        restart = c->cwnd;
     for (clock_ns left = idle; left > c->rto && c->cwnd > restart; left -= c->rto)
         c->cwnd = max_u32(c->cwnd / 2, restart);
     if (c->ssthresh == UINT32_MAX)
         return;
-    c->ssthresh = max_u32(c->ssthresh, (uint32_t)((uint64_t)was * 3 / 4));
+    if (c->cwnd < was)
+        c->ssthresh = max_u32(c->ssthresh, (uint32_t)((uint64_t)was * 3 / 4));
     algorithm(c)->idle(c, idle);
 }

@@ -17,15 +17,19 @@
 #include "stack/tcp/tcp_conn.h"
 #include "stack/tcp/tcp_defaults.h"
 #include "stack/tcp/tcp_internal.h"
+#include "stack/tcp/tcp_rtt.h"
 #include "stack/tcp/tcp_tick.h"
 
 /* beta = 0.7; C = 0.4 segments for a cubic second; alpha = 3 (1 - beta) / (1 + beta) = 9 / 17 */
-#define BETA_NUM      7
-#define BETA_DEN      10
-#define ALPHA_NUM     9
-#define ALPHA_DEN     17
+#define BETA_NUM       7
+#define BETA_DEN       10
+#define ALPHA_NUM      9
+#define ALPHA_DEN      17
 
-#define FRACTION_BITS 10
+#define FRACTION_BITS  10
+
+#define CLASSIC_SEARCH 20 /* segments for one at the least, until a loss */
+#define CLASSIC_FLAT   UINT16_MAX
 
 /* The curve is cut off where it is beyond any window: 2^18 ms from K. */
 #define CURVE_SPAN INT64_C(262144)
@@ -33,6 +37,12 @@
 static uint32_t max_u32(uint32_t a, uint32_t b)
 {
     return a > b ? a : b;
+}
+
+/* As the configuration's cubic_classic says. */
+static bool classic(const struct tcp_conn *c)
+{
+    return c->sock.tcp->config.cubic_classic;
 }
 
 /* The largest number whose third power is not above x; x below 2^63. */
@@ -73,7 +83,7 @@ static uint32_t window_at(const struct tcp_cubic_curve *v, uint64_t ms, uint32_t
 
 static void cubic_init(struct tcp_conn *c)
 {
-    c->cc.cubic = (struct tcp_cubic){0};
+    c->cc.cubic = (struct tcp_cubic){.searching = classic(c)};
 }
 
 static void stage_begin(struct tcp_conn *c)
@@ -139,12 +149,45 @@ static void reno_grow(struct tcp_conn *c, uint32_t acked)
 static uint32_t target(const struct tcp_conn *c)
 {
     const struct tcp_cubic_curve *v = &c->cc.cubic.curve;
-    uint64_t ms = v->elapsed + c->srtt / CLOCK_MS;
+    clock_ns ahead = classic(c) ? tcp_rtt_min(c) : c->srtt;
+    uint64_t ms = v->elapsed + ahead / CLOCK_MS;
     uint32_t window = window_at(v, ms, tcp_segment_size(c)), most = c->cwnd + c->cwnd / 2;
 
     if (window < c->cwnd)
         return c->cwnd;
     return window < most ? window : most;
+}
+
+/* How many segments are to be acknowledged for each by which the window grows. */
+static uint16_t classic_pace(const struct tcp_conn *c)
+{
+    uint32_t mss = tcp_segment_size(c), window = c->cwnd / mss, gap = target(c) / mss - window;
+    uint32_t most = c->cc.cubic.searching ? CLASSIC_SEARCH : CLASSIC_FLAT;
+    uint32_t pace = gap > 0 ? window / gap : most;
+
+    return (uint16_t)max_u32(pace < most ? pace : most, 1);
+}
+
+/* Whole segments are counted, and count in full when the pace is faster by then. */
+static uint32_t classic_growth(struct tcp_conn *c, uint32_t acked)
+{
+    uint32_t mss = tcp_segment_size(c), pace = classic_pace(c), grown = 0;
+    uint32_t counted = c->cc.cubic.fraction;
+
+    if (counted >= pace) {
+        counted = 0;
+        grown = 1;
+    }
+    counted += acked / mss;
+    c->cc.cubic.fraction = (uint16_t)(counted % pace);
+    return (grown + counted / pace) * mss;
+}
+
+static uint32_t curve_growth(struct tcp_conn *c, uint32_t acked)
+{
+    if (classic(c))
+        return classic_growth(c, acked);
+    return growth(&c->cc.cubic.fraction, acked, target(c) - c->cwnd, c->cwnd);
 }
 
 static void avoid(struct tcp_conn *c, uint32_t acked)
@@ -155,19 +198,24 @@ static void avoid(struct tcp_conn *c, uint32_t acked)
         stage_begin(c);
     count_time(u, milliseconds(c));
     reno_grow(c, acked);
-    if (window_at(&u->curve, u->curve.elapsed, tcp_segment_size(c)) < u->curve.w_est)
+    if (window_at(&u->curve, u->curve.elapsed, tcp_segment_size(c)) < u->curve.w_est &&
+        !u->searching)
         c->cwnd = max_u32(c->cwnd, u->curve.w_est);
     else
-        c->cwnd += growth(&u->fraction, acked, target(c) - c->cwnd, c->cwnd);
+        c->cwnd += curve_growth(c, acked);
 }
 
 static void cubic_ack(struct tcp_conn *c, const struct tcp_cc_ack *a)
 {
-    if (c->cwnd < c->ssthresh)
+    bool slow_start = c->cwnd < c->ssthresh;
+
+    if (slow_start)
         tcp_cc_slow_start(c, a);
-    else if (a->window_limited)
-        avoid(c, a->acked);
-    else
+    if (c->cwnd < c->ssthresh)
+        return;
+    if (a->window_limited)
+        avoid(c, slow_start ? 0 : a->acked); /* the stage begins, if it does */
+    else if (!classic(c))
         c->cc.cubic.running = false;
 }
 
@@ -185,6 +233,7 @@ static uint32_t cubic_reduce(struct tcp_conn *c, enum tcp_cc_event event)
     else
         u->curve.w_max = window;
     u->curve.w_est = 0;
+    u->searching = event == TCP_CC_TIMEOUT && classic(c);
     return max_u32((uint32_t)((uint64_t)window * BETA_NUM / BETA_DEN), least);
 }
 
@@ -199,8 +248,10 @@ static void cubic_undo(struct tcp_conn *c)
 static void cubic_idle(struct tcp_conn *c, clock_ns idle)
 {
     (void)idle;
-    c->cc.cubic.curve.w_est = 0;
-    c->cc.cubic.running = false;
+    if (c->cwnd < c->ssthresh)
+        c->cc.cubic.curve.w_est = 0;
+    c->cc.cubic.running = classic(c);
+    c->cc.cubic.counted_at = milliseconds(c);
 }
 
 const struct tcp_cc tcp_cubic = {

@@ -18,7 +18,9 @@ struct tcp_cubic {
     struct tcp_cubic_curve prior;    /* before the last reduction */
     uint32_t counted_at;             /* elapsed is counted up to this millisecond */
     bool running;                    /* the clock of the stage does not stand */
-    uint16_t fraction, est_fraction; /* of a byte, which cwnd and w_est have grown */
+    bool searching;                  /* cubic_classic: no window that was too large is known */
+    uint16_t fraction, est_fraction; /* of a byte, which cwnd and w_est have grown; cubic_classic:
+                                        segments counted */
 };
 
 #endif

@@ -68,6 +68,7 @@ void tcp_rack_delivered(struct tcp_conn *c, const struct packet *p, const struct
 {
     struct tcp_flight *f = c->flight;
     clock_ns rtt = since(c, s->sent_at);
+    bool last = sent_after(s->sent_at, end, f->rack_sent_at, f->rack_end);
 
     d->delivered += end - s->seq;
     detect_reordering(c, s, end);
@@ -80,11 +81,14 @@ void tcp_rack_delivered(struct tcp_conn *c, const struct packet *p, const struct
         if (seq_le(end, c->recover))
             d->original = true;
     }
-    if (ambiguous(c, p, s, rtt) || !sent_after(s->sent_at, end, f->rack_sent_at, f->rack_end))
+    if (ambiguous(c, p, s, rtt))
         return;
-    f->rack_sent_at = s->sent_at;
-    f->rack_end = end;
-    f->rack_rtt = rtt;
+    if (last || c->sock.tcp->config.rack_by_number)
+        f->rack_rtt = rtt;
+    if (last) {
+        f->rack_sent_at = s->sent_at;
+        f->rack_end = end;
+    }
 }
 
 /* ---- step 4: the reordering window ---- */

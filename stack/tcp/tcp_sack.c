@@ -45,11 +45,29 @@ static void take_duplicate(struct tcp_conn *c, struct tcp_range b, struct tcp_de
     tcp_undo_duplicate(c, b.left, b.right);
 }
 
+/* With sack_segments: what of the block are whole segments of the record. */
+static struct tcp_range whole_segments(const struct tcp_conn *c, const struct tcp_sent *s,
+                                       struct tcp_range b)
+{
+    uint32_t segment = tcp_segment_size(c);
+
+    if (!c->sock.tcp->config.sack_segments)
+        return b;
+    if (seq_lt(s->seq, b.left))
+        b.left = s->seq + (b.left - s->seq + segment - 1) / segment * segment;
+    if (seq_lt(b.right, s->end))
+        b.right = s->seq + (b.right - s->seq) / segment * segment;
+    return b;
+}
+
 /* Marks what of the record lies in the block. Returns the record that follows; NULL: none. */
 static struct tcp_sent *mark(struct tcp_conn *c, const struct packet *p, struct tcp_sent *s,
                              struct tcp_range b, struct tcp_delivery *d)
 {
     if (s->state == TCP_SENT_SACKED)
+        return TAILQ_NEXT(s, link);
+    b = whole_segments(c, s, b);
+    if (seq_le(b.right, b.left) || seq_le(s->end, b.left))
         return TAILQ_NEXT(s, link);
     if (seq_lt(s->seq, b.left)) {
         bool cut = tcp_sent_cut(c, s, b.left);

@@ -42,6 +42,8 @@ struct door_file {
     struct ip_endpoint local;
     struct sock_options options;
     uint32_t receive_reported, send_reported; /* SO_RCVBUF, SO_SNDBUF as getsockopt() tells them */
+    bool send_fixed;                          /* SO_SNDBUF was set */
+    uint32_t tail;                            /* bytes of the last buffer then (door_buffer.c) */
     bool bound, listening, connecting, connected;
     bool read_shut, write_shut;
     bool nodelay, corked, reset_on_close;
@@ -104,6 +106,16 @@ int door_file_take_error(struct door_file *f); /* and it is told */
 
 bool door_io_readable(const struct door_file *f);
 bool door_io_writable(const struct door_file *f);
+
+/* ---- door_buffer.c ---- */
+
+uint32_t door_buffer_room(struct door_file *f); /* bytes that the next buffer takes */
+void door_buffer_filled(struct door_file *f, uint32_t bytes);
+bool door_buffer_fits(const struct door_file *f, size_t bytes); /* all at once */
+bool door_buffer_writable(const struct door_file *f);           /* may who waited go on? */
+
+/* The stack's own bound, which must not come before that of SO_SNDBUF. */
+uint32_t door_buffer_bound(const struct door_file *f);
 
 /* ---- door_inside.c: what the stack's face neither tells nor lets a program change later ---- */
 

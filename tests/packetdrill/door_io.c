@@ -86,7 +86,7 @@ bool door_io_writable(const struct door_file *f)
 {
     if (f->connecting)
         return false;
-    return f->write_shut || !alive(f) || sock_writable(f->sock) > 0;
+    return f->write_shut || !alive(f) || door_buffer_writable(f);
 }
 
 static bool write_ready(void *ctx)
@@ -115,7 +115,9 @@ static ssize_t give(struct door *d, struct door_file *f, const char *bytes, size
 
         if (write_check(f) < 0)
             return done > 0 ? (ssize_t)done : -1;
-        n = sock_write(f->sock, bytes + done, (uint32_t)(len - done));
+        n = door_buffer_room(f);
+        n = sock_write(f->sock, bytes + done, len - done < n ? (uint32_t)(len - done) : n);
+        door_buffer_filled(f, n);
         done += n;
         if (n > 0)
             door_settle(d);
@@ -128,7 +130,7 @@ static ssize_t give(struct door *d, struct door_file *f, const char *bytes, size
 /* All of a message before the stack sends any of it. */
 static bool fits(const struct door_file *f, size_t total)
 {
-    return alive(f) && !f->connecting && sock_writable(f->sock) >= total;
+    return alive(f) && !f->connecting && door_buffer_fits(f, total);
 }
 
 static ssize_t give_at_once(struct door *d, struct door_file *f, const struct msghdr *msg)
@@ -137,6 +139,7 @@ static ssize_t give_at_once(struct door *d, struct door_file *f, const struct ms
 
     for (size_t i = 0; i < msg->msg_iovlen; i++)
         total += sock_write(f->sock, msg->msg_iov[i].iov_base, (uint32_t)msg->msg_iov[i].iov_len);
+    door_buffer_filled(f, (uint32_t)total);
     door_settle(d);
     return (ssize_t)total;
 }

@@ -120,7 +120,8 @@ static int set_linger(struct door_file *f, const void *value, socklen_t len)
 static void set_send_buffer(struct door *d, struct door_file *f, uint32_t bytes)
 {
     f->send_reported = 2 * bytes; /* as Linux does, for its overhead */
-    f->options.send_buffer = f->send_reported;
+    f->send_fixed = true;
+    f->options.send_buffer = door_buffer_bound(f);
     door_inside_send_buffer(d, f->sock, f->options.send_buffer);
 }
 

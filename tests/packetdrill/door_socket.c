@@ -134,6 +134,7 @@ static int accept_one(struct door *d, struct door_file *listener, struct sock *k
     f->options = listener->options;
     f->receive_reported = listener->receive_reported;
     f->send_reported = listener->send_reported;
+    f->send_fixed = listener->send_fixed;
     f->nodelay = listener->nodelay;
     f->connected = true;
     f->sock = k;

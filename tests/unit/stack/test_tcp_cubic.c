@@ -287,6 +287,74 @@ static void test_window_not_used(void **state)
     assert_int_equal(conn.ssthresh, 14 * (uint32_t)mss());
 }
 
+static void test_reduced_from_cwnd(void **state)
+{
+    (void)state;
+    tcp.config.reduce_from_cwnd = true;
+    conn.cwnd = 100 * (uint32_t)mss();
+    conn.snd_max = 20 * (uint32_t)mss();
+    tcp_cc_reduce(&conn, TCP_CC_LOSS);
+    assert_int_equal(conn.ssthresh, 70 * (uint32_t)mss());
+}
+
+/* ---- cubic_classic ---- */
+
+static void classic(uint32_t segments)
+{
+    tcp.config.cubic_classic = true;
+    conn.srtt = 200 * CLOCK_MS;
+    conn.cwnd = conn.ssthresh = segments * (uint32_t)mss();
+    tcp_cc_find(STACK_CUBIC)->init(&conn);
+}
+
+/* Acknowledges a segment every millisecond; returns by how many segments the window has grown. */
+static uint32_t acknowledge(uint32_t segments)
+{
+    uint32_t before = conn.cwnd;
+
+    for (uint32_t i = 0; i < segments; i++) {
+        tcp.now += CLOCK_MS;
+        ack((uint32_t)mss());
+    }
+    return (conn.cwnd - before) / (uint32_t)mss();
+}
+
+/* No window that was too large is known: one segment for each twenty. A loss makes one known, a
+ * timeout makes it forgotten. */
+static void test_classic_search(void **state)
+{
+    (void)state;
+    classic(100);
+    assert_int_equal(acknowledge(100), 5);
+    reduce();
+    tcp_cc_reduced(&conn);
+    acknowledge(70);
+    assert_in_range(conn.cwnd, conn.ssthresh, conn.ssthresh + 2 * (uint32_t)mss());
+    conn.retries = 1;
+    tcp_cc_reduce(&conn, TCP_CC_TIMEOUT);
+    conn.cwnd = conn.ssthresh;
+    assert_int_equal(acknowledge(100), 5);
+}
+
+/* A rest takes nothing from the window, and the stage goes on where it was. */
+static void test_rest_keeps_window(void **state)
+{
+    uint32_t cwnd, elapsed;
+
+    (void)state;
+    classic(100);
+    tcp.config.rest_keeps_window = true;
+    acknowledge(50);
+    cwnd = conn.cwnd;
+    elapsed = conn.cc.cubic.curve.elapsed;
+    conn.sent_at = tcp.now;
+    tcp.now += 10 * CLOCK_SEC;
+    tcp_cc_restart(&conn);
+    assert_int_equal(conn.cwnd, cwnd);
+    acknowledge(1);
+    assert_int_equal(conn.cc.cubic.curve.elapsed, elapsed + 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -298,6 +366,9 @@ int main(void)
         cmocka_unit_test_setup(test_undo_slow_start, setup),
         cmocka_unit_test_setup(test_application_limited, setup),
         cmocka_unit_test_setup(test_window_not_used, setup),
+        cmocka_unit_test_setup(test_reduced_from_cwnd, setup),
+        cmocka_unit_test_setup(test_classic_search, setup),
+        cmocka_unit_test_setup(test_rest_keeps_window, setup),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,12 +10,11 @@ static struct script *s;
 static struct script_conn *c;
 
 /* Established, with a round trip of 40 ms. */
-static int setup(void **state)
+static void establish(const struct stack_tcp_config *tcp)
 {
-    const struct script_config config = {.tcp = {.congestion = STACK_NEWRENO, .pacing_off = true}};
+    const struct script_config config = {.tcp = *tcp};
     struct sock *l;
 
-    (void)state;
     s = script_create(&config);
     c = script_conn(s);
     c->wscale = 3;
@@ -26,6 +25,28 @@ static int setup(void **state)
     script_advance(s, RTT);
     script_send(c, TCP_ACK, 1, 1, 0);
     script_accept(c, l);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    establish(&(struct stack_tcp_config){.congestion = STACK_NEWRENO, .pacing_off = true});
+    return 0;
+}
+
+static int setup_by_number(void **state)
+{
+    (void)state;
+    establish(&(struct stack_tcp_config){
+        .congestion = STACK_NEWRENO, .pacing_off = true, .rack_by_number = true});
+    return 0;
+}
+
+static int setup_segments(void **state)
+{
+    (void)state;
+    establish(&(struct stack_tcp_config){
+        .congestion = STACK_NEWRENO, .pacing_off = true, .sack_segments = true});
     return 0;
 }
 
@@ -154,7 +175,72 @@ static void test_window_adapts(void **state)
     script_assert_at(expect_segment(10), at + RTT / 2);
 }
 
+/* A retransmission and a slower original are answered together. RACK.rtt is that of the former, as
+ * it was sent last, so the end of the flight, sent with the original, is lost at once... */
+static void answer_together(void)
+{
+    send_segments(10);
+    script_advance(s, RTT);
+    sack(0, 1, 3);
+    sack(0, 8, 9);
+    expect_segment(0);
+    script_expect_none(s);
+    script_advance(s, RTT + RTT / 5);
+    sack(4, 8, 9);
+}
+
+static void test_round_trip_of_latest(void **state)
+{
+    (void)state;
+    answer_together();
+    script_discard(s);
+    assert_int_equal(info().lost, 7);
+    ack(10);
+}
+
+/* ...or with rack_by_number that of the latter: it may yet come. */
+static void test_round_trip_by_number(void **state)
+{
+    (void)state;
+    answer_together();
+    script_discard(s);
+    assert_int_equal(info().lost, 6);
+    ack(10);
+}
+
+/* sack_segments: of a block only what are whole segments counts, so one of a byte says nothing. */
+static void test_whole_segments(void **state)
+{
+    (void)state;
+    send_segments(5);
+    script_advance(s, RTT);
+    script_send_sack(c, 1, 1, (const uint32_t[]){5 * MSS, 1 + 5 * MSS});
+    script_advance(s, RTT);
+    script_expect_none(s);
+    assert_int_equal(info().lost, 0);
+    script_send_sack(c, 1, 1, (const uint32_t[]){2 * MSS, 1 + 5 * MSS});
+    expect_segment(0);
+    expect_segment(1);
+    script_expect_none(s);
+    ack(5);
+}
+
 /* ---- 7: the probe ---- */
+
+/* 7.2: an acknowledgement that acknowledges nothing does not put the probe off. */
+static void test_probe_not_put_off(void **state)
+{
+    (void)state;
+    send_segments(4);
+    for (unsigned i = 0; i < 4; i++) {
+        script_advance(s, RTT / 2);
+        ack(0);
+        script_expect_none(s);
+    }
+    script_advance(s, 2 * SCRIPT_TICK);
+    expect_segment(3);
+    ack(4);
+}
 
 /* The last segment again, after two round trips; its answer shows the rest. */
 static void test_tail_lost(void **state)
@@ -255,9 +341,19 @@ static void test_probe_spurious(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_retransmission_lost), TEST(test_waits),     TEST(test_reordering),
-        TEST(test_window_adapts),       TEST(test_tail_lost), TEST(test_probe_with_new_data),
-        TEST(test_single_segment),      TEST(test_repaired),  TEST(test_repaired_all),
+        cmocka_unit_test_setup_teardown(test_round_trip_by_number, setup_by_number, teardown),
+        cmocka_unit_test_setup_teardown(test_whole_segments, setup_segments, teardown),
+        TEST(test_round_trip_of_latest),
+        TEST(test_probe_not_put_off),
+        TEST(test_retransmission_lost),
+        TEST(test_waits),
+        TEST(test_reordering),
+        TEST(test_window_adapts),
+        TEST(test_tail_lost),
+        TEST(test_probe_with_new_data),
+        TEST(test_single_segment),
+        TEST(test_repaired),
+        TEST(test_repaired_all),
         TEST(test_probe_spurious),
     };
 

@@ -1,0 +1,86 @@
+/*
+ * SO_SNDBUF as Linux keeps its accounts. The value bounds what the buffers take, not their bytes: a
+ * buffer holds half of the peer's largest window, costs something by itself, and is taken whole
+ * when there is any room before. A writer that had to wait goes on when a third of all is free. Of
+ * sockets that leave their buffer to the stack the stack's own rules hold.
+ */
+#include "tests/packetdrill/door_internal.h"
+
+#include "stack/tcp/tcp_internal.h"
+
+#define BUFFER_COST 1280  /* of each, beside its bytes */
+#define BUFFER_MOST 65535 /* bytes, as of a frame that a device cuts */
+
+static uint32_t goal(const struct tcp_conn *c)
+{
+    uint32_t segment = tcp_segment_size(c), half = c->max_snd_wnd / 2;
+
+    half = half < BUFFER_MOST ? half : BUFFER_MOST;
+    return half > segment ? half - half % segment : segment;
+}
+
+static uint32_t cost(const struct tcp_conn *c)
+{
+    uint32_t bytes = tcp_send_end(c) - c->snd_una, one = goal(c);
+
+    return bytes + (bytes + one - 1) / one * BUFFER_COST;
+}
+
+static uint32_t unsent(const struct tcp_conn *c)
+{
+    return tcp_send_end(c) - c->snd_max;
+}
+
+/* What of the last buffer has not been sent yet can be filled up. */
+static uint32_t tail(const struct door_file *f, const struct tcp_conn *c)
+{
+    return f->tail < unsent(c) ? f->tail : unsent(c);
+}
+
+uint32_t door_buffer_room(struct door_file *f)
+{
+    const struct tcp_conn *c;
+
+    if (!f->send_fixed)
+        return sock_writable(f->sock);
+    c = tcp_conn_of(f->sock);
+    if (cost(c) >= f->send_reported)
+        return 0;
+    f->tail = tail(f, c);
+    return f->tail < goal(c) ? goal(c) - f->tail : goal(c);
+}
+
+void door_buffer_filled(struct door_file *f, uint32_t bytes)
+{
+    const struct tcp_conn *c;
+
+    if (!f->send_fixed || bytes == 0)
+        return;
+    c = tcp_conn_of(f->sock);
+    f->tail = (f->tail + bytes - 1) % goal(c) + 1;
+}
+
+bool door_buffer_fits(const struct door_file *f, size_t bytes)
+{
+    uint32_t taken;
+
+    if (!f->send_fixed)
+        return sock_writable(f->sock) >= bytes;
+    taken = cost(tcp_conn_of(f->sock));
+    return taken < f->send_reported && bytes <= f->send_reported - taken;
+}
+
+uint32_t door_buffer_bound(const struct door_file *f)
+{
+    return f->send_reported + BUFFER_MOST;
+}
+
+bool door_buffer_writable(const struct door_file *f)
+{
+    uint32_t taken;
+
+    if (!f->send_fixed)
+        return sock_writable(f->sock) > 0;
+    taken = cost(tcp_conn_of(f->sock));
+    return taken + taken / 2 <= f->send_reported;
+}
