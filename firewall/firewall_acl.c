@@ -7,6 +7,7 @@
  * keeps at most one match for each category; rules that do not end the walk get a category each.
  */
 #include <assert.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -28,10 +29,12 @@ struct firewall_acl {
 
 void firewall_key_fill(struct firewall_key *k, const struct packet *p, enum firewall_family family)
 {
+    uint8_t icmp = family == FIREWALL_IPV4 ? IPPROTO_ICMP : IPPROTO_ICMPV6;
+
     k->protocol = p->ip_protocol;
     k->iface = rte_cpu_to_be_16((uint16_t)(1u << p->iface));
-    k->tcp_flags = p->kind == PACKET_TCP ? p->tcp.flags : 0;
-    k->icmp_type = p->kind == PACKET_ICMP || p->fragment ? p->icmp.type : 0;
+    k->tcp_flags = p->ip_protocol == IPPROTO_TCP ? p->tcp.flags : 0;
+    k->icmp_type = p->ip_protocol == icmp ? p->icmp.type : 0;
     k->sport = rte_cpu_to_be_16(p->sport);
     k->dport = rte_cpu_to_be_16(p->dport);
     k->src_sets = k->dst_sets = 0;

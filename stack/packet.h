@@ -74,8 +74,10 @@ struct packet {
     struct rte_mbuf *m;   /* data begins at the Ethernet header */
     enum drop_cause drop; /* DROP_NONE while the packet is good; a hook sets it to drop */
     bool reject;          /* dropped by the firewall: the sender is told, by RST or ICMP */
-    bool fragment;        /* of IP: PACKET_OTHER, whatever the protocol */
-    bool reassembled;     /* from fragments: it may be larger than the interface's MTU */
+    bool fragment;        /* of IP: PACKET_OTHER, whatever the protocol. Packets are whole when the
+                             ingress hook sees them, but for a first fragment whose packet did not
+                             come in time: if it passes, its sender is told so */
+    bool reassembled;     /* from fragments, here: it may be larger than the interface's MTU */
     uint8_t problem;      /* IPv6: it ends before its transport, in what its sender is to be told by
                              an ICMPv6 parameter problem (RFC 8200, 4): the code, plus one */
     enum packet_kind kind;
@@ -94,10 +96,10 @@ struct packet {
     uint16_t vlan;                /* IEEE 802.1Q; 0: untagged, or tagged with a priority only */
     struct packet_fragment piece; /* where `fragment` is set */
     struct ip_addr src, dst;
-    uint16_t sport, dport; /* of TCP and UDP, and of UDP's first fragments; else 0 */
+    uint16_t sport, dport; /* of TCP and UDP, and of their first fragments; else 0 */
     union {
-        struct packet_tcp tcp;
-        struct { /* of first fragments: type and code only */
+        struct packet_tcp tcp; /* of first fragments: flags only */
+        struct {               /* of first fragments: type and code only */
             uint8_t type, code;
             uint32_t rest; /* bytes 4 to 7 of the header */
         } icmp;

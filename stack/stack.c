@@ -41,7 +41,7 @@ struct stack *stack_create(const struct stack_config *config, clock_ns now, stru
     if (s->net == NULL)
         goto fail;
     if (config->fragments == STACK_FRAGMENTS_REASSEMBLE &&
-        net_fragments_enable(s->net, fragment_buffers(config), e) != 0)
+        net_fragments_enable(s->net, fragment_buffers(config), s->ingress, s->ingress_ctx, e) != 0)
         goto fail;
     s->tcp = tcp_create(config, s->net, &s->counters, now, e);
     if (s->tcp == NULL)

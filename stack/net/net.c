@@ -91,6 +91,7 @@ void net_input(struct net *n, struct packet *packets, unsigned count, clock_ns n
         struct packet *p = &packets[i];
 
         assert(p->iface < n->iface_count);
+        assert(!p->fragment || p->drop != DROP_NONE || p->problem != 0);
         if (p->drop == DROP_NONE)
             input_one(n, p, now);
         else if (p->reject)

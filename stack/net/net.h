@@ -3,8 +3,7 @@
  * 4861), IPv4 and IPv6 in and out (RFC 791, RFC 1122; RFC 8200), ICMP (RFC 792, RFC 4443).
  * Transport protocols register a handler; net never calls them by name.
  *
- * Not here yet: fragments. What the layer has no use for is dropped and counted, or goes to
- * the interface's punt hook.
+ * What the layer has no use for is dropped and counted, or goes to the interface's punt hook.
  */
 #ifndef STACK_NET_NET_H
 #define STACK_NET_NET_H
@@ -103,8 +102,10 @@ void net_reject_set(struct net *n, uint8_t ip_protocol, net_handler *handler);
 bool net_punts(const struct net *n, uint8_t iface);
 
 /* Has fragments put together, with at most so many mbufs waiting for the rest of their packets.
- * Without it they are dropped. Returns 0, or -1. Once. */
-int net_fragments_enable(struct net *n, uint32_t buffers, struct error *e);
+ * Without it they are dropped. The hook, which may be NULL, is asked whether the sender of a packet
+ * that was not whole in time may be told so. Returns 0, or -1. Once. */
+int net_fragments_enable(struct net *n, uint32_t buffers, stack_ingress *ingress, void *ctx,
+                         struct error *e);
 
 /*
  * Takes the fragments out of a burst of parsed packets, before the ingress hook. A packet that is
@@ -114,7 +115,8 @@ int net_fragments_enable(struct net *n, uint32_t buffers, struct error *e);
 unsigned net_fragments_input(struct net *n, struct packet *packets, unsigned count, clock_ns now);
 
 /*
- * Takes a burst of parsed packets of one interface, after the ingress hook: answers ARP and ICMP
+ * Takes a burst of parsed packets of one interface, after the ingress hook, and without fragments,
+ * which net_fragments_input() has taken or refused: answers ARP and ICMP
  * echo, passes the rest to its handlers, counts every drop and frees what nobody took.
  * Packets for an address of another interface are dropped (strong end system, RFC 1122, 3.3.4.2).
  */

@@ -19,7 +19,6 @@
 
 #define PIECES_MAX   128 /* of one packet: 64 KiB cut for an MTU of 576 */
 #define PACKET_MAX   UINT16_MAX
-#define TCP_HEADER   20
 
 #define ECN_CE       3
 #define ECN_BIT(ecn) (1u << (ecn))
@@ -32,7 +31,8 @@ static uint32_t data_length(const struct packet *p)
 }
 
 /* No fragment that a sender in its right mind makes: of no data, not in units of 8, beyond the
- * largest packet (the "ping of death"), or parting TCP's header (RFC 1858, 3; RFC 3128). */
+ * largest packet (the "ping of death"), or one that parts TCP's header (RFC 3128), of which
+ * wire_parse() wants all in the first. */
 static bool is_impossible(const struct packet *p)
 {
     uint32_t len = data_length(p), end = p->piece.offset + len;
@@ -41,8 +41,8 @@ static bool is_impossible(const struct packet *p)
         return true;
     if (end + (uint32_t)(p->piece.data - p->l3_offset) > PACKET_MAX)
         return true;
-    return p->ip_protocol == WIRE_IP_PROTO_TCP &&
-           (p->piece.offset == 0 ? len < TCP_HEADER : p->piece.offset < TCP_HEADER);
+    return p->ip_protocol == WIRE_IP_PROTO_TCP && p->piece.offset != 0 &&
+           p->piece.offset < WIRE_TCP_LEN;
 }
 
 /* Cuts an mbuf down to what is kept of it: the padding goes, and of all but the first fragment the

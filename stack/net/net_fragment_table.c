@@ -29,10 +29,13 @@ struct net_fragment_source {
     struct net_fragment_source *hash_next;
 };
 
-int net_fragments_enable(struct net *n, uint32_t buffers, struct error *e)
+int net_fragments_enable(struct net *n, uint32_t buffers, stack_ingress *ingress, void *ctx,
+                         struct error *e)
 {
     struct net_fragments *t = &n->fragments;
 
+    t->ingress = ingress;
+    t->ingress_ctx = ctx;
     t->enabled = true; /* what follows is undone by net_fragments_fini() */
     t->buffers_max = buffers;
     TAILQ_INIT(&t->list[0]);
@@ -275,7 +278,8 @@ struct net_partial *net_partial_get(struct net *n, const struct net_partial *key
 
 /* ---- time ---- */
 
-/* Tells the sender, if it was to this station alone that it sent. */
+/* Tells the sender, if it was to this station alone that it sent, and if the ingress hook lets
+ * through what it has seen nothing of yet: silence is to be silence. */
 static void tell(struct net *n, const struct net_partial *p, clock_ns now)
 {
     struct packet first = {.iface = p->iface};
@@ -285,6 +289,10 @@ static void tell(struct net *n, const struct net_partial *p, clock_ns now)
     first.m = p->head->m;
     if (memcmp(rte_pktmbuf_mtod(first.m, const uint8_t *), n->iface[p->iface].mac, 6) != 0 ||
         wire_parse(&first) != DROP_NONE || !net_is_local(n, &first.dst))
+        return;
+    if (n->fragments.ingress != NULL)
+        n->fragments.ingress(n->fragments.ingress_ctx, &first, 1, now);
+    if (first.drop != DROP_NONE)
         return;
     if (ip_is_v4(&first.src))
         net_icmp_error(n, &first, WIRE_ICMP_TIME, CODE_REASSEMBLY, now);

@@ -186,13 +186,10 @@ void net_icmp_input(struct net *n, struct packet *p, clock_ns now)
 
 /* ---- errors sent ---- */
 
-/* Never about an ICMP error, which could loop, nor about fragments but the first (RFC 1122, 3.2.2).
- * Broadcasts, about which there must be none either, do not come this far.
- */
+/* Never about an ICMP error, which could loop. Broadcasts, and fragments but the first, about which
+ * there must be none either (RFC 1122, 3.2.2), do not come this far. */
 static bool error_allowed(const struct packet *p)
 {
-    if (p->fragment && p->piece.offset != 0)
-        return false;
     return p->ip_protocol != WIRE_IP_PROTO_ICMP || p->icmp.type == WIRE_ICMP_ECHO_REQUEST;
 }
 

@@ -312,6 +312,8 @@ TAILQ_HEAD(net_partial_list, net_partial);
 
 struct net_fragments {
     bool enabled; /* else they are dropped */
+    stack_ingress *ingress;
+    void *ingress_ctx;
     struct pool packets, sources, pieces;
     struct net_partial **bucket;
     struct net_fragment_source **source_bucket;

@@ -88,9 +88,7 @@ void net_ipv4_input(struct net *n, struct packet *p, clock_ns now)
     p->drop = net_ipv4_addresses_check(&n->iface[p->iface], ip_to_v4(&p->src), ip_to_v4(&p->dst));
     if (p->drop != DROP_NONE)
         return;
-    if (p->fragment) {
-        p->drop = drop_ip_fragment;
-    } else if (p->kind == PACKET_ICMP) {
+    if (p->kind == PACKET_ICMP) {
         net_icmp_input(n, p, now);
     } else if (protocol->handler != NULL) {
         protocol->handler(protocol->ctx, p, now);

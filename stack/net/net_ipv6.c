@@ -76,8 +76,6 @@ void net_ipv6_input(struct net *n, struct packet *p, bool group, clock_ns now)
         return;
     if (p->problem != 0)
         problem_input(n, p, now);
-    else if (p->fragment)
-        p->drop = drop_ip_fragment;
     else
         payload_input(n, p, now);
 }

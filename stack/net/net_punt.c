@@ -63,8 +63,8 @@ static bool untag(const struct net_iface *iface, const struct packet *p)
     return p->m->data_len >= WIRE_ETHER_LEN + WIRE_VLAN_LEN && rte_vlan_strip(p->m) == 0;
 }
 
-/* What was put together for the firewall may be too long for the other stack's end: it goes on as
- * it came, in fragments. */
+/* What was put together for the firewall, here or by the worker that it came from, may be too long
+ * for the other stack's end: it goes on as it came, in fragments. */
 static void punt_in_fragments(struct net *n, const struct net_iface *iface, const struct packet *p)
 {
     struct rte_mbuf *out[PUNT_FRAGMENTS], *m = p->m;
@@ -99,7 +99,7 @@ void net_punt(struct net *n, struct packet *p)
         (iface->follower && (p->kind == PACKET_ARP || p->kind == PACKET_ND)) || !untag(iface, p))
         return;
     COUNTER_INC(n->counters->punted);
-    if (p->reassembled)
+    if (p->l3_length > iface->mtu)
         punt_in_fragments(n, iface, p);
     else
         iface->punt(iface->punt_ctx, p->m);

@@ -6,6 +6,16 @@
 
 #include "stack/wire/wire_internal.h"
 
+void wire_icmp_header(struct packet *p, const uint8_t *h)
+{
+    p->kind = PACKET_ICMP;
+    p->icmp.type = h[0];
+    p->icmp.code = h[1];
+    p->icmp.rest = wire_load32(h + 4);
+    p->payload_offset = (uint16_t)(p->l4_offset + WIRE_ICMP_LEN);
+    p->payload_length -= WIRE_ICMP_LEN;
+}
+
 enum drop_cause wire_icmp_input(struct packet *p, const struct wire_frame *f)
 {
     const uint8_t *h = f->head + p->l4_offset;
@@ -14,12 +24,7 @@ enum drop_cause wire_icmp_input(struct packet *p, const struct wire_frame *f)
     /* Drivers' transport marks speak of TCP and UDP: ICMP is always summed here. */
     if (len < WIRE_ICMP_LEN || wire_sum_mbuf(f->m, p->l4_offset, len, 0) != UINT16_MAX)
         return drop_icmp_invalid;
-    p->kind = PACKET_ICMP;
-    p->icmp.type = h[0];
-    p->icmp.code = h[1];
-    p->icmp.rest = wire_load32(h + 4);
-    p->payload_offset = (uint16_t)(p->l4_offset + WIRE_ICMP_LEN);
-    p->payload_length = len - WIRE_ICMP_LEN;
+    wire_icmp_header(p, h);
     return DROP_NONE;
 }
 
@@ -52,7 +57,7 @@ static void quote_transport(const uint8_t *data, struct wire_quote *out)
 
 static bool quote_ipv6(const uint8_t *data, size_t len, struct wire_quote *out)
 {
-    if (len < WIRE_IPV6_LEN + 8)
+    if (len < WIRE_IPV6_LEN + WIRE_TRANSPORT_MIN)
         return false;
     out->protocol = data[6];
     out->length = (uint16_t)RTE_MIN(WIRE_IPV6_LEN + wire_load16(data + 4), UINT16_MAX);
@@ -68,7 +73,7 @@ static bool quote_ipv4(const uint8_t *data, size_t len, struct wire_quote *out)
 {
     size_t header = (data[0] & 0x0fu) * 4;
 
-    if (header < WIRE_IPV4_LEN || len < header + 8)
+    if (header < WIRE_IPV4_LEN || len < header + WIRE_TRANSPORT_MIN)
         return false;
     if ((wire_load16(data + 6) & 0x1fff) != 0)
         return false; /* a later fragment has no ports */

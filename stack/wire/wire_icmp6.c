@@ -34,12 +34,7 @@ enum drop_cause wire_icmp6_input(struct packet *p, const struct wire_frame *f)
 
     if (len < WIRE_ICMP_LEN || wire_sum_mbuf(f->m, p->l4_offset, len, pseudo) != UINT16_MAX)
         return drop_icmp_invalid;
-    p->kind = PACKET_ICMP;
-    p->icmp.type = h[0];
-    p->icmp.code = h[1];
-    p->icmp.rest = wire_load32(h + 4);
-    p->payload_offset = (uint16_t)(p->l4_offset + WIRE_ICMP_LEN);
-    p->payload_length = len - WIRE_ICMP_LEN;
+    wire_icmp_header(p, h);
     if (is_discovery(p->icmp.type) && !discovery_ok(p))
         return drop_nd_invalid;
     if (p->icmp.type == WIRE_MLD_QUERY && (p->ttl != 1 || !is_link_local(&p->src)))

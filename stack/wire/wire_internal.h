@@ -15,6 +15,10 @@
 #define WIRE_HEADERS_MAX \
     (WIRE_ETHER_LEN + WIRE_VLAN_LEN + WIRE_IPV6_LEN + WIRE_IPV6_EXT_BYTES + WIRE_TCP_MAX)
 
+/* UDP's header, ICMP's, and of TCP's the ports and the sequence number: what an ICMP error quotes
+ * at least (RFC 792). */
+#define WIRE_TRANSPORT_MIN 8
+
 /* A frame under examination. */
 struct wire_frame {
     const struct rte_mbuf *m;
@@ -84,8 +88,12 @@ enum drop_cause wire_ipv6_input(struct packet *p, const struct wire_frame *f);
 enum drop_cause wire_icmp6_input(struct packet *p, const struct wire_frame *f);
 enum drop_cause wire_icmp_input(struct packet *p, const struct wire_frame *f);
 
-/* UDP's ports are for the firewall: nothing here speaks it. Too short for a header, it has none. */
-void wire_udp_input(struct packet *p, const struct wire_frame *f);
 enum drop_cause wire_tcp_input(struct packet *p, const struct wire_frame *f);
+
+/* What is behind the IP header, by ip_protocol; of a fragment what it shows of that. */
+enum drop_cause wire_transport_input(struct packet *p, const struct wire_frame *f);
+
+/* Takes ICMP's header, which both families have alike, off the payload. */
+void wire_icmp_header(struct packet *p, const uint8_t *h);
 
 #endif

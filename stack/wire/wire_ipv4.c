@@ -12,7 +12,6 @@
 #define IPV4_MORE     0x2000
 #define IPV4_OFFSET   0x1fff
 #define IPV4_TTL      64
-#define UDP_LEN       8
 
 enum { OPTION_END = 0, OPTION_NOP = 1, OPTION_LSRR = 131, OPTION_SSRR = 137 };
 
@@ -44,55 +43,12 @@ static bool ipv4_checksum_ok(const struct rte_mbuf *m, const uint8_t *header, si
     return mark != RTE_MBUF_F_RX_IP_CKSUM_UNKNOWN || wire_sum(header, len, 0) == UINT16_MAX;
 }
 
-void wire_udp_input(struct packet *p, const struct wire_frame *f)
+static struct packet_fragment ipv4_fragment(const struct packet *p, uint16_t id, uint16_t field)
 {
-    if (p->payload_length < UDP_LEN)
-        return;
-    p->sport = wire_load16(f->head + p->l4_offset);
-    p->dport = wire_load16(f->head + p->l4_offset + 2);
-}
-
-/*
- * Fragments are nobody's here; the firewall decides about them all the same, as they may go on to
- * somebody else's stack. It has to see in the first one what it would see in the whole packet, or
- * who fragments would pass every rule about ports and types (RFC 1858, 3).
- */
-static enum drop_cause ipv4_fragment_input(struct packet *p, const struct wire_frame *f,
-                                           uint16_t id, uint16_t field)
-{
-    const uint8_t *h = f->head + p->l4_offset;
-
-    p->piece = (struct packet_fragment){.id = id,
-                                        .offset = (uint16_t)((field & IPV4_OFFSET) * 8),
-                                        .data = p->l4_offset,
-                                        .more = (field & IPV4_MORE) != 0};
-    if (p->piece.offset != 0 ||
-        (p->ip_protocol != WIRE_IP_PROTO_UDP && p->ip_protocol != WIRE_IP_PROTO_ICMP))
-        return DROP_NONE;
-    if (p->payload_length < UDP_LEN) /* and ICMP's */
-        return drop_truncated;
-    if (p->ip_protocol == WIRE_IP_PROTO_UDP) {
-        wire_udp_input(p, f);
-    } else {
-        p->icmp.type = h[0];
-        p->icmp.code = h[1];
-    }
-    return DROP_NONE;
-}
-
-static enum drop_cause ipv4_payload_input(struct packet *p, const struct wire_frame *f)
-{
-    switch (p->ip_protocol) {
-    case WIRE_IP_PROTO_ICMP:
-        return wire_icmp_input(p, f);
-    case WIRE_IP_PROTO_TCP:
-        return wire_tcp_input(p, f);
-    case WIRE_IP_PROTO_UDP:
-        wire_udp_input(p, f);
-        return DROP_NONE;
-    default:
-        return DROP_NONE;
-    }
+    return (struct packet_fragment){.id = id,
+                                    .offset = (uint16_t)((field & IPV4_OFFSET) * 8),
+                                    .data = p->l4_offset,
+                                    .more = (field & IPV4_MORE) != 0};
 }
 
 enum drop_cause wire_ipv4_input(struct packet *p, const struct wire_frame *f)
@@ -129,8 +85,8 @@ enum drop_cause wire_ipv4_input(struct packet *p, const struct wire_frame *f)
     p->payload_length = total - header;
     p->fragment = (wire_load16(h + 6) & IPV4_FRAGMENT) != 0;
     if (p->fragment)
-        return ipv4_fragment_input(p, f, wire_load16(h + 4), wire_load16(h + 6));
-    return ipv4_payload_input(p, f);
+        p->piece = ipv4_fragment(p, wire_load16(h + 4), wire_load16(h + 6));
+    return wire_transport_input(p, f);
 }
 
 void wire_ipv4_emit(uint8_t *out, const struct ip_addr *src, const struct ip_addr *dst,

@@ -168,45 +168,6 @@ static enum drop_cause extension_input(struct packet *p, struct walk *w)
     return DROP_NONE;
 }
 
-/* A fragment is nobody's yet. In the first one the firewall sees what it would see in the whole
- * packet, as with IPv4's. */
-static enum drop_cause fragment_payload(struct packet *p, const struct wire_frame *f)
-{
-    const uint8_t *h = f->head + p->l4_offset;
-
-    if (p->piece.offset != 0 ||
-        (p->ip_protocol != WIRE_IP_PROTO_UDP && p->ip_protocol != WIRE_IP_PROTO_ICMP6))
-        return DROP_NONE;
-    if (p->payload_length < 8) /* UDP's header, and ICMPv6's */
-        return drop_truncated;
-    if (p->ip_protocol == WIRE_IP_PROTO_UDP) {
-        wire_udp_input(p, f);
-    } else {
-        p->icmp.type = h[0];
-        p->icmp.code = h[1];
-    }
-    return DROP_NONE;
-}
-
-static enum drop_cause payload_input(struct packet *p, const struct wire_frame *f)
-{
-    if (p->problem != 0)
-        return DROP_NONE;
-    if (p->fragment)
-        return fragment_payload(p, f);
-    switch (p->ip_protocol) {
-    case WIRE_IP_PROTO_ICMP6:
-        return wire_icmp6_input(p, f);
-    case WIRE_IP_PROTO_TCP:
-        return wire_tcp_input(p, f);
-    case WIRE_IP_PROTO_UDP:
-        wire_udp_input(p, f);
-        return DROP_NONE;
-    default:
-        return DROP_NONE;
-    }
-}
-
 enum drop_cause wire_ipv6_input(struct packet *p, const struct wire_frame *f)
 {
     const uint8_t *h = f->head + p->l3_offset;
@@ -241,7 +202,7 @@ enum drop_cause wire_ipv6_input(struct packet *p, const struct wire_frame *f)
     p->named_at = (uint16_t)(w.named_at - p->l3_offset);
     p->l4_offset = p->payload_offset = (uint16_t)w.at;
     p->payload_length = w.end - w.at;
-    return payload_input(p, f);
+    return p->problem != 0 ? DROP_NONE : wire_transport_input(p, f);
 }
 
 void wire_ipv6_emit(const struct wire_ipv6 *h, uint8_t *out)

@@ -179,7 +179,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct run r = {.now = 100 * CLOCK_SEC};
 
     r.net = net_create(&key, &r.counters, r.now, NULL);
-    assert(r.net != NULL && net_fragments_enable(r.net, BUFFERS, NULL) == 0);
+    assert(r.net != NULL && net_fragments_enable(r.net, BUFFERS, NULL, NULL, NULL) == 0);
     iface_add(&r, "v4", "192.0.2.10/24");
     iface_add(&r, "v6", "2001:db8::10/64");
     for (unsigned i = 0; i < 10; i++) {

@@ -226,6 +226,8 @@ static void run_frame(struct run *r, const uint8_t control[2], const uint8_t *by
     r->now += control[1] * 100 * CLOCK_MS;
     wire_parse(&p);
     check_packet(&p);
+    if (net_fragments_input(r->net, &p, 1, r->now) == 0)
+        return;
     firewall_ingress((control[0] & FUZZ_RULES) != 0 ? filter : bare, &p, 1, r->now);
     net_input(r->net, &p, 1, r->now);
     net_timers(r->net, r->now);

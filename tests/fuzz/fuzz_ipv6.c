@@ -122,7 +122,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     now += CLOCK_MS;
     wire_parse(&p);
     check(&p);
-    net_input(net, &p, 1, now);
+    net_input(net, &p, net_fragments_input(net, &p, 1, now), now);
     net_timers(net, now);
     assert(net_deadline(net) > now);
     return 0;

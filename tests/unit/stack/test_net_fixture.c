@@ -127,7 +127,7 @@ void fix_input(struct fix *x, unsigned iface, struct rte_mbuf *m)
     struct packet p = {.m = m, .iface = (uint8_t)iface};
 
     wire_parse(&p);
-    net_input(x->net, &p, 1, x->now);
+    net_input(x->net, &p, net_fragments_input(x->net, &p, 1, x->now), x->now);
     assert_null(p.m);
 }
 

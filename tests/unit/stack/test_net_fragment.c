@@ -31,18 +31,42 @@ struct cut {
     const uint8_t *bytes; /* NULL: of the payload */
 };
 
+/* The ingress hook: drops what goes to a port, and of TCP and ICMP what has these flags or type. */
+static struct {
+    unsigned asked;
+    uint16_t port;
+    uint8_t flags, type;
+} firewall;
+
+static void judge(void *ctx, struct packet *packets, unsigned count, clock_ns now)
+{
+    (void)ctx;
+    (void)now;
+    firewall.asked += count;
+    for (unsigned i = 0; i < count; i++) {
+        const struct packet *p = &packets[i];
+
+        assert_true(p->fragment && p->piece.offset == 0);
+        if ((firewall.port != 0 && p->dport == firewall.port) ||
+            (p->ip_protocol == 6 && (p->tcp.flags & firewall.flags) != 0) ||
+            (p->ip_protocol == 1 && firewall.type != 0 && p->icmp.type == firewall.type))
+            packets[i].drop = drop_firewall;
+    }
+}
+
 static int setup(void **state)
 {
     struct stack_iface_config c;
 
     assert_int_equal(fix_setup(state), 0);
     x = *state;
+    memset(&firewall, 0, sizeof firewall);
     c = fix_iface_config(x, FIX_OUTSIDE, "ipv6", OURS6 "/64");
     c.mtu = 1500;
     assert_int_equal(net_iface_add(x->net, &c, x->now, NULL), IPV6);
     fix_advance(x, 10 * CLOCK_SEC); /* the address is found to be nobody else's */
     fix_discard(x, FIX_OUTSIDE);
-    assert_int_equal(net_fragments_enable(x->net, BUFFERS, NULL), 0);
+    assert_int_equal(net_fragments_enable(x->net, BUFFERS, judge, NULL, NULL), 0);
     for (unsigned i = 0; i < DATA; i++)
         payload[i] = (uint8_t)(i * 7 + i / 251);
     return 0;
@@ -188,7 +212,6 @@ static void test_impossible(void **state)
         {.src = PEER, .offset = 0, .len = 12, .more = true},                 /* not in units of 8 */
         {.src = PEER, .offset = 0, .len = 0, .more = true, .protocol = 50},  /* no data */
         {.src = PEER, .offset = 65528, .len = 100, .bytes = payload},        /* beyond 64 KiB */
-        {.src = PEER, .offset = 0, .len = 16, .more = true, .protocol = 6},  /* RFC 1858 */
         {.src = PEER, .offset = 8, .len = 100, .more = true, .protocol = 6}, /* RFC 3128 */
     };
 
@@ -297,6 +320,38 @@ static void test_time(void **state)
     rte_pktmbuf_free(m);
     assert_int_equal(x->counters.ip_reassembly_timeouts, 2);
     assert_int_equal(refused(), 2);
+}
+
+/* What the firewall drops is dropped in silence when it is late, too. */
+static void test_time_is_no_way_past_the_firewall(void **state)
+{
+    static const uint8_t tcp[24] = {0x30, 0x39, 0, 22, [12] = 0x50, [13] = TCP_SYN};
+    static const uint8_t icmp[8] = {13};
+    struct cut c = piece(3, 0, 24, true);
+
+    (void)state;
+    fix_arp(x, FIX_OUTSIDE, WIRE_ARP_REQUEST, fix_peer, PEER, OURS);
+    fix_discard(x, FIX_OUTSIDE);
+    firewall.port = (uint16_t)(payload[2] << 8 | payload[3]);
+    firewall.flags = TCP_SYN;
+    firewall.type = 13;
+    assert_null(GIVE(piece(1, 0, 800, true)));
+    assert_null(GIVE(piece(2, 8, 800, true)));
+    c.protocol = 6;
+    c.bytes = tcp;
+    assert_null(give(&c));
+    c.protocol = 1;
+    c.bytes = icmp;
+    c.len = 8;
+    assert_null(give(&c));
+    fix_advance(x, 31 * CLOCK_SEC);
+    assert_int_equal(x->counters.ip_reassembly_timeouts, 4);
+    assert_int_equal(firewall.asked, 3); /* of what has no first fragment nobody is told anyway */
+    assert_int_equal(fix_waiting(x, FIX_OUTSIDE), 0);
+    firewall.port = 0;
+    assert_null(GIVE(piece(1, 0, 800, true)));
+    fix_advance(x, 31 * CLOCK_SEC);
+    assert_int_equal(x->counters.icmp_errors_sent, 1);
 }
 
 /* A source may have a quarter of all, and its own give way first; then the oldest of all. */
@@ -493,13 +548,21 @@ static void test_random(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_in_order),      TEST(test_tcp),
-        TEST(test_impossible),    TEST(test_overlap_ends_it),
-        TEST(test_ends_disagree), TEST(test_duplicates),
-        TEST(test_ecn),           TEST(test_time),
-        TEST(test_bounds),        TEST(test_bounds_v6),
-        TEST(test_many_pieces),   TEST(test_disabled),
-        TEST(test_others),        TEST(test_random),
+        TEST(test_in_order),
+        TEST(test_tcp),
+        TEST(test_impossible),
+        TEST(test_overlap_ends_it),
+        TEST(test_ends_disagree),
+        TEST(test_duplicates),
+        TEST(test_ecn),
+        TEST(test_time),
+        TEST(test_time_is_no_way_past_the_firewall),
+        TEST(test_bounds),
+        TEST(test_bounds_v6),
+        TEST(test_many_pieces),
+        TEST(test_disabled),
+        TEST(test_others),
+        TEST(test_random),
     };
 
     return cmocka_run_group_tests_name("stack/net/fragment", tests, NULL, NULL);
