@@ -373,15 +373,20 @@ static _Noreturn void serve(const struct bench_server *server, const struct cont
     exit(0);
 }
 
-static void contender_start(struct contender *c, const struct bench_server *server)
+/* `k` were started before it. */
+static void contender_start(struct contender *contenders, unsigned k)
 {
+    struct contender *c = &contenders[k];
+
     bench_require(pipe(c->ask) == 0 && pipe(c->answer) == 0, "pipe");
     c->pid = fork();
     bench_require(c->pid >= 0, "fork");
     if (c->pid == 0) {
-        close(c->ask[1]);
-        close(c->answer[0]);
-        serve(server, c);
+        for (unsigned i = 0; i <= k; i++) {
+            close(contenders[i].ask[1]);
+            close(contenders[i].answer[0]);
+        }
+        serve(servers[k], c);
     }
     close(c->ask[0]);
     close(c->answer[1]);
@@ -421,7 +426,7 @@ static void compare_all(unsigned rounds)
     struct contender contenders[SERVERS];
 
     for (unsigned k = 0; k < SERVERS; k++)
-        contender_start(&contenders[k], servers[k]);
+        contender_start(contenders, k);
     printf("TLS: us of the server's end (%s)\n  %-44s", OpenSSL_version(OPENSSL_VERSION), "");
     for (unsigned k = 0; k < SERVERS; k++)
         printf("%15s", servers[k]->name);
