@@ -37,7 +37,7 @@ ALLOWED = {
     "proxy": ["base/", *STACK_WORDS, *STACK_FACE, "tls/", "policy/"],
     "appliance/control": ["base/", "jansson"],
     "appliance/metrics": ["base/", "microhttpd"],
-    "appliance": ["base/", "dpdk", "numa", "openssl", "jansson", "systemd", *STACK_WORDS,
+    "appliance": ["base/", "dpdk", "numa", "openssl", "jansson", "systemd", "mimalloc", *STACK_WORDS,
                   *STACK_FACE, "stack/io/", "firewall/", "scheduler/", "tls/", "policy/", "proxy/",
                   "appliance/control/", "appliance/metrics/"],
     "ctl": ["jansson"],
@@ -53,6 +53,7 @@ LIBRARIES = {
     "jansson": (r"jansson\.h", "PkgConfig::JANSSON"),
     "microhttpd": (r"microhttpd\.h", "PkgConfig::MICROHTTPD"),
     "systemd": (r"systemd/.*", "PkgConfig::SYSTEMD"),
+    "mimalloc": (r"mimalloc.*\.h", "mimalloc"),
     "bpf": (r"(bpf|xdp)/.*", None),
     "pcap": (r"pcap.*\.h|pcap/.*", None),
 }
