@@ -6,6 +6,9 @@
  *   ICMP error     the worker of the flow whose packet it quotes
  *   ARP, IPv6 ND   every worker: each keeps its own neighbours
  *   all else       worker 0: echo requests, and fragments, which have no ports to go by
+ *
+ * IPv6 extension headers are stepped over. Devices look behind them or not as they like, so that
+ * their own spreading counts for nothing then.
  */
 #include <string.h>
 
@@ -17,6 +20,12 @@
 #include <rte_tcp.h>
 
 #include "stack/io/io_internal.h"
+
+/* More in a row than the stack takes (WIRE_IPV6_EXT_COUNT). */
+#define IO_STEER_EXTENSIONS 8
+
+/* Of the low byte with the fragment's offset and its M flag. */
+#define IO_STEER_FRAGMENT_RESERVED 0x06
 
 /* A window on bytes that are really there: readers ask for lengths and get NULL beyond the end. */
 struct io_steer_bytes {
@@ -116,17 +125,44 @@ static unsigned io_steer_icmp6(const struct io_rss *r, struct io_steer_bytes b)
     return io_steer_flow(r, quoted->src_addr, quoted->dst_addr, 16, b, true);
 }
 
-/* Extension headers are not walked: what hides behind them is worker 0's, as in devices. */
+/* Steps over extension headers (RFC 8200, 4). Returns the protocol behind them, or IPPROTO_NONE for
+ * a fragment, but not for one that is whole (RFC 6946), and for what makes no sense. */
+static uint8_t io_steer_extensions(uint8_t next, struct io_steer_bytes *b)
+{
+    for (unsigned i = 0; i < IO_STEER_EXTENSIONS; i++) {
+        const uint8_t *h;
+
+        if (next != IPPROTO_HOPOPTS && next != IPPROTO_ROUTING && next != IPPROTO_DSTOPTS &&
+            next != IPPROTO_FRAGMENT)
+            return next;
+        h = io_steer_take(b, 8);
+        if (h == NULL)
+            return IPPROTO_NONE;
+        if (next == IPPROTO_FRAGMENT) {
+            if (h[2] != 0 || (h[3] & ~IO_STEER_FRAGMENT_RESERVED) != 0)
+                return IPPROTO_NONE;
+        } else if (io_steer_take(b, h[1] * 8u) == NULL) {
+            return IPPROTO_NONE;
+        }
+        next = h[0];
+    }
+    return IPPROTO_NONE;
+}
+
 static unsigned io_steer_ipv6(const struct io_rss *r, struct io_steer_bytes b, unsigned self,
                               bool hashed)
 {
     const struct rte_ipv6_hdr *ip = io_steer_take(&b, sizeof *ip);
+    uint8_t protocol;
 
     if (ip == NULL)
         return 0;
-    if (ip->proto == IPPROTO_TCP)
-        return hashed ? self : io_steer_flow(r, ip->src_addr, ip->dst_addr, 16, b, false);
-    if (ip->proto == IPPROTO_ICMPV6)
+    if (ip->proto == IPPROTO_TCP && hashed)
+        return self;
+    protocol = io_steer_extensions(ip->proto, &b);
+    if (protocol == IPPROTO_TCP)
+        return io_steer_flow(r, ip->src_addr, ip->dst_addr, 16, b, false);
+    if (protocol == IPPROTO_ICMPV6)
         return io_steer_icmp6(r, b);
     return 0;
 }

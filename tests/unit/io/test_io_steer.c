@@ -157,6 +157,53 @@ static void test_tcp_over_ipv6(void **state)
     assert_int_equal(steer_as(f, len, 4, true), 4);
 }
 
+/* A TCP segment behind extension headers, each 8 bytes: `kinds` names them. */
+static unsigned extended_frame(uint8_t *f, const char *kinds, uint16_t fragment)
+{
+    unsigned at =
+        put_ipv6(f, put_ether(f, 0x86dd), (uint8_t)kinds[0], "2001:db8::77", "2001:db8:1::1");
+
+    for (; *kinds != 6; kinds++) {
+        memset(f + at, 0, 8);
+        f[at] = (uint8_t)kinds[1];
+        if (kinds[0] == 44) {
+            f[at + 2] = (uint8_t)(fragment >> 8);
+            f[at + 3] = (uint8_t)fragment;
+        }
+        at += 8;
+    }
+    return put_ports(f, at, 4711, 443);
+}
+
+static void test_tcp_behind_extension_headers(void **state)
+{
+    static const char *const good[] = {"\x3c\x06", "\x2b\x06", "\x2c\x06", "\x3c\x2c\x3c\x06"};
+    unsigned want = owner("[2001:db8::77]:4711", "[2001:db8:1::1]:443");
+    uint8_t f[200];
+    unsigned len;
+
+    (void)state;
+    assert_int_not_equal(want, 0);
+    for (unsigned i = 0; i < sizeof good / sizeof good[0]; i++) {
+        len = extended_frame(f, good[i], 0);
+        assert_int_equal(steer(f, len), want);
+        /* The device may have stopped before the ports, or found others. */
+        assert_int_equal(steer_as(f, len, (want + 1) % WORKERS, true), want);
+        for (unsigned cut = 0; cut < len - 16; cut++)
+            assert_int_equal(steer_as(f, cut, 3, false), 0);
+    }
+    len = extended_frame(f, "\x2c\x06", 0x0006); /* reserved bits */
+    assert_int_equal(steer(f, len), want);
+    assert_int_equal(steer(f, extended_frame(f, "\x2c\x06", 0x0001)), 0);
+    assert_int_equal(steer(f, extended_frame(f, "\x2c\x06", 0x0008)), 0);
+    assert_int_equal(steer(f, extended_frame(f, "\x3c\x2c\x06", 0x0100)), 0);
+    len = extended_frame(f, "\x3c\x3c\x3c\x3c\x3c\x3c\x3c\x3c\x3c\x06", 0);
+    assert_int_equal(steer(f, len), 0);
+    len = extended_frame(f, "\x3c\x06", 0);
+    f[14 + 40 + 1] = 200; /* beyond the frame */
+    assert_int_equal(steer(f, len), 0);
+}
+
 /* An error quotes the packet that we sent: source and destination change places. */
 static void test_icmp_error_follows_the_quoted_flow(void **state)
 {
@@ -297,6 +344,7 @@ int main(void)
         cmocka_unit_test(test_hashed_tcp_stays),
         cmocka_unit_test(test_priority_tag),
         cmocka_unit_test(test_tcp_over_ipv6),
+        cmocka_unit_test(test_tcp_behind_extension_headers),
         cmocka_unit_test(test_icmp_error_follows_the_quoted_flow),
         cmocka_unit_test(test_icmp6_error_follows_the_quoted_flow),
         cmocka_unit_test(test_neighbour_discovery_goes_to_all),
