@@ -22,6 +22,7 @@ int app_errno(enum sock_error error)
         [SOCK_NO_PORT] = EADDRNOTAVAIL,
         [SOCK_IN_USE] = EADDRINUSE,
         [SOCK_BAD_ADDRESS] = ENETUNREACH,
+        [SOCK_NOT_YET] = EADDRNOTAVAIL,
     };
 
     return values[error];

@@ -10,7 +10,8 @@
  * is, count, timer and connection, where the server is in it again; so reloads in quick succession
  * neither stop checks nor multiply them. The rest end.
  *
- * Errors of our own (no memory, no port) say nothing about the server and count neither way.
+ * Errors of our own (no memory, no port, no address yet) say nothing about the server and count
+ * neither way.
  *
  * A check's sockets and a session's arrive at the same place, proxy.c; the lowest bit of the
  * socket's user pointer tells them apart.

@@ -44,6 +44,7 @@ enum sock_error {
     SOCK_NO_PORT,     /* no source port free */
     SOCK_IN_USE,      /* listener exists already */
     SOCK_BAD_ADDRESS, /* not an address of ours, or no route */
+    SOCK_NOT_YET,     /* our address on the way is still being tried out (RFC 4862, 5.4) */
 };
 
 const char *sock_error_text(enum sock_error error);

@@ -129,6 +129,10 @@ bool net_is_local(const struct net *n, const struct ip_addr *addr);
  * no route leads there. */
 int net_path_find(const struct net *n, const struct ip_addr *dst, struct net_path *out);
 
+/* Where net_path_find() has found none: will there be one as soon as an address of ours has been
+ * tried out (RFC 4862, 5.4)? */
+bool net_path_awaited(const struct net *n, const struct ip_addr *dst);
+
 /* Gives the path the flow label of a flow that takes it: the same at all times for the same two
  * endpoints, and nothing that an observer can tell. Nothing with IPv4. */
 void net_path_label(const struct net *n, struct net_path *path, const struct ip_endpoint *local,

@@ -60,6 +60,17 @@ bool net_addr6_usable(const struct net_addr6 *a)
     return a->state == NET_ADDR6_PREFERRED || a->state == NET_ADDR6_DEPRECATED;
 }
 
+bool net_addr6_awaited(const struct net_iface *iface)
+{
+    for (unsigned i = 0; i < iface->ipv6.addr_count; i++) {
+        const struct net_addr6 *a = &iface->ipv6.addr[i];
+
+        if (a->state == NET_ADDR6_TENTATIVE && !net_addr6_is_link_local(&a->addr))
+            return true;
+    }
+    return false;
+}
+
 bool net_addr6_is_own(const struct net_iface *iface, const struct ip_addr *addr)
 {
     for (unsigned i = 0; i < iface->ipv6.addr_count; i++) {

@@ -129,6 +129,9 @@ struct net_addr6 *net_addr6_find(struct net_iface *iface, const struct ip_addr *
 bool net_addr6_usable(const struct net_addr6 *a);
 bool net_addr6_is_own(const struct net_iface *iface, const struct ip_addr *addr);
 
+/* Is an address that is not link-local being tried out? */
+bool net_addr6_awaited(const struct net_iface *iface);
+
 /* Is it a host's address on the interface's link, not ours? */
 bool net_addr6_on_link(const struct net_iface *iface, const struct ip_addr *addr);
 

@@ -63,6 +63,13 @@ int net_path_find(const struct net *n, const struct ip_addr *dst, struct net_pat
     return path_source(n, dst, out);
 }
 
+bool net_path_awaited(const struct net *n, const struct ip_addr *dst)
+{
+    const struct net_route *route = ip_is_v4(dst) ? NULL : net_route_find(n, dst);
+
+    return route != NULL && net_addr6_awaited(&n->iface[route->iface]);
+}
+
 int net_path_back(const struct net *n, const struct packet *p, struct net_path *out)
 {
     if (ip_is_v4(&p->src) || !net_addr6_is_link_local(&p->src))

@@ -23,7 +23,7 @@ struct sock *tcp_connect(struct tcp *t, const struct ip_endpoint *remote,
     if (options == NULL)
         options = &none;
     if (net_path_find(t->net, &remote->addr, &path) < 0) {
-        *error = SOCK_BAD_ADDRESS;
+        *error = net_path_awaited(t->net, &remote->addr) ? SOCK_NOT_YET : SOCK_BAD_ADDRESS;
         return NULL;
     }
     path.wanted = true;

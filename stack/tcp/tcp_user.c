@@ -43,6 +43,7 @@ const char *sock_error_text(enum sock_error error)
         [SOCK_NO_PORT] = "no source port free",
         [SOCK_IN_USE] = "address in use",
         [SOCK_BAD_ADDRESS] = "not an address of ours, or no route to it",
+        [SOCK_NOT_YET] = "no address of ours there yet",
     };
 
     return texts[error];

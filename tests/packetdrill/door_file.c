@@ -78,6 +78,7 @@ int door_file_errno(enum sock_error error)
         return EADDRNOTAVAIL;
     case SOCK_IN_USE:
         return EADDRINUSE;
+    case SOCK_NOT_YET:
     case SOCK_BAD_ADDRESS:
         return EADDRNOTAVAIL;
     }

@@ -283,6 +283,8 @@ static void errors_of_our_own_count_neither_way(void **state)
     c.r->stack->connect_fails_port = 8080;
     c.r->stack->connect_error = SOCK_NO_PORT;
     run(&c, 10 * INTERVAL, 12, ACCEPTS);
+    c.r->stack->connect_error = SOCK_NOT_YET;
+    run(&c, 10 * INTERVAL, 12, ACCEPTS);
     assert_int_equal(checked_counter(&c, health_checks), 0);
     assert_int_equal(checked_counter(&c, health_checks_failed), 0);
     c.r->stack->connect_error = SOCK_BAD_ADDRESS;

@@ -326,6 +326,13 @@ static void expect_no_path(struct fix *x, const char *dst)
     assert_int_equal(net_path_find(x->net, &to, &path), -1);
 }
 
+static bool awaited(struct fix *x, const char *dst)
+{
+    struct ip_addr to = fix_addr(dst);
+
+    return net_path_awaited(x->net, &to);
+}
+
 static void test_paths(void **state)
 {
     struct fix *x = *state;
@@ -374,7 +381,12 @@ static void test_source_selection(void **state)
     assert_int_equal(route(x, "2000::/3", "2001:db8:3::99", 0), 0);
     assert_int_equal(route(x, "fd00::/8", "2001:db8:3::99", 0), 0);
     expect_no_path(x, "2001:db8:3::9"); /* nothing of it is ours yet */
+    assert_true(awaited(x, "2001:db8:3::9"));
+    assert_true(awaited(x, "2000::1")); /* by a router there */
+    assert_false(awaited(x, "fe80::1"));
+    assert_false(awaited(x, "172.16.0.1"));
     fix_advance(x, 5 * CLOCK_SEC);
+    assert_false(awaited(x, "2001:db8:3::9"));
     fix_discard(x, FIX_INSIDE);
     expect_path(x, "2001:db8:3::9", "2001:db8:3::1", "2001:db8:3::9");
     expect_path(x, "2001:db8:33::9", "2001:db8:33::1", "2001:db8:33::9");

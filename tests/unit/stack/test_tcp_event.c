@@ -238,7 +238,7 @@ static void test_listener(void **state)
 static void test_texts(void **state)
 {
     (void)state;
-    for (unsigned i = 0; i <= SOCK_BAD_ADDRESS; i++)
+    for (unsigned i = 0; i <= SOCK_NOT_YET; i++)
         assert_non_null(sock_error_text((enum sock_error)i));
     for (unsigned i = 0; i <= TCP_TIME_WAIT; i++)
         assert_non_null(tcp_state_name((enum tcp_state)i));
