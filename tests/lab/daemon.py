@@ -87,11 +87,11 @@ class Sluice:
     def control_path(self):
         return os.path.join(os.path.dirname(self.config_path), "control.sock")
 
-    def reload(self, pattern):
+    def reload(self, pattern, timeout=30.0):
         """Sends SIGHUP and waits for a log line that matches."""
         mark = self.process.log_mark()
         self.process.signal(signal.SIGHUP)
-        return self.process.wait_for(pattern, since=mark)
+        return self.process.wait_for(pattern, timeout, mark)
 
     def stop(self, timeout=60.0):
         """Drains, then checks that the daemon went in peace."""

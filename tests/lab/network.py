@@ -33,7 +33,8 @@ class Namespace:
         os.makedirs(os.path.dirname(self._host_file), exist_ok=True)
         self.add_host("127.0.0.1", "localhost")
         self.run("sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1",
-                 "net.ipv6.conf.default.disable_ipv6=1")
+                 "net.ipv6.conf.default.disable_ipv6=1", *(  # as IPv4 addresses do on a link that goes
+                     f"net.ipv6.conf.{which}.keep_addr_on_down=1" for which in ("all", "default")))
         self.run("ip", "link", "set", "lo", "up")
 
     def command(self, *command):
@@ -71,7 +72,7 @@ class Namespace:
         if ":" not in address:
             self.run("ip", "address", "add", address, "dev", device)
             return
-        self.run("sysctl", "-qw", f"net.ipv6.conf.{device}.disable_ipv6=0")
+        self.run("sysctl", "-qw", f"net/ipv6/conf/{device}/disable_ipv6=0")  # it may be eth0.10
         # The first one is what is sent from, as with IPv4, unless a program says otherwise.
         first = "inet6 2" not in self.run("ip", "-6", "address", "show", "dev", device).stdout
         self.run("ip", "address", "add", address, "dev", device, "nodad",

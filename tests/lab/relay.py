@@ -19,6 +19,7 @@ _PACKET_AUXDATA = 8
 _SOL_PACKET = 263
 _VLAN_VALID = 0x10
 _OUTGOING = 4
+_FRAGMENT_HEADER, _ICMPV6 = 44, 58
 
 
 class Relay:
@@ -103,27 +104,45 @@ class VlanDevice(Relay):
         return frame if vlan == self.vlan else None
 
 
+def _cut(data, size):
+    """Parts of at most `size` bytes, each with its offset and whether more follow."""
+    return [(at, data[at:at + size], at + size < len(data)) for at in range(0, len(data), size)]
+
+
+def _fragments_ipv4(frame, size):
+    length = struct.unpack_from("!H", frame, 16)[0]
+    header = bytearray(frame[14:34])
+    identification = random.randrange(65536)
+    for at, piece, more in _cut(frame[34:14 + length], size):
+        struct.pack_into("!HHH", header, 2, 20 + len(piece), identification,
+                         at // 8 | (0x2000 if more else 0))
+        struct.pack_into("!H", header, 10, 0)
+        struct.pack_into("!H", header, 10, checksum(bytes(header)))
+        yield frame[:14] + bytes(header) + piece
+
+
+def _fragments_ipv6(frame, size):
+    """None of discovery, which must not come in fragments (RFC 6980)."""
+    if frame[20] == _ICMPV6:
+        yield frame
+        return
+    length = struct.unpack_from("!H", frame, 18)[0]
+    header = bytearray(frame[14:54])
+    following, header[6] = header[6], _FRAGMENT_HEADER
+    identification = random.randrange(1 << 32)
+    for at, piece, more in _cut(frame[54:54 + length], size):
+        struct.pack_into("!H", header, 4, 8 + len(piece))
+        yield frame[:14] + bytes(header) + struct.pack("!BBHI", following, 0, at | more,
+                                                       identification) + piece
+
+
 class FragmentingDevice(Relay):
-    """An interface that cuts the IPv4 packets it sends in fragments, and turns their order round."""
+    """An interface that cuts the IP packets it sends in fragments, and turns their order round."""
 
     def __init__(self, namespace, parent, name, size=400):
         self.size = size
         super().__init__(namespace, parent, name)
 
     def outgoing(self, frame):
-        if frame[12:14] != b"\x08\x00":
-            return [frame]
-        length = struct.unpack_from("!H", frame, 16)[0]
-        header, data = bytearray(frame[14:34]), frame[34:14 + length]
-        pieces = []
-        for at in range(0, len(data), self.size):
-            piece = data[at:at + self.size]
-            more = at + self.size < len(data)
-            struct.pack_into("!HHH", header, 2, 20 + len(piece),
-                             random.randrange(65536) if at == 0 else
-                             struct.unpack_from("!H", header, 4)[0],
-                             at // 8 | (0x2000 if more else 0))
-            struct.pack_into("!H", header, 10, 0)
-            struct.pack_into("!H", header, 10, checksum(bytes(header)))
-            pieces.append(frame[:14] + bytes(header) + piece)
-        return pieces[::-1]
+        cut = {b"\x08\x00": _fragments_ipv4, b"\x86\xdd": _fragments_ipv6}.get(frame[12:14])
+        return list(cut(frame, self.size))[::-1] if cut else [frame]

@@ -13,7 +13,7 @@ import traceback
 
 from lab.network import remove_leftovers, require_root
 from lab.report import Report
-from lab.scenario import ALONE, HEAVY, LIGHT, SANITIZE, Scenario
+from lab.scenario import ALONE, HEAVY, LIGHT, RELEASE, Scenario
 from lab.topology import Lab
 
 _COUNTER_LINE = re.compile(r"^(worker \d+ .*|.*\bcounters: .*)\n", re.MULTILINE)
@@ -25,6 +25,8 @@ TOP = os.path.dirname(TESTS)
 # What these drive has unit tests and fuzz targets under the sanitizers; it is not run there again.
 NOT_SANITIZED = {"capture", "classes", "config", "control", "devices", "examples", "jumbo",
                  "lifecycle", "metrics", "privileges", "programs", "session_log", "tcp_settings"}
+
+FULL = os.environ.get("FULL") == "1"
 
 # How many for each CPU; alone is alone.
 SIDE_BY_SIDE = {LIGHT: 2, HEAVY: 1, ALONE: 0}
@@ -41,20 +43,22 @@ class Case:
         self.name = scenario.name + (f"[workers={len(workers)}]" if several else "") + \
             ("[ipv6]" if family == 6 else "")
 
-    def wanted(self, build, patterns):
-        """Both families, in half the time: the optimised build takes the last list of workers over
-        IPv4, the sanitizers' the last list over IPv6. A pattern takes all that it names."""
-        if patterns:
-            return any(pattern in self.name for pattern in patterns)
-        both, last = len(self.scenario.families) > 1, self.workers == self.scenario.workers[-1]
-        if build == SANITIZE:
-            return last and self.family == self.scenario.families[-1] and \
-                self.name.split(".")[0] not in NOT_SANITIZED
-        if not both:
-            return True
-        if len(self.scenario.workers) == 1:
-            return SANITIZE not in self.scenario.builds or self.family == 4
-        return last and self.family == 4
+    def builds(self):
+        """Those that run it unasked."""
+        if RELEASE in self.scenario.builds and self.scenario.area in NOT_SANITIZED:
+            return (RELEASE,)
+        return self.scenario.builds
+
+    def wanted(self, build, patterns=()):
+        """The optimised build runs over IPv4, the sanitizers' over IPv6, each with the last list of
+        workers; what only one of them runs, it runs over both. Patterns take all that they name,
+        FULL=1 takes all."""
+        if patterns or FULL:
+            return build in self.scenario.builds and \
+                (not patterns or any(pattern in self.name for pattern in patterns))
+        first = self.scenario.families[0 if build == RELEASE else -1]
+        return build in self.builds() and self.workers == self.scenario.workers[-1] and \
+            (self.family == first or len(self.builds()) == 1)
 
 
 def discover(area="*"):
@@ -135,10 +139,9 @@ def run_case(case, binary, build):
 
 def run_all(report, build, binary=None, patterns=(), jobs=2):
     """Runs the selected cases, side by side as far as their loads allow: light ones wait more than
-    they work. The sanitizers' build, which is slow, runs each with the most workers only."""
+    they work."""
     binary = os.path.abspath(binary or binary_of(build))
-    cases = [case for case in discover() if build in case.scenario.builds
-             and case.wanted(build, patterns)]
+    cases = [case for case in discover() if case.wanted(build, patterns)]
     if not os.access(binary, os.X_OK):
         report.fail(f"scenarios [{build}]", f"{binary} is not there; build it first")
         return

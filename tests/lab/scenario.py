@@ -23,9 +23,12 @@ class Scenario:
     families: tuple    # the address families it can run over
 
     @property
+    def area(self):
+        return self.function.__module__.rpartition(".")[2].removeprefix("test_")
+
+    @property
     def name(self):
-        module = self.function.__module__.rpartition(".")[2].removeprefix("test_")
-        return f"{module}.{self.function.__name__}"
+        return f"{self.area}.{self.function.__name__}"
 
 
 def scenario(builds=(RELEASE, SANITIZE), workers=((1,),), load=LIGHT, timeout=60.0,

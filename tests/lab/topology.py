@@ -11,6 +11,7 @@ the same with 2001:db8:1::/64 outside and 2001:db8:2::/64 inside, and no IPv4 at
 
 import contextlib
 import copy
+import ipaddress
 import os
 import re
 import shutil
@@ -28,19 +29,51 @@ from lab.process import wait_until
 FAMILY = int(os.environ.get("LAB_FAMILY", "4"))
 IPV6 = FAMILY == 6
 
-_NET = {4: ("192.0.2.", "10.0.0."), 6: ("2001:db8:1::", "2001:db8:2::")}[FAMILY]
-BITS = {4: 24, 6: 64}[FAMILY]  # of both networks
+_NETS = {4: ("192.0.2.", "10.0.0.", "198.51.100.", "203.0.113."),
+         6: ("2001:db8:1::", "2001:db8:2::", "2001:db8:51::", "2001:db8:113::")}[FAMILY]
+BITS = {4: 24, 6: 64}[FAMILY]  # of all four
 HOST_BITS = {4: 32, 6: 128}[FAMILY]
 
-OUTSIDE = _NET[0] + "10"
-INSIDE = _NET[1] + "1"
-CLIENT = _NET[0] + "100"
-BACKENDS = [_NET[1] + str(host) for host in (11, 12, 13, 14)]
-LEGACY = _NET[1] + "20"
-ABSENT = _NET[1] + "99"  # nobody has it
-OTHER_CLIENT = _NET[0] + "101"
+
+def outer(host):
+    """An address of the clients' network; the host's number is written as it is in either family."""
+    return _NETS[0] + str(host)
+
+
+def inner(host):
+    """An address of the servers' network."""
+    return _NETS[1] + str(host)
+
+
+def distant(host):
+    """An address of a network behind a router, or of nobody."""
+    return _NETS[2] + str(host)
+
+
+def foreign(host):
+    """An address of another such network."""
+    return _NETS[3] + str(host)
+
+
+def network_of(address):
+    """The network of BITS bits to which an address of one of the four belongs."""
+    return str(ipaddress.ip_network(f"{address}/{BITS}", strict=False))
+
+
+OUTSIDE = outer(10)
+INSIDE = inner(1)
+CLIENT = outer(100)
+BACKENDS = [inner(host) for host in (11, 12, 13, 14)]
+LEGACY = inner(20)
+ABSENT = inner(99)  # nobody has it
+OTHER_CLIENT = outer(101)
 FAR = {4: "172.16.5.5", 6: "2001:db8:5::5"}[FAMILY]  # behind a gateway
 FAR_NETWORK = {4: "172.16.0.0/16", 6: "2001:db8:5::/48"}[FAMILY]
+
+# How the family's names differ: in rules of the firewall, for sockets, in what tcpdump tells.
+ICMP = {4: "icmp", 6: "icmpv6"}[FAMILY]
+SOCKET_FAMILY = socket.AF_INET6 if IPV6 else socket.AF_INET
+IP_HEADER = {4: 20, 6: 40}[FAMILY]
 
 
 def at(address, port):
@@ -203,7 +236,7 @@ class Lab:
         """A listening kernel socket on the backend's side."""
         with self.backend.enter():
             listener = socket.create_server((address, port), backlog=512,
-                                            family=socket.AF_INET6 if IPV6 else socket.AF_INET)
+                                            family=SOCKET_FAMILY)
         listener.settimeout(10.0)
         return listener
 

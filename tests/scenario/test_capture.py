@@ -6,8 +6,9 @@ import stat
 import struct
 
 from lab.process import run, wait_until
-from lab.scenario import ONE_AND_TWO_WORKERS, expect, expect_equal, expect_in, scenario
-from lab.topology import BACKENDS, CLIENT, OUTSIDE, http_get
+from lab.scenario import (BOTH_FAMILIES, ONE_AND_TWO_WORKERS, expect, expect_equal, expect_in,
+                          scenario)
+from lab.topology import BACKENDS, CLIENT, INSIDE, OUTSIDE, at, http_get
 
 
 INBOUND, OUTBOUND = 1, 2
@@ -53,7 +54,7 @@ def fetch(lab):
         http_get(connection)
 
 
-@scenario(workers=ONE_AND_TWO_WORKERS)
+@scenario(workers=ONE_AND_TWO_WORKERS, families=BOTH_FAMILIES)
 def everything(lab):
     """All interfaces, both directions; the file is the daemon's alone and never written over."""
     start(lab)
@@ -68,7 +69,7 @@ def everything(lab):
     lines = read(lab, "all.pcapng")
     for what, lowest in ((f"{CLIENT}\\.\\d+ > {OUTSIDE}\\.443: Flags \\[S\\]", 1),
                          (f"{OUTSIDE}\\.443 > {CLIENT}\\.\\d+: Flags \\[S\\.\\]", 1),
-                         (f"10\\.0\\.0\\.1\\.\\d+ > {BACKENDS[0]}\\.8080: Flags \\[S\\]", 1),
+                         (f"{INSIDE}\\.\\d+ > {BACKENDS[0]}\\.8080: Flags \\[S\\]", 1),
                          (f"{OUTSIDE}\\.443 > {CLIENT}\\.\\d+: Flags", 10)):
         found = sum(1 for line in lines if re.search(what, line))
         expect(found >= lowest, f"{found} frames that match {what}")
@@ -86,11 +87,11 @@ def everything(lab):
         expect_equal(ctl(lab, "start", name, check=False).returncode, 1, f"exit status for {name}")
 
 
-@scenario(workers=ONE_AND_TWO_WORKERS)
+@scenario(workers=ONE_AND_TWO_WORKERS, families=BOTH_FAMILIES)
 def session(lab):
     """One session's two connections and nothing else."""
     server = lab.listen(port=8081)
-    start(lab, backends={"web": {"servers": [f"{BACKENDS[0]}:8081"]}})
+    start(lab, backends={"web": {"servers": [at(BACKENDS[0], 8081)]}})
     with lab.tls() as held:
         taken, _ = server.accept()
         sessions = lab.sluice.ctl("sessions").stdout
@@ -106,11 +107,11 @@ def session(lab):
         ctl(lab, "stop")
         taken.close()
     seen = {int(port) for line in read(lab, "one.pcapng")
-            for port in re.findall(r"\.(\d{4,5})[: ]", line.split(" IP ")[1])} - {8081}
+            for port in re.findall(r"\.(\d{4,5})[: ]", re.split(" IP6? ", line)[1])} - {8081}
     expect_equal(seen, ports, "ports of the frames captured")
 
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 def bounds(lab):
     """A capture ends after its frames, its time or its bytes, and the next one can begin."""
     start(lab)

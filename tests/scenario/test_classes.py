@@ -12,9 +12,9 @@ import threading
 from lab.packets import Wire
 from lab.peers import write_random
 from lab.process import wait_until
-from lab.scenario import (HEAVY, ONE_AND_TWO_WORKERS, RELEASE, expect_equal, expect_within,
-                          scenario)
-from lab.topology import BACKENDS, LEGACY, OUTSIDE
+from lab.scenario import (BOTH_FAMILIES, HEAVY, ONE_AND_TWO_WORKERS, RELEASE, expect_equal,
+                          expect_within, scenario)
+from lab.topology import BACKENDS, INSIDE, IPV6, LEGACY, OUTSIDE, at
 
 MEGABIT = 1_000_000
 EF = 46
@@ -26,7 +26,7 @@ def classes_config(lab, classes, rate=None):
     config = lab.config(classes=classes)
     if rate is not None:
         config["interfaces"]["outside"]["rate"] = rate
-    config["backends"]["legacy"] = {"servers": [f"{LEGACY}:443"]}
+    config["backends"]["legacy"] = {"servers": [at(LEGACY, 443)]}
     config["policy"] = [
         {"match": {"sni": "legacy.example"}, "action": "splice", "backend": "legacy",
          "class": "second"},
@@ -38,7 +38,7 @@ def classes_config(lab, classes, rate=None):
 
 def start(lab, classes, rate=None, size=0):
     lab.nginx()
-    lab.nginx(f"{LEGACY}:443", certificate=lab.authority.issue("legacy", "legacy.example"))
+    lab.nginx(at(LEGACY, 443), certificate=lab.authority.issue("legacy", "legacy.example"))
     write_random(os.path.join(lab.www, "file"), size)
     lab.start(classes_config(lab, classes, rate))
 
@@ -55,7 +55,7 @@ def together(lab, hosts, seconds):
         return list(pool.map(lambda host: download_rate(lab, host, seconds), hosts))
 
 
-@scenario(builds=(RELEASE,), workers=ONE_AND_TWO_WORKERS, load=HEAVY)
+@scenario(builds=(RELEASE,), workers=ONE_AND_TWO_WORKERS, load=HEAVY, families=BOTH_FAMILIES)
 def ceiling(lab):
     """A class does not get more than its ceiling, but that."""
     start(lab, {"first": {"ceiling": "40Mbit"}, "second": {}}, size=10_000_000)
@@ -66,7 +66,7 @@ def ceiling(lab):
     expect_within(min(rates), 5 * MEGABIT, 15 * MEGABIT, "the slowest of the four")
 
 
-@scenario(builds=(RELEASE,), workers=ONE_AND_TWO_WORKERS, load=HEAVY)
+@scenario(builds=(RELEASE,), workers=ONE_AND_TWO_WORKERS, load=HEAVY, families=BOTH_FAMILIES)
 def guarantee(lab):
     """A class keeps its guaranteed rate while others overload the interface."""
     start(lab, {"first": {"rate": "70Mbit", "priority": 7}, "second": {"priority": 0}},
@@ -76,7 +76,7 @@ def guarantee(lab):
     expect_within(sum(rates), 70 * MEGABIT, 104 * MEGABIT, "all downloads")
 
 
-@scenario(builds=(RELEASE,), load=HEAVY)
+@scenario(builds=(RELEASE,), load=HEAVY, families=BOTH_FAMILIES)
 def reload_changes_the_ceiling(lab):
     """A reload puts another ceiling in force for connections that are in the middle."""
     start(lab, {"first": {"ceiling": "10Mbit"}, "second": {}}, size=10_000_000)
@@ -91,9 +91,23 @@ def reload_changes_the_ceiling(lab):
     expect_equal(counters["outside.scheduler_data_dropped"], 0, "data frames dropped")
 
 
+def tcp_packet(frame):
+    """Source, destination and DSCP of the TCP packet of the scenario's family in a frame."""
+    if IPV6:
+        if frame[12:14] != b"\x86\xdd" or frame[20] != socket.IPPROTO_TCP:
+            return None, None, None
+        return (socket.inet_ntop(socket.AF_INET6, frame[22:38]),
+                socket.inet_ntop(socket.AF_INET6, frame[38:54]),
+                (frame[14] << 8 | frame[15]) >> 6 & 63)
+    if frame[12:14] != b"\x08\x00" or frame[23] != socket.IPPROTO_TCP:
+        return None, None, None
+    return socket.inet_ntoa(frame[26:30]), socket.inet_ntoa(frame[30:34]), frame[15] >> 2
+
+
 @contextlib.contextmanager
 def code_points(namespace, device):
-    """The DSCP of every IPv4 packet with payload that comes in on a device from a TCP port."""
+    """The DSCPs of the packets from the daemon's addresses that come in on a device, by whom they are
+    for."""
     wire = Wire(namespace, device)
     wire.socket.settimeout(0.1)
     seen = {}
@@ -105,12 +119,9 @@ def code_points(namespace, device):
                 frame = wire.socket.recv(65536)
             except socket.timeout:
                 continue
-            if frame[12:14] != b"\x08\x00" or frame[23] != socket.IPPROTO_TCP:
-                continue
-            source = socket.inet_ntoa(frame[26:30])
-            if source in (OUTSIDE, "10.0.0.1"):
-                key = socket.inet_ntoa(frame[30:34])
-                seen.setdefault(key, set()).add(frame[15] >> 2)
+            source, destination, code_point = tcp_packet(frame)
+            if source in (OUTSIDE, INSIDE):
+                seen.setdefault(destination, set()).add(code_point)
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()
@@ -122,7 +133,7 @@ def code_points(namespace, device):
         wire.close()
 
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 def marks(lab):
     """Packets of a class bear its code point, to the client and to the server."""
     start(lab, {"first": {"dscp": "EF"}, "second": {"dscp": "AF11"}}, size=1000)

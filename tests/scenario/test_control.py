@@ -7,9 +7,13 @@ import stat
 import subprocess
 
 from lab.process import run, wait_until
-from lab.scenario import (ONE_AND_TWO_WORKERS, SANITIZE, expect, expect_equal, expect_in,
-                          scenario)
-from lab.topology import BACKENDS, http_get
+from lab.scenario import (BOTH_FAMILIES, ONE_AND_TWO_WORKERS, SANITIZE, expect, expect_equal,
+                          expect_in, scenario)
+from lab.topology import (ABSENT, BACKENDS, CLIENT, HOST_BITS, INSIDE, IPV6, OUTSIDE, at, foreign,
+                          http_get, network_of)
+
+# Bits beyond the length, and what was meant.
+WIDE = ("2001:db8:1::7/32", "2001:db8::/32") if IPV6 else ("192.0.2.7/8", "192.0.0.0/8")
 
 
 def with_control(lab, **changes):
@@ -52,7 +56,7 @@ class Wire:
         self.socket.close()
 
 
-@scenario(workers=ONE_AND_TWO_WORKERS)
+@scenario(workers=ONE_AND_TWO_WORKERS, families=BOTH_FAMILIES)
 def status(lab):
     """status tells version, workers and ports of a daemon with traffic, as a table and as JSON."""
     lab.nginx()
@@ -129,12 +133,12 @@ def certs(lab):
     expect_in("shop.example", lab.sluice.ctl("certs").stdout, "certs")
 
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 def backends(lab):
     """A server that is drained by command gets no new sessions until it is enabled again."""
-    lab.nginx(f"{BACKENDS[0]}:8080", f"{BACKENDS[1]}:8080")
+    lab.nginx(at(BACKENDS[0], 8080), at(BACKENDS[1], 8080))
     lab.page("index.html", "hello")
-    servers = [f"{BACKENDS[0]}:8080", f"{BACKENDS[1]}:8080"]
+    servers = [at(BACKENDS[0], 8080), at(BACKENDS[1], 8080)]
     lab.start(with_control(lab, backends={"web": {"servers": servers}}))
 
     def states():
@@ -152,14 +156,14 @@ def backends(lab):
     lab.sluice.ctl("backends", "enable", "web", servers[0])
     expect(states()[servers[0]] != "drained", f"states: {states()}")
     expect_equal(answering(), set(BACKENDS[:2]), "servers that answer after enable")
-    for wrong in (("wbe", servers[0]), ("web", "10.9.9.9:1"), ("web", "nonsense")):
+    for wrong in (("wbe", servers[0]), ("web", at(ABSENT, 1)), ("web", "nonsense")):
         result = lab.sluice.ctl("backends", "drain", *wrong, check=False)
         expect_equal(result.returncode, 1, f"exit status of drain {wrong}")
         expect(wrong[0] in result.stderr or wrong[1] in result.stderr, result.stderr)
     expect_in("STATE", lab.sluice.ctl("backends").stdout, "backends")
 
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 def classes(lab):
     """classes tells what each class has sent, the default class included."""
     lab.nginx()
@@ -177,18 +181,23 @@ def classes(lab):
     expect_in("web", lab.sluice.ctl("classes").stdout, "classes")
 
 
-@scenario()
+def prefix(number):
+    """One of many that do not overlap."""
+    return f"2001:db9:{number:x}::/48" if IPV6 else f"10.{number >> 8}.{number & 255}.0/24"
+
+
+@scenario(families=BOTH_FAMILIES)
 def firewall_and_sets(lab):
     """Rules of the firewall with what they counted; sets that are changed are in force at once."""
     lab.nginx()
     lab.page("index.html", "hello")
-    lab.start(with_control(lab, sets={"blocked": {"prefixes": ["203.0.113.0/24"]}}, firewall={
+    lab.start(with_control(lab, sets={"blocked": {"prefixes": [network_of(foreign(0))]}}, firewall={
         "rules": [{"name": "no-blocked", "action": "drop", "source": "blocked"}]}))
     http_get(lab.tls())
     rules = {r["rule"]: r for r in lab.sluice.ask("firewall")["rules"]}
     expect_equal((rules["no-blocked"]["packets"], rules["no-blocked"]["action"]), (0, "drop"),
                  "the rule before")
-    expect_in("changed", str(lab.sluice.ask("set", "add", "blocked", "192.0.2.100")), "set add")
+    expect_in("changed", str(lab.sluice.ask("set", "add", "blocked", CLIENT)), "set add")
     try:
         lab.connect(timeout=1).close()
         reached = True
@@ -197,19 +206,19 @@ def firewall_and_sets(lab):
     expect(not reached, "a blocked client was let in")
     rules = {r["rule"]: r for r in lab.sluice.ask("firewall")["rules"]}
     expect(rules["no-blocked"]["packets"] > 0 and rules["no-blocked"]["bytes"] > 0, f"{rules}")
-    expect_equal(lab.sluice.ask("set", "list", "blocked"), ["192.0.2.100/32", "203.0.113.0/24"],
+    expect_equal(lab.sluice.ask("set", "list", "blocked"), [f"{CLIENT}/{HOST_BITS}", network_of(foreign(0))],
                  "the set")
-    lab.sluice.ctl("set", "delete", "blocked", "192.0.2.100")
+    lab.sluice.ctl("set", "delete", "blocked", CLIENT)
     expect_in(b"hello", http_get(lab.tls()), "an answer after the set was changed back")
-    many = "# many\n" + "".join(f"10.{i >> 8}.{i & 255}.0/24\n" for i in range(12000))
+    many = "# many\n" + "".join(prefix(i) + "\n" for i in range(12000))
     expect_in("12000 prefixes added", lab.sluice.ctl("set", "add", "blocked", input=many).stdout,
               "set add from standard input")
-    wide = lab.sluice.ctl("set", "add", "blocked", "192.0.2.7/8", check=False)
+    wide = lab.sluice.ctl("set", "add", "blocked", WIDE[0], check=False)
     expect_equal(wide.returncode, 1, "exit status with bits beyond the length")
-    expect_in("did you mean 192.0.0.0/8?", wide.stderr, "what was meant")
+    expect_in(f"did you mean {WIDE[1]}?", wide.stderr, "what was meant")
     expect_equal(len(lab.sluice.ask("set", "list", "blocked")), 12001, "prefixes")
     expect_equal(lab.sluice.ask("set", "list")["sets"][0]["count"], 12001, "size")
-    for wrong in (("add", "blokced", "10.0.0.1"), ("add", "blocked", "10.0.0.0/33"),
+    for wrong in (("add", "blokced", INSIDE), ("add", "blocked", f"{INSIDE}/{HOST_BITS + 1}"),
                   ("list", "none")):
         expect_equal(lab.sluice.ctl("set", *wrong, check=False).returncode, 1, f"set {wrong}")
 
@@ -416,7 +425,7 @@ def while_draining(lab):
     expect_equal(lab.sluice.process.wait(20), 0, "exit status")
 
 
-@scenario(workers=ONE_AND_TWO_WORKERS)
+@scenario(workers=ONE_AND_TWO_WORKERS, families=BOTH_FAMILIES)
 def sessions(lab):
     """Sessions one line each, filtered and limited; one in full with both TCP sides and TLS."""
     listener = lab.listen()
@@ -431,16 +440,16 @@ def sessions(lab):
     rows = lab.sluice.ask("sessions")
     expect_equal(len(rows), 5, f"sessions: {rows}")
     expect_equal(len({row["id"] for row in rows}), 5, "different numbers")
-    ports = {f"192.0.2.100:{client.getsockname()[1]}" for client in clients}
+    ports = {at(CLIENT, client.getsockname()[1]) for client in clients}
     expect_equal({row["client"] for row in rows}, ports, "clients")
     for row in rows:
         expect_equal((row["listener"], row["state"], row["action"], row["server_name"],
                       row["backend"], row["server"], row["from_client"], row["from_backend"]),
                      ("https", "relay", "terminate", "shop.example", "web",
-                      f"{BACKENDS[0]}:8080", 100, 1000), "a session")
+                      at(BACKENDS[0], 8080), 100, 1000), "a session")
     for option, some in (("--listener=https", 5), ("--listener=other", 0), ("--backend=web", 5),
-                         ("--backend=none", 0), ("--client=192.0.2.0/24", 5),
-                         ("--client=192.0.2.100", 5), ("--client=10.0.0.0/8", 0)):
+                         ("--backend=none", 0), (f"--client={network_of(CLIENT)}", 5),
+                         (f"--client={CLIENT}", 5), (f"--client={network_of(INSIDE)}", 0)):
         expect_equal(len(lab.sluice.ask("sessions", option)), some, f"sessions {option}")
     limited = lab.sluice.ctl("sessions", "--limit", "2")
     expect_equal(len(limited.stdout.splitlines()), 3, "lines of a limited list")
@@ -467,12 +476,12 @@ def sessions(lab):
         connection.close()
 
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 def many_sessions(lab):
     """More sessions than a page holds: each is told once."""
     listener = lab.listen()
     count = lab.scale(400, 150)
-    lab.start(with_control(lab, listeners={"tcp": {"bind": "192.0.2.10:5432"}},
+    lab.start(with_control(lab, listeners={"tcp": {"bind": at(OUTSIDE, 5432)}},
                            policy=[{"match": {"listener": "tcp"}, "action": "splice",
                                     "backend": "web"}]))
     clients, servers = [], []

@@ -3,8 +3,9 @@
 import re
 
 from lab.process import wait_until
-from lab.scenario import ONE_AND_TWO_WORKERS, expect, expect_equal, expect_in, scenario
-from lab.topology import CLIENT, OUTSIDE, http_get
+from lab.scenario import (BOTH_FAMILIES, ONE_AND_TWO_WORKERS, expect, expect_equal, expect_in,
+                          scenario)
+from lab.topology import (BITS, CLIENT, HOST_BITS, IP_HEADER, OUTSIDE, distant, http_get, outer)
 
 
 def serving(lab):
@@ -25,7 +26,7 @@ def start(lab, config=None):
     lab.start(config)
 
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 def kernel_device_by_af_xdp(lab):
     """A kernel interface is driven through AF_XDP, and the log says so."""
     start(lab)
@@ -33,7 +34,7 @@ def kernel_device_by_af_xdp(lab):
     expect_in("af_xdp", lab.sluice.process.log(), "log")
 
 
-@scenario(workers=ONE_AND_TWO_WORKERS)
+@scenario(workers=ONE_AND_TWO_WORKERS, families=BOTH_FAMILIES)
 def af_packet(lab):
     """The same through AF_PACKET."""
     start(lab, with_devices(lab, {"af-packet": "outside"}, {"af-packet": "inside"}))
@@ -43,7 +44,7 @@ def af_packet(lab):
     lab.settled()
 
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 def af_xdp_refused(lab):
     """Where the kernel refuses XDP, AF_PACKET takes its place and the log says why."""
     lab.page("index.html", "x")
@@ -57,31 +58,31 @@ def af_xdp_refused(lab):
     expect(re.search(r"outside through net_af_packet", log), f"not through AF_PACKET:\n{log}")
 
 
-@scenario(workers=ONE_AND_TWO_WORKERS)
+@scenario(workers=ONE_AND_TWO_WORKERS, families=BOTH_FAMILIES)
 def tap(lab):
     """A TAP device: the client is the kernel on its other side."""
     start(lab, with_devices(lab, {"tap": "tap0"}, {"kernel": "inside"}))
-    lab.proxy.add_address("tap0", "192.0.2.200/24")
+    lab.proxy.add_address("tap0", f"{outer(200)}/{BITS}")
     lab.proxy.link("tap0", "up")
     result = lab.proxy.run("curl", "-sS", "--max-time", "10", "--cacert", lab.authority.certificate,
-                           "--resolve", f"shop.example:443:{OUTSIDE}", "-o", "/dev/null",
+                           "--resolve", "shop.example:443:" + OUTSIDE, "-o", "/dev/null",
                            "-w", "%{http_code} %{size_download}", "https://shop.example/index.html")
     expect_equal(result.stdout, "200 200000", "status and size")
     lab.settled()
 
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 def vdev(lab):
     """Any virtual device of DPDK's, by its own arguments."""
     start(lab, with_devices(lab, {"vdev": "net_af_packet0,iface=outside"}, {"kernel": "inside"}))
     serving(lab)
 
 
-@scenario(workers=ONE_AND_TWO_WORKERS)
+@scenario(workers=ONE_AND_TWO_WORKERS, families=BOTH_FAMILIES)
 def ping(lab):
-    """The appliance answers ARP and ICMP echo, also of many sizes."""
+    """The appliance answers for its address and ICMP echo, also of many sizes."""
     start(lab)
-    for size in (0, 56, 1000, 1472):
+    for size in (0, 56, 1000, 1500 - IP_HEADER - 8):
         result = lab.client.run("ping", "-c", "3", "-i", "0.05", "-W", "2", "-s", size, "-M", "do",
                                 OUTSIDE)
         expect_in("3 received", result.stdout, f"ping with {size} bytes")
@@ -90,7 +91,7 @@ def ping(lab):
     expect_equal(lab.sluice.counters()["icmp_echo_replies_sent"], 12, "icmp_echo_replies_sent")
 
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 def neighbour_moves(lab):
     """A peer that comes back with another MAC address is found again."""
     start(lab)
@@ -102,7 +103,7 @@ def neighbour_moves(lab):
     serving(lab)
 
 
-@scenario(workers=ONE_AND_TWO_WORKERS)
+@scenario(workers=ONE_AND_TWO_WORKERS, families=BOTH_FAMILIES)
 def link_down_and_up(lab):
     """A cable that is out for a while costs retransmissions, not the connection."""
     listener = lab.listen()
@@ -126,13 +127,13 @@ def link_down_and_up(lab):
     wait_until(lambda: lab.sluice.counters()["sessions"] == 0, "the session to end")
 
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 def unknown_client_subnet(lab):
     """Clients of another network are answered by way of the gateway."""
-    lab.client.add_address("lo", "198.51.100.7/32")
+    lab.client.add_address("lo", f"{distant(7)}/{HOST_BITS}")
     config = lab.config(routes=[{"to": "default", "via": CLIENT}])
     start(lab, config)
-    result = lab.client.run("curl", "-sS", "--interface", "198.51.100.7", "--max-time", "10",
+    result = lab.client.run("curl", "-sS", "--interface", distant(7), "--max-time", "10",
                             "--cacert", lab.authority.certificate, "-o", "/dev/null", "-w",
                             "%{http_code}", "https://shop.example/index.html")
     expect_equal(result.stdout, "200", "status")

@@ -4,21 +4,22 @@ import contextlib
 import re
 import socket
 
-from lab.packets import ACK, SYN, Wire, ethernet, ipv4, tcp
+from lab.packets import ACK, SYN, Wire, ip, tcp
 from lab.process import wait_until
-from lab.scenario import (ONE_AND_TWO_WORKERS, RELEASE, expect, expect_equal, expect_in,
-                          expect_within, scenario)
-from lab.topology import CLIENT, OUTSIDE, http_get
+from lab.scenario import (BOTH_FAMILIES, ONE_AND_TWO_WORKERS, RELEASE, expect, expect_equal,
+                          expect_in, expect_within, scenario)
+from lab.topology import (BITS, CLIENT, HOST_BITS, ICMP, IP_HEADER, IPV6, OUTSIDE, SOCKET_FAMILY, at,
+                          distant, http_get, network_of)
+from lab.topology import OTHER_CLIENT as OTHER
 
-# A second address of the client.
-OTHER = "192.0.2.101"
+DISTANT = network_of(distant(0))
 _RULE = re.compile(r"^firewall (?:rule )?(.+) packets (\d+) bytes (\d+)$", re.MULTILINE)
 
 
 def start(lab, rules, default="accept", **more):
     lab.page("index.html", "x")
     lab.nginx()
-    lab.client.add_address("eth0", f"{OTHER}/24")
+    lab.client.add_address("eth0", f"{OTHER}/{BITS}")
     lab.start(lab.config(firewall={"default": default, "rules": rules}, **more))
 
 
@@ -46,21 +47,21 @@ def connect(lab, source=CLIENT, port=443, timeout=2.0):
         return socket.create_connection((OUTSIDE, port), timeout, (source, 0))
 
 
-@scenario(workers=ONE_AND_TWO_WORKERS)
+@scenario(workers=ONE_AND_TWO_WORKERS, families=BOTH_FAMILIES)
 def first_match(lab):
     """Rules are asked in order; `count` and `log` look on; hits and lines bear the rules' names."""
     start(lab, [
-        {"name": "pings", "protocol": "icmp", "icmp-type": "echo-request", "action": "log"},
+        {"name": "pings", "protocol": ICMP, "icmp-type": 128 if IPV6 else "echo-request", "action": "log"},
         {"name": "from-outside", "interface": "outside", "action": "count"},
         {"name": "trusted", "source": CLIENT, "port": 443, "action": "accept"},
         {"name": "bad", "source": "blocked", "action": "drop", "log": True},
         {"name": "late", "source": "blocked", "action": "accept"},
         {"name": "udp", "protocol": "udp", "port": ["53", "5000-6000"], "action": "drop"},
-    ], sets={"blocked": {"prefixes": [f"{OTHER}/32", "198.51.100.0/24"]}})
+    ], sets={"blocked": {"prefixes": [f"{OTHER}/{HOST_BITS}", DISTANT]}})
     expect_equal(get(lab), 0, "curl from the trusted address")
     expect_equal(get(lab, OTHER, 1), 28, "curl from the blocked address")
     expect(ping(lab, 5), "the client is not answered")
-    with lab.client.enter(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+    with lab.client.enter(), socket.socket(SOCKET_FAMILY, socket.SOCK_DGRAM) as udp:
         for port in (53, 5500, 6001):
             udp.sendto(b"x", (OUTSIDE, port))
     wait_until(lambda: hits(lab)["udp"] == 2, "the datagrams to be dropped")
@@ -71,17 +72,19 @@ def first_match(lab):
     expect_equal(seen["late"], 0, "packets beyond the rule that decides")
     expect(seen["from-outside"] >= seen["trusted"] + seen["bad"] + 5, f"from-outside: {seen}")
     log = lab.sluice.process.log()
-    expect(re.search(rf'rule "bad": drop: TCP {OTHER}:\d+ > {OUTSIDE}:443 SYN, \d+ bytes, '
-                     r"on outside", log), f"no line of the rule \"bad\" in:\n{log}")
-    expect_in(f'rule "pings": log: ICMP {CLIENT} > {OUTSIDE} type 8 code 0, 84 bytes, on outside',
-              log, "log")
+    blocked = f"{re.escape(at(OTHER, ''))}\\d+ > {re.escape(at(OUTSIDE, 443))}"
+    expect(re.search(rf'rule "bad": drop: TCP {blocked} SYN, \d+ bytes, on outside', log),
+           f"no line of the rule \"bad\" in:\n{log}")
+    name, kind = ("ICMPv6", 128) if IPV6 else ("ICMP", 8)
+    expect_in(f'rule "pings": log: {name} {CLIENT} > {OUTSIDE} type {kind} code 0, '
+              f'{IP_HEADER + 64} bytes, on outside', log, "log")
     counters = lab.sluice.counters()
     expect_equal(counters["drop_firewall"], seen["bad"] + 2, "drop_firewall")
     expect_equal(counters["firewall_dropped"], seen["bad"] + 2, "firewall_dropped")
     expect_equal(counters["firewall_accepted"], seen["trusted"], "firewall_accepted")
 
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 def rejects(lab):
     """Who is rejected is told: by RST for TCP, and beyond a limit where that says so."""
     start(lab, [{"name": "no", "source": OTHER, "action": "reject"},
@@ -95,19 +98,19 @@ def rejects(lab):
     expect_equal(counters["firewall_limited_connections"], 1, "firewall_limited_connections")
 
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 def log_is_limited(lab):
     """A flood that is logged writes ten lines a second, and says how many it held back."""
-    start(lab, [{"name": "noise", "source": "198.51.100.0/24", "action": "drop", "log": True}])
+    start(lab, [{"name": "noise", "source": DISTANT, "action": "drop", "log": True}])
     wire = Wire(lab.client, "eth0")
-    frame = ethernet(lab.proxy_mac(), wire.mac, 0x0800, ipv4("198.51.100.7", OUTSIDE, tcp(
-        "198.51.100.7", OUTSIDE, 1, 443, SYN)))
+    destination = lab.proxy_mac()
+    packet = ip(distant(7), OUTSIDE, tcp(distant(7), OUTSIDE, 1, 443, SYN))
     for _ in range(500):
-        wire.send(frame)
+        wire.send_ip(destination, packet)
     wait_until(lambda: hits(lab)["noise"] == 500, "the flood to be counted")
 
     def held_back():
-        wire.send(frame)
+        wire.send_ip(destination, packet)
         return re.search(r'rule "noise".* \(\d+ lines held back\)', lab.sluice.process.log())
 
     wait_until(held_back, "a line that tells of the others")
@@ -115,7 +118,7 @@ def log_is_limited(lab):
     expect(lines <= 60, f"{lines} lines for 500 packets")
 
 
-@scenario(workers=ONE_AND_TWO_WORKERS)
+@scenario(workers=ONE_AND_TWO_WORKERS, families=BOTH_FAMILIES)
 def default_drop(lab):
     """With `default: drop` only what a rule accepts comes in, and what belongs to connections of
     ours: answers of servers."""
@@ -129,7 +132,7 @@ def default_drop(lab):
     before = hits(lab)
     wire = Wire(lab.client, "eth0")
     for number in range(50):
-        wire.send_ipv4(lab.proxy_mac(), ipv4(CLIENT, OUTSIDE, tcp(
+        wire.send_ip(lab.proxy_mac(), ip(CLIENT, OUTSIDE, tcp(
             CLIENT, OUTSIDE, 2000 + number, 5432, ACK)))
     wait_until(lambda: hits(lab)["default"] >= before["default"] + 50, "the segments to arrive")
     counters = lab.sluice.counters()
@@ -137,11 +140,11 @@ def default_drop(lab):
     expect(counters["firewall_dropped"] >= 52, f"firewall_dropped: {counters['firewall_dropped']}")
 
 
-@scenario(workers=ONE_AND_TWO_WORKERS)
+@scenario(workers=ONE_AND_TWO_WORKERS, families=BOTH_FAMILIES)
 def limits(lab):
     """A source has its connections at a time, whichever worker has them; others are not held up."""
     start(lab, [{"name": "few", "port": 443, "action": "limit",
-                 "limit": {"connections": 3}}])
+                 "limit": {"connections": 3, "prefix-v6": 128}}])
     with contextlib.ExitStack() as held:
         connections = [held.enter_context(lab.tls()) for _ in range(3)]
         for connection in connections:
@@ -160,7 +163,7 @@ def limits(lab):
         expect_equal(get(lab), 0, "connections one after the other")
 
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 def rates(lab):
     """Connections and handshakes a second have their burst, then their rate."""
     start(lab, [{"name": "slow", "source": CLIENT, "action": "limit",
@@ -169,7 +172,7 @@ def rates(lab):
                  "limit": {"handshakes-per-second": 1, "handshake-burst": 2}}])
     wire = Wire(lab.client, "eth0")
     for number in range(40):
-        wire.send_ipv4(lab.proxy_mac(), ipv4(CLIENT, OUTSIDE, tcp(
+        wire.send_ip(lab.proxy_mac(), ip(CLIENT, OUTSIDE, tcp(
             CLIENT, OUTSIDE, 3000 + number, 443, SYN)))
     wait_until(lambda: hits(lab)["slow"] >= 40, "the SYNs to arrive")
     limited = lab.sluice.counters()["firewall_limited_rate"]
@@ -183,7 +186,7 @@ def rates(lab):
     expect(counters["firewall_limited_handshakes"] >= 1, f"curl's exits: {statuses}")
 
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 def reload_keeps(lab):
     """Over a reload, rules that stay go on counting and limiting; new ones take effect at once."""
     few = {"name": "few", "port": 443, "action": "limit", "limit": {"connections": 1}}
@@ -208,7 +211,7 @@ def reload_keeps(lab):
     expect_equal(list(hits(lab)), ["default"], "rules without rules")
 
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 def set_files(lab):
     """A bad line in a set's file refuses the reload with its place; the old set stays."""
     path = lab.path("blocked.txt")
@@ -217,28 +220,34 @@ def set_files(lab):
         with open(path, "w", encoding="ascii") as out:
             out.write("\n".join(lines) + "\n")
 
-    write("# blocked", f"{OTHER}  # the other one", "198.51.100.0/24")
+    write("# blocked", f"{OTHER}  # the other one", DISTANT)
     start(lab, [{"name": "blocked", "source": "bad", "action": "drop"}],
           sets={"bad": {"file": path}})
     expect_equal(get(lab, OTHER, 1), 28, "curl from the blocked address")
-    write("198.51.100.0/24", "198.51.100.0/33")
-    lab.sluice.reload(re.escape(path) + r":2:\d+: .*198\.51\.100\.0/33")
+    wrong = f"{distant(0)}/{HOST_BITS + 1}"
+    write(DISTANT, wrong)
+    lab.sluice.reload(re.escape(path) + r":2:\d+: .*" + re.escape(wrong))
     wait_until(lambda: "former configuration stays in force" in lab.sluice.process.log(),
                "the refusal")
     expect_equal(get(lab, OTHER, 1), 28, "curl from the blocked address after the refused reload")
-    write("198.51.100.0/24")
+    write(DISTANT)
     lab.sluice.reload(r"is in force")
     expect_equal(get(lab, OTHER), 0, "curl after it was taken from the file")
 
 
-@scenario(builds=(RELEASE,), timeout=120.0)
+def numbered(n):
+    """One of many prefixes that do not overlap."""
+    return f"2001:{0xe00 + (n >> 16):x}:{n & 0xffff:x}::/48" if IPV6 \
+        else f"{n >> 16}.{n >> 8 & 255}.{n & 255}.0/24"
+
+
+@scenario(builds=(RELEASE,), timeout=120.0, families=BOTH_FAMILIES)
 def ten_thousand_rules(lab):
     """Many rules and a large set: started with, reloaded, and asked in order."""
-    many = [{"name": f"r{n}", "source": f"203.{n >> 8}.{n & 255}.0/24", "port": 1 + n % 60000,
+    many = [{"name": f"r{n}", "source": numbered(203 << 16 | n), "port": 1 + n % 60000,
              "action": "drop"} for n in range(10_000)]
     with open(lab.path("large.txt"), "w", encoding="ascii") as out:
-        out.writelines(f"{100 + (n >> 16)}.{n >> 8 & 255}.{n & 255}.0/24\n"
-                       for n in range(0, 400_000, 2))
+        out.writelines(numbered(100 << 16 | n) + "\n" for n in range(0, 400_000, 2))
     more = {"sets": {"large": {"file": lab.path("large.txt")}}}
     last = [{"name": "large", "source": "large", "action": "drop"},
             {"name": "other", "source": OTHER, "action": "drop"}]

@@ -3,13 +3,14 @@
 import random
 import socket
 
-from lab.packets import Wire, ipv4
+from lab.packets import Wire, ip_fragment
 from lab.process import wait_until
 from lab.relay import FragmentingDevice
-from lab.scenario import ONE_AND_TWO_WORKERS, expect, expect_equal, scenario
-from lab.topology import CLIENT, OUTSIDE, http_get
+from lab.scenario import BOTH_FAMILIES, ONE_AND_TWO_WORKERS, expect, expect_equal, scenario
+from lab.topology import (BACKENDS, BITS, CLIENT, IP_HEADER, IPV6, OUTSIDE, SOCKET_FAMILY, at,
+                          http_get, outer)
 
-MORE = 0x2000
+KERNEL = outer(50)
 BUFFERS = 1024
 
 
@@ -18,7 +19,7 @@ def cut_everything(lab):
     lab.client.run("ip", "address", "flush", "dev", "eth0")
     device = FragmentingDevice(lab.client, "eth0", "cut0")
     lab.on_exit(device.close)
-    lab.client.add_address(device.name, f"{CLIENT}/24")
+    lab.client.add_address(device.name, f"{CLIENT}/{BITS}")
 
 
 def start(lab, **changes):
@@ -32,7 +33,7 @@ def fetch(lab):
         expect_equal(len(http_get(connection).partition(b"\r\n\r\n")[2]), 100_000, "page")
 
 
-@scenario(workers=ONE_AND_TWO_WORKERS)
+@scenario(workers=ONE_AND_TWO_WORKERS, families=BOTH_FAMILIES)
 def tcp(lab):
     """TCP connections whose segments come in fragments, on whichever worker they are at home."""
     start(lab)
@@ -40,7 +41,7 @@ def tcp(lab):
     for _ in range(4):
         fetch(lab)
     server = lab.listen(port=8081)
-    config = lab.config(backends={"web": {"servers": ["10.0.0.11:8081"]}})
+    config = lab.config(backends={"web": {"servers": [at(BACKENDS[0], 8081)]}})
     lab.rewrite(config)
     lab.sluice.reload(r"is in force")
     data = random.Random(7).randbytes(200_000)
@@ -58,7 +59,7 @@ def tcp(lab):
     lab.settled()
 
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 def refused(lab):
     """With `fragments: drop`, none is taken."""
     start(lab, fragments="drop")
@@ -74,7 +75,7 @@ def refused(lab):
     expect_equal(counters["ip_reassembled"], 0, "packets reassembled")
 
 
-@scenario(workers=ONE_AND_TWO_WORKERS)
+@scenario(workers=ONE_AND_TWO_WORKERS, families=BOTH_FAMILIES)
 def flood(lab):
     """Unfinished packets of many sources stay within their budget; who is honest is served."""
     start(lab)
@@ -84,10 +85,11 @@ def flood(lab):
     source = random.Random(3)
     pool = lab.sluice.counters()["pool_outside_used"]
     for number in range(20_000):
-        sender = f"198.51.{source.randrange(256)}.{source.randrange(1, 255)}"
+        sender = ("2001:db8:51::{:x}:{:x}" if IPV6 else "198.51.{}.{}").format(
+            source.randrange(256), source.randrange(1, 255))
         offset = source.choice([0, 3, 100, 8000])
-        wire.send_ipv4(destination, ipv4(sender, OUTSIDE, bytes(64), source.choice([6, 17]),
-                                         fragment=MORE | offset))
+        wire.send_ip(destination, ip_fragment(sender, OUTSIDE, bytes(64), source.choice([6, 17]),
+                                              offset=offset, more=True))
         if number % 5000 == 0:
             fetch(lab)
     fetch(lab)
@@ -97,7 +99,7 @@ def flood(lab):
     expect(held <= BUFFERS + 2500, f"{held} buffers are held")
 
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 def overlaps(lab):
     """Overlapping and tiny fragments are dropped with what they are of."""
     start(lab)
@@ -106,18 +108,19 @@ def overlaps(lab):
     before = lab.sluice.counters()
     for first, second in (((0, 64), (4, 64)), ((8, 64), (0, 128)), ((0, 64), (0, 128))):
         for offset, length in (first, second):
-            wire.send_ipv4(destination, ipv4(CLIENT, OUTSIDE, bytes(length), 17,
-                                             identification=first[0] + second[1],
-                                             fragment=MORE | offset))
-    wire.send_ipv4(destination, ipv4(CLIENT, OUTSIDE, bytes(16), 6, fragment=MORE))
-    wire.send_ipv4(destination, ipv4(CLIENT, OUTSIDE, bytes(64), 6, fragment=MORE | 1))
+            wire.send_ip(destination, ip_fragment(CLIENT, OUTSIDE, bytes(length), 17,
+                                                  offset=offset, more=True,
+                                                  identification=first[0] + second[1]))
+    for offset, length in ((0, 16), (1, 64)):
+        wire.send_ip(destination, ip_fragment(CLIENT, OUTSIDE, bytes(length), 6, offset=offset,
+                                              more=True))
     wait_until(lambda: lab.sluice.counters()["drop_ip_fragment"]
                - before["drop_ip_fragment"] >= 8, "eight fragments to be dropped")
     expect_equal(lab.sluice.counters()["ip_reassembly_overlaps"], 3, "overlaps")
     fetch(lab)
 
 
-@scenario(workers=ONE_AND_TWO_WORKERS)
+@scenario(workers=ONE_AND_TWO_WORKERS, families=BOTH_FAMILIES)
 def ports(lab):
     """The firewall knows the port of a datagram in fragments, of all of them."""
     lab.page("index.html", "x" * 100_000)
@@ -126,19 +129,20 @@ def ports(lab):
         {"name": "no-dns", "protocol": "udp", "port": 5353, "action": "drop"}]})
     config["interfaces"]["outside"]["punt"] = {"tap": "sluice0"}
     lab.start(config)
-    lab.proxy.run("ip", "address", "add", "192.0.2.50/24", "dev", "sluice0")
+    lab.proxy.add_address("sluice0", f"{KERNEL}/{BITS}")
     lab.proxy.link("sluice0", "up")
     with lab.proxy.enter():
-        seen = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_UDP)
-        server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        server.bind(("192.0.2.50", 5354))
+        seen = socket.socket(SOCKET_FAMILY, socket.SOCK_RAW, socket.IPPROTO_UDP)
+        server = socket.socket(SOCKET_FAMILY, socket.SOCK_DGRAM)
+        server.bind((KERNEL, 5354))
     server.settimeout(10)
-    with lab.client.enter(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
-        udp.sendto(b"d" * 5000, ("192.0.2.50", 5353))
-        udp.sendto(b"a" * 5000, ("192.0.2.50", 5354))
+    with lab.client.enter(), socket.socket(SOCKET_FAMILY, socket.SOCK_DGRAM) as udp:
+        udp.sendto(b"d" * 5000, (KERNEL, 5353))
+        udp.sendto(b"a" * 5000, (KERNEL, 5354))
     expect_equal(server.recv(65536), b"a" * 5000, "the datagram that is let through")
     seen.settimeout(1)
-    expect_equal(len(seen.recv(65536)), 20 + 8 + 5000, "datagrams that the kernel saw")
+    # A raw socket gets the IPv4 header as well, but not the one of IPv6 (RFC 3542).
+    expect_equal(len(seen.recv(65536)), (0 if IPV6 else IP_HEADER) + 8 + 5000, "datagrams that the kernel saw")
     try:
         seen.recv(65536)
         expect(False, "the kernel saw the datagram that a rule drops")

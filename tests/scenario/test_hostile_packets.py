@@ -3,17 +3,18 @@
 import random
 import struct
 
-from lab.packets import (ACK, ETH_ARP, FIN, RST, SYN, Wire, arp, ethernet, icmp, ipv4, mac_bytes,
-                         stations, tcp)
+from lab.packets import (ACK, ETH_ARP, ETH_IPV4, ETH_IPV6, FIN, RST, SYN, Wire, arp, ethernet, icmp,
+                         icmp6, ip, ip_fragment, ipv4, ipv6, mac_bytes, station, tcp, who_has)
 from lab.process import wait_until
-from lab.scenario import ONE_AND_TWO_WORKERS, expect, expect_equal, expect_in, scenario
-from lab.topology import CLIENT, OUTSIDE, http_get
+from lab.scenario import (BOTH_FAMILIES, ONE_AND_TWO_WORKERS, expect, expect_equal, expect_in,
+                          scenario)
+from lab.topology import CLIENT, INSIDE, IPV6, OUTSIDE, http_get, outer
 
 # An address of the client's network that nobody's kernel owns.
-GHOST = "192.0.2.77"
+GHOST = outer(77)
 # One that is not the daemon's.
-NOT_OURS = "192.0.2.55"
-MORE_FRAGMENTS = 0x2000
+NOT_OURS = outer(55)
+ETH_IP = ETH_IPV6 if IPV6 else ETH_IPV4
 
 
 def start(lab, config=None):
@@ -32,31 +33,63 @@ def syn(source=GHOST, destination=OUTSIDE, flags=SYN, **fields):
     return tcp(source, destination, 40000, 443, flags, **fields)
 
 
-def packet(segment=None, source=GHOST, destination=OUTSIDE, **fields):
-    return ipv4(source, destination, syn() if segment is None else segment, **fields)
+def packet(segment=None, source=GHOST, destination=OUTSIDE, protocol=6, **fields):
+    """A packet of the scenario's family; `fields` are of ipv4() or ipv6()."""
+    return (ipv6 if IPV6 else ipv4)(source, destination, syn() if segment is None else segment,
+                                    protocol, **fields)
 
 
-# Each counter with the IPv4 packets that it must count.
+def from_source(source):
+    return packet(syn(source), source)
+
+
+def fragment(offset, length, more):
+    return ip_fragment(GHOST, OUTSIDE, bytes(length), 6, offset=offset, more=more)
+
+
+def bad_ipv4():
+    """Each counter with the packets that it must count, where that is the family's own."""
+    return {
+        "drop_truncated": [packet()[:19], packet()[:1], packet(header_words=15)],
+        "drop_ip_version": [packet(version=6), packet(version=0)],
+        "drop_ip_header": [packet(header_words=4), packet(header_words=0)],
+        "drop_ip_length": [packet(length=4000), packet(length=10), packet(length=65535),
+                           packet()[:39]],
+        "drop_ip_checksum": [packet(bad_checksum=True)],
+        "drop_ip_fragment": [fragment(0, 20, True), fragment(1, 20, False)],
+        "drop_ip_martian": [from_source(s) for s in (
+            "127.0.0.1", "0.0.0.0", "224.0.0.1", "255.255.255.255", "240.0.0.1")],
+        "drop_icmp_invalid": [packet(icmp(8, 0, bytes(8), bad_checksum=True), protocol=1),
+                              packet(b"\x08\x00", protocol=1)],
+        "drop_icmp_unmatched": [packet(icmp(
+            3, 4, struct.pack("!HH", 0, 576)
+            + ipv4(OUTSIDE, GHOST, tcp(OUTSIDE, GHOST, 443, 9, ACK))), protocol=1)],
+    }
+
+
+def bad_ipv6():
+    """The same of IPv6."""
+    return {
+        "drop_truncated": [packet()[:39], packet()[:1]],
+        "drop_ip_version": [packet(version=4), packet(version=0)],
+        "drop_ip_length": [packet(length=4000), packet(length=65535), packet()[:59]],
+        "drop_ip_fragment": [fragment(0, 16, True), fragment(1, 20, False)],
+        "drop_ip_martian": [from_source(s) for s in (
+            "::1", "::", "ff02::1", "::ffff:192.0.2.77")],
+        "drop_icmp_invalid": [
+            packet(icmp6(GHOST, OUTSIDE, b"\x80" + bytes(15), bad_checksum=True), protocol=58),
+            packet(b"\x80\x00", protocol=58)],
+        "drop_icmp_unmatched": [packet(icmp6(
+            GHOST, OUTSIDE, struct.pack("!BBHI", 2, 0, 0, 1280)
+            + ipv6(OUTSIDE, GHOST, tcp(OUTSIDE, GHOST, 443, 9, ACK))), protocol=58)],
+    }
+
+
 BAD_PACKETS = {
-    "drop_truncated": [packet()[:19], packet()[:1], packet(header_words=15)],
-    "drop_ip_version": [packet(version=6), packet(version=0)],
-    "drop_ip_header": [packet(header_words=4), packet(header_words=0)],
-    "drop_ip_length": [packet(length=4000), packet(length=10), packet(length=65535),
-                       packet()[:39]],
-    "drop_ip_checksum": [packet(bad_checksum=True)],
-    "drop_ip_fragment": [packet(fragment=MORE_FRAGMENTS), packet(fragment=1)],
-    "drop_ip_martian": [packet(source=s, segment=syn(source=s))
-                        for s in ("127.0.0.1", "0.0.0.0", "224.0.0.1", "255.255.255.255",
-                                  "240.0.0.1")],
-    "drop_ip_spoofed": [packet(source=OUTSIDE, segment=syn(source=OUTSIDE)),
-                        packet(source="10.0.0.1", segment=syn(source="10.0.0.1"))],
+    **(bad_ipv6() if IPV6 else bad_ipv4()),
+    "drop_ip_spoofed": [from_source(OUTSIDE), from_source(INSIDE)],
     "drop_ip_destination": [packet(destination=NOT_OURS, segment=syn(destination=NOT_OURS))],
     "drop_ip_protocol": [packet(protocol=17), packet(protocol=132)],
-    "drop_icmp_invalid": [packet(protocol=1, segment=icmp(8, 0, bytes(8), bad_checksum=True)),
-                          packet(protocol=1, segment=b"\x08\x00")],
-    "drop_icmp_unmatched": [packet(protocol=1, segment=icmp(
-        3, 4, struct.pack("!HH", 0, 576)
-        + ipv4(OUTSIDE, GHOST, tcp(OUTSIDE, GHOST, 443, 9, ACK))))],
     "drop_tcp_header": [packet(syn(data_words=4)), packet(syn(data_words=15))],
     "drop_tcp_checksum": [packet(syn(bad_checksum=True))],
     "drop_tcp_option": [packet(syn(options=b"\x22\x00\x00\x00")),
@@ -80,36 +113,43 @@ def counted(lab, before, name, count):
     wait_until(seen, instead, 5)
 
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 def malformed_packets(lab):
     """Each kind of malformed packet is dropped under its own cause."""
     start(lab)
     destination = lab.proxy_mac()
     wire = Wire(lab.client, "eth0")
-    with stations(lab.client, "eth0", GHOST):
+    with station(lab.client, "eth0", GHOST):
         for name, packets in BAD_PACKETS.items():
             before = lab.sluice.counters()
             for bad in packets:
                 # A frame is at least 60 bytes on a real wire, but not on this one: no padding.
-                wire.send_ipv4(destination, bad)
+                wire.send_ip(destination, bad, ETH_IP)
             counted(lab, before, name, len(packets))
     serving(lab)
 
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 def malformed_frames(lab):
-    """Frames for others, of other kinds, tagged, or with broken ARP are dropped and counted."""
+    """Frames for others, of other kinds, tagged, or with broken questions for a neighbour are dropped
+    and counted."""
     start(lab)
     destination = lab.proxy_mac()
     wire = Wire(lab.client, "eth0")
-    ghost_arp = arp(1, wire.mac, GHOST, "00:00:00:00:00:00", OUTSIDE)
     frames = {
         "drop_ethernet_type": ethernet(destination, wire.mac, 0x88CC, bytes(46)),
-        "drop_ethernet_address": ethernet("02:00:00:00:00:99", wire.mac, 0x0800, packet()),
-        "drop_vlan": ethernet(destination, wire.mac, 0x8100, b"\0\x05\x08\0" + packet()),
-        "drop_arp_invalid": ethernet(destination, wire.mac, ETH_ARP, b"\0\x07" + ghost_arp[2:]),
-        "drop_truncated": mac_bytes(destination) + mac_bytes(wire.mac) + b"\x08\0",
+        "drop_ethernet_address": ethernet("02:00:00:00:00:99", wire.mac, ETH_IP, packet()),
+        "drop_vlan": ethernet(destination, wire.mac, 0x8100,
+                              b"\0\x05" + ETH_IP.to_bytes(2, "big") + packet()),
+        "drop_truncated": mac_bytes(destination) + mac_bytes(wire.mac) + ETH_IP.to_bytes(2, "big"),
     }
+    if IPV6:
+        through_router = bytearray(who_has(wire.mac, GHOST, OUTSIDE))
+        through_router[21] = 254  # the hop limit
+        frames["drop_nd_invalid"] = bytes(through_router)
+    else:
+        frames["drop_arp_invalid"] = ethernet(destination, wire.mac, ETH_ARP, b"\0\x07" + arp(
+            1, wire.mac, GHOST, "00:00:00:00:00:00", OUTSIDE)[2:])
     for name, frame in frames.items():
         before = lab.sluice.counters()
         wire.send(frame)
@@ -117,16 +157,16 @@ def malformed_frames(lab):
     serving(lab)
 
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 def data_on_syn(lab):
     """Data on a SYN opens no session and is not delivered."""
     start(lab)
     destination = lab.proxy_mac()
     wire = Wire(lab.client, "eth0")
     before = lab.sluice.counters()
-    with stations(lab.client, "eth0", GHOST):
+    with station(lab.client, "eth0", GHOST):
         for _ in range(10):
-            wire.send_ipv4(destination, packet(syn(payload=b"GET / HTTP/1.0\r\n\r\n")))
+            wire.send_ip(destination, packet(syn(payload=b"GET / HTTP/1.0\r\n\r\n")))
         wait_until(lambda: lab.sluice.counters()["rx_packets"] - before["rx_packets"] >= 10,
                    "the segments to arrive")
     expect_equal(lab.sluice.counters()["sessions_opened"], before["sessions_opened"],
@@ -134,7 +174,7 @@ def data_on_syn(lab):
     serving(lab)
 
 
-@scenario(workers=ONE_AND_TWO_WORKERS)
+@scenario(workers=ONE_AND_TWO_WORKERS, families=BOTH_FAMILIES)
 def random_frames(lab):
     """Frames with random damage, and random bytes, hurt nobody (the seed is printed)."""
     start(lab)
@@ -143,9 +183,9 @@ def random_frames(lab):
     source = random.Random(seed)
     destination = lab.proxy_mac()
     wire = Wire(lab.client, "eth0")
-    good = ethernet(destination, wire.mac, 0x0800, packet(syn(options=bytes.fromhex(
+    good = ethernet(destination, wire.mac, ETH_IP, packet(syn(options=bytes.fromhex(
         "020405b40402080a0000000100000000"), payload=b"x" * 20)))
-    with stations(lab.client, "eth0", GHOST):
+    with station(lab.client, "eth0", GHOST):
         for _ in range(4000):
             frame = bytearray(good)
             for _ in range(source.randint(1, 4)):
@@ -157,7 +197,7 @@ def random_frames(lab):
     lab.settled()
 
 
-@scenario(workers=ONE_AND_TWO_WORKERS)
+@scenario(workers=ONE_AND_TWO_WORKERS, families=BOTH_FAMILIES)
 def syn_flood(lab):
     """A flood of SYNs from made-up addresses stays within its pools; honest clients are served."""
     start(lab, lab.config(limits={"connections": 8192}))
@@ -166,8 +206,8 @@ def syn_flood(lab):
     resident = lab.sluice.process.resident_bytes()
     count = lab.scale(50_000, 10_000)
     for number in range(count):
-        source = f"192.0.2.{128 + number % 100}"
-        wire.send_ipv4(destination, ipv4(source, OUTSIDE, tcp(
+        source = outer(128 + number % 100)
+        wire.send_ip(destination, ip(source, OUTSIDE, tcp(
             source, OUTSIDE, 1024 + number // 100, 443, SYN, sequence=number)))
         if number % (count // 5) == 0:
             serving(lab)
@@ -179,7 +219,7 @@ def syn_flood(lab):
     serving(lab)
 
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 def blind_reset(lab):
     """RSTs and SYNs that guess at a connection do not end it (RFC 5961)."""
     listener = lab.listen()
@@ -193,7 +233,7 @@ def blind_reset(lab):
     for number in range(200):
         guess = number * 0x01234567 & 0xFFFFFFFF
         for flags in (RST, SYN, RST | ACK):
-            wire.send_ipv4(destination, ipv4(CLIENT, OUTSIDE, tcp(
+            wire.send_ip(destination, ip(CLIENT, OUTSIDE, tcp(
                 CLIENT, OUTSIDE, port, 443, flags, sequence=guess)))
     wait_until(lambda: lab.sluice.counters()["rx_packets"] - before["rx_packets"] >= 600,
                "the forged segments to arrive")
@@ -204,17 +244,16 @@ def blind_reset(lab):
     lab.settled()
 
 
-@scenario()
-def arp_flood(lab):
-    """ARP from thousands of stations does not push out the neighbours in use."""
+@scenario(families=BOTH_FAMILIES)
+def neighbour_flood(lab):
+    """Questions from thousands of stations do not push out the neighbours in use."""
     start(lab)
     wire = Wire(lab.client, "eth0")
     for number in range(20_000):
-        sender = f"192.0.2.{number % 254 + 1}"
+        sender = outer(f"{number:x}" if IPV6 else number % 254 + 1)
         if sender not in (CLIENT, OUTSIDE):
             mac = "02:00:00:00:" + ":".join(f"{b:02x}" for b in struct.pack("!H", number))
-            wire.send(ethernet("ff:ff:ff:ff:ff:ff", mac, ETH_ARP,
-                               arp(1, mac, sender, "00:00:00:00:00:00", OUTSIDE)))
+            wire.send(who_has(mac, sender, OUTSIDE))
         if number % 4000 == 0:
             serving(lab)
     serving(lab)

@@ -1,16 +1,18 @@
 """What clients may send to a TLS port by mistake or by malice."""
 
 import os
+import re
 import socket
 import ssl
 
 from lab.peers import s_client
 from lab.process import LabError
-from lab.scenario import ONE_AND_TWO_WORKERS, expect, expect_equal, expect_in, scenario
+from lab.scenario import (BOTH_FAMILIES, ONE_AND_TWO_WORKERS, expect, expect_equal, expect_in,
+                          scenario)
 from lab.streams import PiecewiseTls
-from lab.topology import OUTSIDE, http_get, read_all
+from lab.topology import CLIENT, OUTSIDE, at, http_get, read_all
 
-ADDRESS = f"{OUTSIDE}:443"
+ADDRESS = at(OUTSIDE, 443)
 
 
 def end_of(connection):
@@ -48,18 +50,18 @@ def is_alert(data, number):
     return data[:1] == b"\x15" and data[-1:] == bytes([number])
 
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 def plain_http(lab):
     """HTTP on the TLS port is called by its name in the log."""
     start(lab)
     mark = lab.sluice.process.log_mark()
     send_and_end(lab, b"GET / HTTP/1.1\r\nHost: shop.example\r\n\r\n")
-    lab.sluice.process.wait_for(r"192\.0\.2\.100.*HTTP", since=mark)
+    lab.sluice.process.wait_for(re.escape(CLIENT) + ".*HTTP", since=mark)
     expect_equal(lab.settled()["hello_not_tls"], 1, "hello_not_tls")
     serving(lab)
 
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 def garbage(lab):
     """Bytes that are no TLS end the connection; each is counted and logged, none passes on."""
     start(lab)
@@ -80,7 +82,7 @@ def hello_of(lab, sni="shop.example"):
     return PiecewiseTls(lab.tls_context(), None, sni).client_hello()
 
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 def broken_hello(lab):
     """A ClientHello whose lengths lie is refused, wherever the lie is."""
     start(lab)
@@ -99,7 +101,7 @@ def broken_hello(lab):
     serving(lab)
 
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 def oversized_hello(lab):
     """A ClientHello beyond the limit is refused before it is collected."""
     start(lab)
@@ -118,7 +120,7 @@ def oversized_hello(lab):
     serving(lab)
 
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 def old_versions(lab):
     """TLS 1.1 and older get protocol_version; the log says what was offered and what is needed."""
     start(lab)
@@ -138,7 +140,7 @@ def old_versions(lab):
     serving(lab)
 
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 def no_common_cipher(lab):
     """A client without a usable cipher gets handshake_failure and a log line with the reason."""
     start(lab)
@@ -151,7 +153,7 @@ def no_common_cipher(lab):
     serving(lab)
 
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 def hello_cut_short(lab):
     """A client that leaves in the middle of its ClientHello leaves nothing behind."""
     start(lab)
@@ -165,7 +167,7 @@ def hello_cut_short(lab):
     serving(lab)
 
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 def tampered_record(lab):
     """A record that was changed on the way ends the session with bad_record_mac."""
     listener = lab.listen()
@@ -191,7 +193,7 @@ def tampered_record(lab):
     expect_equal(lab.settled()["tls_record_errors"], 1, "tls_record_errors")
 
 
-@scenario(workers=ONE_AND_TWO_WORKERS)
+@scenario(workers=ONE_AND_TWO_WORKERS, families=BOTH_FAMILIES)
 def half_open_handshakes(lab):
     """A crowd that stops after TCP or after the ClientHello is bounded, and goes in time."""
     config = lab.config(limits={"connections": 2048})
@@ -220,7 +222,7 @@ def half_open_handshakes(lab):
     serving(lab)
 
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 def connections_beyond_the_limit(lab):
     """When the connection pool is empty, new work is refused and old work goes on."""
     listener = lab.listen()

@@ -1,18 +1,15 @@
-"""What is IPv6's own: both families side by side, hostile neighbours and extension headers, packets
-for the kernel, the firewall, PROXY headers. What is the same for both families runs over both in the
-other files."""
+"""What is IPv6's own: both families side by side, hostile neighbours and extension headers. What is the
+same for both families runs over both in the other files."""
 
 import socket
-import struct
 
-from lab.packets import ETH_IPV6, SYN, Wire, ethernet, icmp6, ipv6, neighbour, tcp6
+from lab.packets import ETH_IPV6, SYN, Wire, ethernet, icmp6, ipv6, neighbour, tcp
 from lab.process import wait_until
 from lab.scenario import ONE_AND_TWO_WORKERS, expect, expect_equal, expect_in, scenario
 from lab.topology import http_get
 
 OUTSIDE, INSIDE, CLIENT = "2001:db8:1::10", "2001:db8:2::1", "2001:db8:1::100"
 BACKEND = "2001:db8:2::11"
-TAP = "sluice0"
 
 
 def dual_stack(lab, **changes):
@@ -118,7 +115,7 @@ def hostile_extension_headers(lab):
     start(lab, config)
     serving(lab)
     wire = Wire(lab.client, "eth0")
-    segment = tcp6(CLIENT, OUTSIDE, 40000, 443, SYN)
+    segment = tcp(CLIENT, OUTSIDE, 40000, 443, SYN)
     pad = b"\1\4\0\0\0\0"
     cases = {
         "drop_ip_extension": [(60, 6 * (b"\x3c\0" + pad))],
@@ -141,94 +138,3 @@ def hostile_extension_headers(lab):
                - before["icmp_errors_sent"] >= 3, "parameter problems to be sent")
     serving(lab)
     lab.settled()
-
-
-@scenario()
-def firewall(lab):
-    """Rules hold for IPv6; discovery is beneath them, as ARP is."""
-    lab.page("index.html", "a page\n")
-    config = dual_stack(lab, firewall={"default": "drop", "rules": [
-        {"name": "bad", "source": "2001:db8:1::600/120", "action": "drop"},
-        {"name": "ping", "protocol": "icmpv6", "icmp-type": 128, "action": "accept"},
-        {"name": "https", "port": 443, "action": "accept"}]})
-    lab.client.add_address("eth0", "2001:db8:1::666/64")
-    lab.nginx(f"[{BACKEND}]:8080", "10.0.0.11:8080")
-    start(lab, config)
-    serving(lab)
-    lab.client.run("ping", "-6", "-c", "1", "-W", "5", "-I", CLIENT, OUTSIDE)
-    with lab.client.enter():
-        try:
-            socket.create_connection((OUTSIDE, 443), 1.5, ("2001:db8:1::666", 0)).close()
-            expect(False, "a source that is dropped was served")
-        except TimeoutError:
-            pass
-    hits = lab.sluice.counters()
-    expect(hits["drop_firewall"] > 0, "nothing was dropped by the firewall")
-
-
-@scenario()
-def punted(lab):
-    """Addresses of the kernel's beside ours: discovery, echo and connections reach it."""
-    lab.page("index.html", "a page\n")
-    kernel = "2001:db8:1::20"
-    config = dual_stack(lab)
-    lab.nginx(f"[{BACKEND}]:8080")
-    config["interfaces"]["outside"]["punt"] = {"tap": TAP}
-    start(lab, config)
-    lab.proxy.run("ip", "link", "set", TAP, "up")
-    lab.proxy.add_address(TAP, f"{kernel}/64")
-    lab.client.run("ping", "-6", "-c", "3", "-i", "0.2", "-W", "5", kernel)
-    serving(lab)
-    expect(lab.sluice.counters()["punted"] > 0, "nothing was punted")
-
-
-@scenario()
-def proxy_protocol(lab):
-    """A server is told of an IPv6 client: version 1 says TCP6."""
-    config = dual_stack(lab)
-    config["listeners"]["tcp6"] = {"bind": f"[{OUTSIDE}]:5432"}
-    config["backends"]["plain"] = {"servers": ["10.0.0.11:9000"], "proxy-protocol": "v1"}
-    config["policy"].insert(0, {"match": {"listener": "tcp6"}, "action": "splice",
-                                "backend": "plain"})
-    listener = lab.listen("10.0.0.11", 9000)
-    start(lab, config)
-    with lab.client.enter():
-        client = socket.create_connection((OUTSIDE, 5432), 10)
-    with client, listener:
-        client.sendall(b"hello")
-        server, _ = listener.accept()
-        with server:
-            server.settimeout(10)
-            port = client.getsockname()[1]
-            wanted = f"PROXY TCP6 {CLIENT} {OUTSIDE} {port} 5432\r\nhello".encode()
-            seen = b""
-            while len(seen) < len(wanted):
-                seen += server.recv(4096)
-            expect_equal(seen, wanted, "what the server got")
-
-
-@scenario()
-def path_mtu(lab):
-    """An ICMPv6 "packet too big" about a segment in flight makes segments smaller (RFC 8201)."""
-    lab.page("large.html", "x" * 300000)
-    config = dual_stack(lab)
-    lab.nginx(f"[{BACKEND}]:8080")
-    start(lab, config)
-    wire = Wire(lab.client, "eth0")
-    connection = over_ipv6(lab)
-    with connection:
-        connection.sendall(b"GET /large.html HTTP/1.1\r\nHost: shop.example\r\n"
-                           b"Connection: close\r\n\r\n")
-        frame = wire.wait_for(lambda f: f[12:14] == b"\x86\xdd" and f[20] == 6 and len(f) > 1400)
-        quoted = frame[14:14 + 60]
-        source, there = socket.inet_ntop(socket.AF_INET6, quoted[8:24]), CLIENT
-        message = struct.pack("!BBHI", 2, 0, 0, 1280) + quoted
-        wire.send(ethernet(lab.proxy_mac(), wire.mac, ETH_IPV6, ipv6(
-            there, source, icmp6(there, source, message), 58)))
-        read = 0
-        while True:
-            part = connection.recv(65536)
-            if not part:
-                break
-            read += len(part)
-    expect(read > 300000, "the page did not come whole")

@@ -5,8 +5,9 @@ import random
 import re
 
 from lab.process import run
-from lab.scenario import ONE_AND_TWO_WORKERS, expect, expect_equal, expect_in, scenario
-from lab.topology import BACKENDS, OUTSIDE
+from lab.scenario import (BOTH_FAMILIES, ONE_AND_TWO_WORKERS, expect, expect_equal, expect_in,
+                          scenario)
+from lab.topology import BACKENDS, INSIDE, IP_HEADER, OUTSIDE, at
 
 MTU = 9000
 
@@ -16,7 +17,7 @@ def jumbo(lab, kind, mtu=MTU):
                               (lab.proxy, "inside"), (lab.backend, "eth0")):
         namespace.run("ip", "link", "set", device, "mtu", str(mtu))
     os.mkdir(lab.path("captures"))
-    config = lab.config(backends={"web": {"servers": [f"{BACKENDS[0]}:8081"]}},
+    config = lab.config(backends={"web": {"servers": [at(BACKENDS[0], 8081)]}},
                         control={"socket": "control.sock", "captures": "captures"},
                         limits={"buffer-memory": "8MiB"})
     for name, interface in config["interfaces"].items():
@@ -46,22 +47,22 @@ def transfer(lab, server):
                lab.path("captures", "jumbo.pcapng")).stdout
 
 
-@scenario(workers=ONE_AND_TWO_WORKERS)
+@scenario(workers=ONE_AND_TWO_WORKERS, families=BOTH_FAMILIES)
 def af_packet(lab):
-    """Segments of 8,960 bytes in both directions, on both sides."""
+    """Segments that fill the packets in both directions, on both sides."""
     server = lab.listen(port=8081)
     lab.start(jumbo(lab, "af-packet"))
     told = transfer(lab, server)
-    expect_equal(set(re.findall(r"mss (\d+)", told)), {str(MTU - 40)}, "MSS of all SYNs")
-    for sender in (OUTSIDE, "10.0.0.1"):
+    expect_equal(set(re.findall(r"mss (\d+)", told)), {str(MTU - IP_HEADER - 20)}, "MSS of all SYNs")
+    for sender in (OUTSIDE, INSIDE):
         lengths = [int(length) for length in
                    re.findall(rf"{re.escape(sender)}\.\d+ > .*length (\d+)", told)]
         expect(max(lengths) > 8000, f"{sender} sent {max(lengths)} bytes a segment at most")
-    lab.client.run("ping", "-c", "1", "-M", "do", "-s", str(MTU - 28), "-W", "5", OUTSIDE)
+    lab.client.run("ping", "-c", "1", "-M", "do", "-s", str(MTU - IP_HEADER - 8), "-W", "5", OUTSIDE)
     lab.settled()
 
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 def af_xdp_limit(lab):
     """3,434 bytes pass through AF_XDP; with more the device is used through AF_PACKET, and the log
     says why."""

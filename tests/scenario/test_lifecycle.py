@@ -8,8 +8,9 @@ import threading
 
 from lab.certs import fingerprint
 from lab.process import LabError
-from lab.scenario import (ONE_AND_TWO_WORKERS, expect, expect_equal, expect_in, scenario)
-from lab.topology import BACKENDS, http_get, read_all
+from lab.scenario import (BOTH_FAMILIES, ONE_AND_TWO_WORKERS, expect, expect_equal, expect_in,
+                          scenario)
+from lab.topology import BACKENDS, BITS, IPV6, OUTSIDE, at, http_get, inner, read_all
 
 
 def refused(lab, port=443):
@@ -44,7 +45,7 @@ class Download:
         self.server.close()
 
 
-@scenario(workers=ONE_AND_TWO_WORKERS)
+@scenario(workers=ONE_AND_TWO_WORKERS, families=BOTH_FAMILIES)
 def drain(lab):
     """SIGTERM refuses new connections, lets a running transfer finish, then ends with status 0."""
     listener = lab.listen()
@@ -58,7 +59,7 @@ def drain(lab):
     expect_equal(lab.sluice.process.wait(10), 0, "exit status")
 
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 def drain_limit(lab):
     """Sessions that do not end in the drain time are cut, and the process ends."""
     listener = lab.listen()
@@ -73,7 +74,7 @@ def drain_limit(lab):
         pass
 
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 def second_sigterm(lab):
     """A second SIGTERM stops at once."""
     listener = lab.listen()
@@ -87,7 +88,7 @@ def second_sigterm(lab):
     lab.sluice.process.wait(10)
 
 
-@scenario(workers=ONE_AND_TWO_WORKERS)
+@scenario(workers=ONE_AND_TWO_WORKERS, families=BOTH_FAMILIES)
 def reload_certificate(lab):
     """After SIGHUP new connections see the new certificate; a running transfer is not cut."""
     listener = lab.listen()
@@ -106,16 +107,16 @@ def reload_certificate(lab):
     lab.settled()
 
 
-@scenario(workers=ONE_AND_TWO_WORKERS)
+@scenario(workers=ONE_AND_TWO_WORKERS, families=BOTH_FAMILIES)
 def reload_listeners_and_backends(lab):
     """A reload opens and closes listeners and moves new sessions to other servers."""
-    servers = [f"{address}:8080" for address in BACKENDS[:2]]
+    servers = [at(address, 8080) for address in BACKENDS[:2]]
     lab.page("index.html", "x")
     lab.nginx(*servers)
     lab.start()
     expect(refused(lab, 8443), "a port without listener took a connection")
     config = lab.config(backends={"web": {"servers": servers[1:]}})
-    config["listeners"]["https"]["bind"] = "192.0.2.10:8443"
+    config["listeners"]["https"]["bind"] = at(OUTSIDE, 8443)
     lab.rewrite(config)
     lab.sluice.reload(r"reload: .*in force")
     with lab.tls(port=8443) as connection:
@@ -128,7 +129,7 @@ def reload_listeners_and_backends(lab):
     lab.settled()
 
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 def bad_reload(lab):
     """A file with mistakes is refused with its reasons; the old configuration serves on."""
     lab.page("index.html", "x")
@@ -156,12 +157,12 @@ def bad_reload(lab):
     refuse(mixed, r"key")
     lab.authority.issue("shop", "shop.example")
     moved = lab.config()
-    moved["interfaces"]["inside"]["addresses"] = ["10.0.0.2/24"]
+    moved["interfaces"]["inside"]["addresses"] = [f"{inner(2)}/{BITS}"]
     refuse(moved, r"restart")
     lab.rewrite(good)
 
 
-@scenario(workers=ONE_AND_TWO_WORKERS)
+@scenario(workers=ONE_AND_TWO_WORKERS, families=BOTH_FAMILIES)
 def counters(lab):
     """SIGUSR1 prints every worker's counters: packets, states, handshakes, bytes."""
     lab.page("index.html", "x" * 100_000)
@@ -172,7 +173,8 @@ def counters(lab):
     lab.curl("/index.html")
     after = lab.settled()
     changed = after.since(before)
-    for name in ("rx_packets", "tx_packets", "tcp_accepted", "tcp_connected", "arp_replies_sent",
+    answers = "nd_advertisements_sent" if IPV6 else "arp_replies_sent"
+    for name in (answers, "rx_packets", "tx_packets", "tcp_accepted", "tcp_connected",
                  "tls_handshakes_completed", "sessions_terminated"):
         expect(changed.get(name, 0) >= 1, f"{name} did not count")
     for name in ("bytes_from_backends", "tls_bytes_encrypted", "tcp_bytes_sent"):

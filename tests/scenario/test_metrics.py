@@ -8,8 +8,9 @@ import urllib.error
 import urllib.request
 
 from lab.process import run, wait_until
-from lab.scenario import (ONE_AND_TWO_WORKERS, expect, expect_equal, expect_in, scenario)
-from lab.topology import OUTSIDE, http_get
+from lab.scenario import (BOTH_FAMILIES, ONE_AND_TWO_WORKERS, expect, expect_equal, expect_in,
+                          scenario)
+from lab.topology import BACKENDS, OUTSIDE, at, http_get
 
 LISTEN = "127.0.0.1:9464"
 
@@ -91,7 +92,7 @@ def total(samples, name, **labels):
     return sum(found)
 
 
-@scenario(workers=ONE_AND_TWO_WORKERS)
+@scenario(workers=ONE_AND_TWO_WORKERS, families=BOTH_FAMILIES)
 def form_and_truth(lab):
     """The format is strict, values move as traffic does, and counters never go back by a reload."""
     lab.nginx()
@@ -113,7 +114,7 @@ def form_and_truth(lab):
     expect_equal(total(after, "sluice_tls_handshakes_completed_total"), 3, "handshakes")
     expect_equal(total(after, "sluice_rule_hits_total", rule="shop"), 3, "hits")
     expect_equal(total(after, "sluice_server_sessions_opened_total", backend="web",
-                       server="10.0.0.11:8080"), 3, "sessions of the server")
+                       server=at(BACKENDS[0], 8080)), 3, "sessions of the server")
     expect(total(after, "sluice_io_rx_packets_total", interface="outside") > 0, "packets")
     expect_equal(total(after, "sluice_port_up"), 2, "ports that are up")
     expect_equal(total(after, "sluice_configuration_last_reload_ok"), 1, "last reload")
@@ -165,7 +166,7 @@ def only_what_there_is(lab):
     expect_equal(get(lab)[0], 200, "status after nonsense")
 
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 def loopback_only(lab):
     """The metrics are the kernel's loopback's: nothing of it is reachable from outside."""
     lab.start(with_metrics(lab))

@@ -2,10 +2,11 @@
 
 from lab.network import join
 from lab.peers import curl, digest, write_random
-from lab.scenario import ONE_AND_TWO_WORKERS, expect, expect_equal, scenario
-from lab.topology import CLIENT, OUTSIDE
+from lab.scenario import BOTH_FAMILIES, ONE_AND_TWO_WORKERS, expect, expect_equal, scenario
+from lab.topology import BITS, CLIENT, FAMILY, IPV6, OUTSIDE, distant, network_of
 
 PATH_MTU = 1280
+FORWARDING = "net.ipv6.conf.all.forwarding=1" if IPV6 else "net.ipv4.ip_forward=1"
 
 
 def far_client(lab):
@@ -13,12 +14,13 @@ def far_client(lab):
     knows of."""
     far = lab.namespace("far")
     join(lab.client, "far", far, "eth0")
-    lab.client.add_address("far", "198.51.100.1/24")
-    far.add_address("eth0", "198.51.100.2/24")
+    lab.client.add_address("far", f"{distant(1)}/{BITS}")
+    far.add_address("eth0", f"{distant(2)}/{BITS}")
     far.add_host(OUTSIDE, "shop.example")
-    far.run("ip", "route", "add", "default", "via", "198.51.100.1")
-    lab.client.run("sysctl", "-qw", "net.ipv4.ip_forward=1")
-    lab.client.run("ip", "route", "change", "198.51.100.0/24", "dev", "far", "mtu", "lock",
+    far.run("ip", f"-{FAMILY}", "route", "add", "default", "via", distant(1))
+    lab.client.run("sysctl", "-qw", FORWARDING)
+    lab.client.run("ip", f"-{FAMILY}", "route", "del", network_of(distant(0)), "dev", "far")
+    lab.client.run("ip", f"-{FAMILY}", "route", "add", network_of(distant(0)), "dev", "far", "mtu", "lock",
                    str(PATH_MTU))
     return far
 
@@ -37,7 +39,7 @@ def start(lab):
     return far
 
 
-@scenario(workers=ONE_AND_TWO_WORKERS)
+@scenario(workers=ONE_AND_TWO_WORKERS, families=BOTH_FAMILIES)
 def told(lab):
     """The router says what it takes; the connections that follow know already."""
     far = start(lab)
@@ -50,11 +52,12 @@ def told(lab):
     lab.settled()
 
 
-@scenario(timeout=90)
+@scenario(timeout=90, families=BOTH_FAMILIES)
 def filtered(lab):
     """The router's word is filtered: that nothing large passes is found out from the losses."""
     far = start(lab)
-    lab.client.run("ip", "rule", "add", "pref", "10", "iif", "lo", "ipproto", "icmp", "blackhole")
+    lab.client.run("ip", f"-{FAMILY}", "rule", "add", "pref", "10", "iif", "lo", "ipproto",
+                   "ipv6-icmp" if IPV6 else "icmp", "blackhole")
     download(lab, far)
     counters = lab.sluice.counters()
     expect_equal(counters["pmtu_lowered"], 0, "the filter let ICMP pass: pmtu_lowered")

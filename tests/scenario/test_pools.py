@@ -12,13 +12,14 @@ import time
 
 from lab.peers import Nginx
 from lab.process import LabError, wait_until
-from lab.scenario import (HEAVY, ONE_AND_TWO_WORKERS, expect, expect_equal, expect_in,
-                          expect_within, scenario)
-from lab.topology import BACKENDS, CLIENT, OUTSIDE, http_get, read_all, read_response
+from lab.scenario import (BOTH_FAMILIES, HEAVY, ONE_AND_TWO_WORKERS, expect, expect_equal,
+                          expect_in, expect_within, scenario)
+from lab.topology import (BACKENDS, BITS, CLIENT, IPV6, OUTSIDE, SOCKET_FAMILY, at, http_get, outer,
+                          read_all, read_response)
 
 PORT = 8080
 POOL = BACKENDS[:3]
-SERVERS = [f"{address}:{PORT}" for address in POOL]
+SERVERS = [at(address, PORT) for address in POOL]
 # Three failures take longer than a lost ARP reply, which is asked for again after a second.
 CHECKS = {"type": "tcp", "interval": "600ms", "timeout": "600ms", "rise": 2, "fall": 3}
 REQUEST = b"GET / HTTP/1.1\r\nHost: shop.example\r\nConnection: keep-alive\r\n\r\n"
@@ -29,8 +30,8 @@ def pool_config(lab, servers=None, **backend):
     return lab.config(
         control={"socket": "control.sock"},
         backends={"web": {"servers": servers or SERVERS, **backend}},
-        listeners={"https": {"bind": f"{OUTSIDE}:443", "tls": {"certificates": ["shop"]}},
-                   "plain": {"bind": f"{OUTSIDE}:80"}},
+        listeners={"https": {"bind": at(OUTSIDE, 443), "tls": {"certificates": ["shop"]}},
+                   "plain": {"bind": at(OUTSIDE, 80)}},
         policy=[{"match": {"listener": "https"}, "action": "terminate", "backend": "web"},
                 {"match": {"listener": "plain"}, "action": "splice", "backend": "web"}])
 
@@ -151,15 +152,15 @@ def still_serves(connection):
         return False
 
 
-@scenario(workers=ONE_AND_TWO_WORKERS, load=HEAVY, timeout=120.0)
+@scenario(workers=ONE_AND_TWO_WORKERS, load=HEAVY, timeout=120.0, families=BOTH_FAMILIES)
 def killed_in_turn(lab):
     """Every server is killed and restarted under load: only connections that were on it fail."""
     pool = start_pool(lab)
     lab.start(pool_config(lab, **{"health-check": CHECKS}))
     log = lab.sluice.process
     with Visitors(lab, 4) as visitors:
-        for server, nginx in pool.items():
-            address, mark = server.partition(":")[0], log.log_mark()
+        for address, (server, nginx) in zip(POOL, pool.items()):
+            mark = log.log_mark()
             held = hold(lab, 12)
             visitors.more(lab.scale(40, 8))
             before = time.monotonic()
@@ -191,7 +192,7 @@ def killed_in_turn(lab):
     expect_equal(counters["backend_unavailable"], 0, "backend_unavailable")
 
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 def weights(lab):
     """Turns are in the proportion of the weights, exactly."""
     lab.page("index.html", "x")
@@ -202,7 +203,7 @@ def weights(lab):
         expect_equal(turns(lab, 16), dict(zip(POOL, (10, 4, 2))), "turns")
 
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 def least_connections(lab):
     """Whoever has the fewest connections is next, whatever the order in which they ended."""
     lab.page("index.html", "x")
@@ -221,12 +222,12 @@ def least_connections(lab):
         connection.close()
 
 
-@scenario(workers=ONE_AND_TWO_WORKERS)
+@scenario(workers=ONE_AND_TWO_WORKERS, families=BOTH_FAMILIES)
 def source_hash(lab):
     """A client's server is always the same; when one goes, only its own clients move."""
-    sources = [f"192.0.2.{n}" for n in range(110, 134)]
+    sources = [outer(n) for n in range(110, 134)]
     for address in sources:
-        lab.client.add_address("eth0", f"{address}/24")
+        lab.client.add_address("eth0", f"{address}/{BITS}")
     pool = start_pool(lab)
     lab.start(pool_config(lab, balance="source-hash", **{"health-check": CHECKS}))
     log = lab.sluice.process
@@ -244,7 +245,7 @@ def source_hash(lab):
     expect_equal({source: fetch(lab, source) for source in sources}, before, "at the end")
 
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 def drained(lab):
     """A drained server keeps what it has and gets nothing new, over a reload; enable ends it."""
     lab.page("index.html", "x")
@@ -298,7 +299,7 @@ def fails(lab):
         return True
 
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 def ejected(lab):
     """A server that resets connections is left out, then tried by one session at a time."""
     lab.page("index.html", "x")
@@ -321,7 +322,7 @@ def ejected(lab):
     expect_equal(lab.settled()["servers_ejected"], 1, "servers_ejected")
 
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 def all_down(lab):
     """Without a server sessions end at once, and one line says that none is left."""
     lab.start(pool_config(lab, SERVERS[:2], **{"health-check": CHECKS}))
@@ -339,7 +340,7 @@ def all_down(lab):
     expect_equal(turns(lab, 4), {POOL[1]: 4}, "turns")
 
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 def checks_over_reloads(lab):
     """Reloads in quick succession neither stop checks nor multiply them; without them all count."""
     nginx = start_pool(lab)[SERVERS[2]]
@@ -369,7 +370,7 @@ def states(lab):
     return "\n".join(re.findall(r"^.*server web .*$", lab.sluice.process.log(mark), re.MULTILINE))
 
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 def address_behind_the_proxy(lab):
     """nginx takes the client's address and port from headers of both versions, checks and all."""
     lab.page("index.html", "x")
@@ -387,7 +388,7 @@ def address_behind_the_proxy(lab):
             lab.sluice.reload(r"is in force")
         with lab.connect(80) as spliced, lab.tls() as terminated:
             for connection in (spliced, terminated):
-                address, port = connection.getsockname()
+                address, port = connection.getsockname()[:2]
                 expect_equal(served_by(http_get(connection)), f"{address}:{port}", "client")
         wait_until(lambda: f"server web {SERVERS[0]} up" in states(lab), "a check to succeed")
     expect("broken header" not in nginx.process.log(), f"nginx: {nginx.process.log()}")
@@ -424,13 +425,15 @@ def read_header(connection):
     body = read_exactly(connection, length)
     if command == 0x20:
         return command, None, None, {}
-    expect_equal(family, 0x11, "family and transport")
-    source, destination, source_port, destination_port = struct.unpack("!4s4sHH", body[:12])
-    return (command, (socket.inet_ntoa(source), source_port),
-            (socket.inet_ntoa(destination), destination_port), tlvs(body[12:]))
+    expect_equal(family, 0x21 if IPV6 else 0x11, "family and transport")
+    form = "!16s16sHH" if IPV6 else "!4s4sHH"
+    addresses = struct.calcsize(form)
+    source, destination, source_port, destination_port = struct.unpack(form, body[:addresses])
+    return (command, (socket.inet_ntop(SOCKET_FAMILY, source), source_port),
+            (socket.inet_ntop(SOCKET_FAMILY, destination), destination_port), tlvs(body[addresses:]))
 
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 def header_with_tlvs(lab):
     """Version 2 tells addresses, name, ALPN and TLS of a terminated session; checks are LOCAL."""
     listener = lab.listen()
@@ -448,7 +451,7 @@ def header_with_tlvs(lab):
             if command == 0x21:
                 break
             expect_equal(read_all(server), b"", "bytes behind the header of a check")
-        expect_equal(source, connection.getsockname(), "source")
+        expect_equal(source, connection.getsockname()[:2], "source")
         expect_equal(destination, (OUTSIDE, 443), "destination")
         expect_equal(values[0x01], b"http/1.1", "ALPN")
         expect_equal(values[0x02], b"shop.example", "authority")

@@ -11,8 +11,9 @@ from lab.daemon import SANITIZER_FINDING, SANITIZER_OPTIONS
 from lab.peers import curl, write_random
 from lab.process import wait_until
 from lab.scenario import HEAVY, expect, expect_equal, expect_in, scenario
-from lab.topology import BACKENDS, INSIDE, OUTSIDE, read_all
+from lab.topology import BACKENDS, BITS, INSIDE, IPV6, OUTSIDE, at, read_all
 
+SITE = "http://" + at(OUTSIDE, 80)
 INSIDE_AND_BESIDE = ("--inside", "--beside")
 MEGABYTE = 1 << 20
 
@@ -22,11 +23,13 @@ def program_path(lab, name):
 
 
 @contextlib.contextmanager
-def program(lab, name, *arguments, device="af-packet:outside", address=f"{OUTSIDE}/24"):
+def program(lab, name, *arguments, device="af-packet:outside", address=f"{OUTSIDE}/{BITS}"):
     """Runs one in the proxy's place; at the end it goes in peace."""
     process = lab.proxy.start(program_path(lab, name), "--device", device, "--address", address,
                               "--cpu", "1", *arguments, name=name, env=SANITIZER_OPTIONS)
     process.wait_for(rf"{name}: ready", 30.0)
+    if IPV6:
+        process.wait_for(re.escape(address.partition("/")[0]) + " is ours")
     yield process
     process.signal(signal.SIGTERM)
     status = process.wait(20.0)
@@ -64,17 +67,17 @@ def web_curl(lab, way):
     lab.page("index.html", "the first page")
     with program(lab, "web_server", way, "--root", lab.www):
         fetched = lab.path("fetched")
-        curl(lab.client, f"http://{OUTSIDE}/file", "-o", fetched)
+        curl(lab.client, f"{SITE}/file", "-o", fetched)
         with open(fetched, "rb") as seen, open(os.path.join(lab.www, "file"), "rb") as sent:
             expect(seen.read() == sent.read(), "the file arrived changed")
-        result = curl(lab.client, f"http://{OUTSIDE}/", f"http://{OUTSIDE}/index.html?x=1", "-v")
+        result = curl(lab.client, SITE + "/", f"{SITE}/index.html?x=1", "-v")
         expect_equal(result.stdout, "the first page" * 2, "pages")
         expect_in("Re-using existing connection", result.stderr, "curl")
-        result = curl(lab.client, f"http://{OUTSIDE}/none", "-w", "%{http_code}")
+        result = curl(lab.client, f"{SITE}/none", "-w", "%{http_code}")
         expect_equal(result.stdout, "Not Found404", "a page that is not there")
-        result = curl(lab.client, f"http://{OUTSIDE}/", "-I")
+        result = curl(lab.client, SITE + "/", "-I")
         expect_in("Content-Length: 14", result.stdout, "HEAD")
-        result = curl(lab.client, f"http://{OUTSIDE}/", "-d", "x", "-w", "%{http_code}")
+        result = curl(lab.client, SITE + "/", "-d", "x", "-w", "%{http_code}")
         expect_in("405", result.stdout, "POST")
 
 
@@ -133,7 +136,7 @@ def web_ab(lab, way):
     with program(lab, "web_server", way):
         for options in (("-k",), ()):
             result = lab.client.run("ab", "-q", "-n", count, "-c", "64", *options,
-                                    f"http://{OUTSIDE}/", timeout=50)
+                                    SITE + "/", timeout=50)
             expect_in(f"Complete requests:      {count}", result.stdout, "ab")
             expect_in("Failed requests:        0", result.stdout, "ab")
             expect("Non-2xx" not in result.stdout, result.stdout)
@@ -166,7 +169,7 @@ def web_full(lab, way):
 
 def load(lab, *arguments, check=True):
     return lab.proxy.run(program_path(lab, "load_client"), "--device", "af-packet:inside",
-                         "--address", f"{INSIDE}/24", "--cpu", "1", "--to", f"{BACKENDS[0]}:8080",
+                         "--address", f"{INSIDE}/{BITS}", "--cpu", "1", "--to", at(BACKENDS[0], 8080),
                          *arguments, check=check, timeout=60, env={**os.environ, **SANITIZER_OPTIONS})
 
 

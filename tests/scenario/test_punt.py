@@ -5,11 +5,13 @@ import socket
 import threading
 
 from lab import packets
-from lab.scenario import ONE_AND_TWO_WORKERS, expect, expect_equal, expect_in, scenario
-from lab.topology import CLIENT, OUTSIDE
+from lab.scenario import (BOTH_FAMILIES, ONE_AND_TWO_WORKERS, expect, expect_equal, expect_in,
+                          scenario)
+from lab.topology import (BACKENDS, BITS, CLIENT, HOST_BITS, IP_HEADER, IPV6, OUTSIDE,
+                          SOCKET_FAMILY, at, outer)
 
 TAP = "sluice0"
-KERNEL = "192.0.2.50"  # an address of the kernel's alone, on the same port
+KERNEL = outer(50)  # an address of the kernel's alone, on the same port
 
 
 def start(lab, firewall=None, **changes):
@@ -21,15 +23,15 @@ def start(lab, firewall=None, **changes):
         config["firewall"] = firewall
     lab.start(config)
     # The kernel has an address of its own there, and the daemon's as well.
-    lab.proxy.run("ip", "address", "add", f"{KERNEL}/24", "dev", TAP)
-    lab.proxy.run("ip", "address", "add", f"{OUTSIDE}/32", "dev", TAP)
+    lab.proxy.add_address(TAP, f"{KERNEL}/{BITS}")
+    lab.proxy.add_address(TAP, f"{OUTSIDE}/{HOST_BITS}")
     lab.proxy.link(TAP, "up")
 
 
 def echo_server(lab, kind, address, port):
     """Answers every datagram, or every connection's bytes, with the same bytes."""
     with lab.proxy.enter():
-        server = socket.socket(socket.AF_INET, kind)
+        server = socket.socket(SOCKET_FAMILY, kind)
         server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         server.bind((address, port))
     server.settimeout(30)
@@ -71,14 +73,14 @@ def tcp_echo(lab, address, port, size):
 
 def udp_echo(lab, address, port, size):
     with lab.client.enter():
-        client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        client = socket.socket(SOCKET_FAMILY, socket.SOCK_DGRAM)
     with client:
         client.settimeout(10)
         client.sendto(b"u" * size, (address, port))
         expect_equal(len(client.recv(65536)), size, f"datagram echoed by {address}")
 
 
-@scenario(workers=ONE_AND_TWO_WORKERS)
+@scenario(workers=ONE_AND_TWO_WORKERS, families=BOTH_FAMILIES)
 def kernel_services(lab):
     """TCP, UDP (fragments, too) and ping on the kernel's address and on ours, beside TLS."""
     start(lab)
@@ -104,7 +106,7 @@ def kernel_services(lab):
             pass
 
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 def behind_the_firewall(lab):
     """What the rules drop or reject never reaches the kernel; what they accept does."""
     start(lab, firewall={"rules": [
@@ -115,7 +117,7 @@ def behind_the_firewall(lab):
         seen = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
         seen.bind((TAP, 0))
     seen.settimeout(10)
-    with lab.client.enter(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+    with lab.client.enter(), socket.socket(SOCKET_FAMILY, socket.SOCK_DGRAM) as udp:
         try:
             socket.create_connection((KERNEL, 23), 2).close()
             expect(False, "a port that is dropped took a connection")
@@ -136,16 +138,18 @@ def behind_the_firewall(lab):
         frames.append(seen.recv(2048))
     seen.close()
     expect(not any(b"rejected" in frame for frame in frames), "the kernel saw a rejected datagram")
-    to_telnet = [frame for frame in frames if frame[23] == 6 and frame[36:38] == b"\0\x17"]
+    port = 14 + IP_HEADER + 2
+    to_telnet = [frame for frame in frames
+                 if frame[20 if IPV6 else 23] == 6 and frame[port:port + 2] == b"\0\x17"]
     expect_equal(to_telnet, [], "segments to the dropped port that the kernel saw")
 
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 def drain(lab):
     """While it drains, a listener's port refuses and is not handed to the kernel; others are."""
     server = lab.listen(port=9000)
-    start(lab, backends={"web": {"servers": ["10.0.0.11:9000"]}}, timeouts={"drain": "30s"})
-    lab.proxy.run("ip", "address", "del", f"{OUTSIDE}/32", "dev", TAP)  # it would refuse for us
+    start(lab, backends={"web": {"servers": [at(BACKENDS[0], 9000)]}}, timeouts={"drain": "30s"})
+    lab.proxy.run("ip", "address", "del", f"{OUTSIDE}/{HOST_BITS}", "dev", TAP)  # it would refuse for us
     echo_server(lab, socket.SOCK_STREAM, KERNEL, 22)
     with lab.tls() as held:
         taken, _ = server.accept()
@@ -164,20 +168,29 @@ def drain(lab):
     expect_equal(lab.sluice.process.wait(20), 0, "exit status")
 
 
-@scenario(workers=ONE_AND_TWO_WORKERS)
+def vrrp(mac):
+    """A router's advertisement to its group (RFC 9568)."""
+    message = b"\x31\x01\x64\x01" + b"\0" * 16
+    if IPV6:
+        return packets.ethernet("33:33:00:00:00:12", mac, packets.ETH_IPV6, packets.ipv6(
+            CLIENT, "ff02::12", message, 112, hop_limit=255))
+    return packets.ethernet("01:00:5e:00:00:12", mac, packets.ETH_IPV4, packets.ipv4(
+        CLIENT, "224.0.0.18", message, 112, ttl=255))
+
+
+@scenario(workers=ONE_AND_TWO_WORKERS, families=BOTH_FAMILIES)
 def one_copy(lab):
-    """The kernel sees multicast and other protocols once, and the client one ARP answer."""
+    """The kernel sees multicast and other protocols once, and the client one answer about an address."""
     start(lab)
     with lab.proxy.enter():
         seen = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
         seen.bind((TAP, 0))
     seen.settimeout(10)
     wire = packets.Wire(lab.client, "eth0")
-    vrrp = packets.ipv4(CLIENT, "224.0.0.18", b"\x21\x01\x64\x01" + b"\0" * 16, 112, ttl=255)
-    lldp = packets.ethernet("01:80:c2:00:00:0e", wire.mac, 0x88CC, b"\x02\x07\x04" + b"\x11" * 50)
-    wire.send(packets.ethernet("01:00:5e:00:00:12", wire.mac, packets.ETH_IPV4, vrrp))
-    wire.send(lldp)
-    frames = [packets.ethernet("01:00:5e:00:00:12", wire.mac, packets.ETH_IPV4, vrrp), lldp]
+    frames = [vrrp(wire.mac), packets.ethernet("01:80:c2:00:00:0e", wire.mac, 0x88CC,
+                                               b"\x02\x07\x04" + b"\x11" * 50)]
+    for frame in frames:
+        wire.send(frame)
     got = []
     while len(got) < 2:
         frame = seen.recv(2048)
@@ -185,16 +198,14 @@ def one_copy(lab):
             got.append(frame)
     expect(got[0] != got[1], "one frame came twice")
     wire.socket.settimeout(1.0)
-    wire.send(packets.ethernet("ff:ff:ff:ff:ff:ff", wire.mac, packets.ETH_ARP, packets.arp(
-        1, wire.mac, CLIENT, "00:00:00:00:00:00", OUTSIDE)))
+    wire.send(packets.who_has(wire.mac, CLIENT, OUTSIDE))
     answers = 0
     try:
         while True:
             frame = wire.socket.recv(2048)
-            if frame[12:14] == b"\x08\x06" and frame[20:22] == b"\0\x02":
-                answers += frame[28:32] == socket.inet_aton(OUTSIDE)
+            answers += packets.is_answer(frame, OUTSIDE)
     except socket.timeout:
         pass
     wire.close()
     seen.close()
-    expect_equal(answers, 1, "answers to one ARP request")
+    expect_equal(answers, 1, "answers to one question for the address")

@@ -7,8 +7,9 @@ import shlex
 import signal
 
 from lab.process import wait_until
-from lab.scenario import (ONE_AND_TWO_WORKERS, expect, expect_equal, expect_in, scenario)
-from lab.topology import BACKENDS, OUTSIDE, http_get
+from lab.scenario import (BOTH_FAMILIES, ONE_AND_TWO_WORKERS, expect, expect_equal, expect_in,
+                          scenario)
+from lab.topology import BACKENDS, CLIENT, OUTSIDE, at, http_get
 
 
 def with_log(lab, file="sessions.log", form="json", **changes):
@@ -46,22 +47,22 @@ def exchange(lab, listener, request, answer):
     return port
 
 
-@scenario(workers=ONE_AND_TWO_WORKERS)
+@scenario(workers=ONE_AND_TWO_WORKERS, families=BOTH_FAMILIES)
 def json_facts(lab):
     """JSON: sizes, times, TCP and TLS facts of a session are the right ones."""
     listener = lab.listen()
     lab.start(with_log(lab))
     ports = {exchange(lab, listener, 1234, 56789) for _ in range(3)}
     sessions = [json.loads(line) for line in lines(lab, 3)]
-    expect_equal({s["client"] for s in sessions}, {f"192.0.2.100:{p}" for p in ports}, "clients")
+    expect_equal({s["client"] for s in sessions}, {at(CLIENT, p) for p in ports}, "clients")
     for s in sessions:
         expect(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", s["time"]), s["time"])
         expect_equal((s["listener"], s["action"], s["server_name"], s["backend"], s["server"],
                       s["from_client"], s["from_backend"]),
-                     ("https", "terminate", "shop.example", "web", f"{BACKENDS[0]}:8080", 1234,
+                     ("https", "terminate", "shop.example", "web", at(BACKENDS[0], 8080), 1234,
                       56789), "facts")
         client, server = s["client_side"], s["backend_side"]
-        expect_equal(client["local"], f"{OUTSIDE}:443", "our address")
+        expect_equal(client["local"], at(OUTSIDE, 443), "our address")
         expect_equal(client["tls"]["version"], "TLSv1.3", "TLS version")
         expect_equal((client["tls"]["certificate"], server["tls"]), ("shop", None), "TLS facts")
         expect(server["bytes_received"] == 56789 and client["bytes_received"] > 1234,
@@ -71,7 +72,7 @@ def json_facts(lab):
         expect(client["srtt"] > 0 and client["mss"] > 500 and s["reason"], f"TCP facts: {s}")
 
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 def text_facts(lab):
     """Text: the same facts as KEY=VALUE; rejected sessions have their line, too."""
     listener = lab.listen()
@@ -82,10 +83,10 @@ def text_facts(lab):
     port = exchange(lab, listener, 10, 2000)
     line = lines(lab, 1)[0]
     facts = dict(word.split("=", 1) for word in shlex.split(line))
-    for key, value in (("client", f"192.0.2.100:{port}"), ("listener", "https"),
+    for key, value in (("client", at(CLIENT, port)), ("listener", "https"),
                        ("server_name", "shop.example"), ("from_client", "10"),
                        ("from_backend", "2000"), ("client_tls_version", "TLSv1.3"),
-                       ("server_remote", f"{BACKENDS[0]}:8080")):
+                       ("server_remote", at(BACKENDS[0], 8080))):
         expect_equal(facts.get(key), value, f"{key} in {line}")
     try:
         lab.tls("legacy.example")
@@ -111,7 +112,7 @@ def rotated(lab):
     lines(lab, 1, "sessions.log.1")
 
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 def reopened(lab):
     """A reload begins the file anew after it was rotated, and may change file and form."""
     lab.nginx()
@@ -127,7 +128,7 @@ def reopened(lab):
     lab.rewrite(with_log(lab, file="other.log", form="text"))
     lab.sluice.ctl("reload")
     http_get(lab.tls())
-    expect_in("client=192.0.2.100:", lines(lab, 1, "other.log")[0], "the line in text form")
+    expect_in("client=" + at(CLIENT, ""), lines(lab, 1, "other.log")[0], "the line in text form")
     expect_equal(os.stat(lab.path("other.log")).st_mode & 0o7777 & ~0o640, 0, "mode")
 
 
@@ -171,11 +172,12 @@ def nobody_reads(lab):
     os.close(held)
 
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 def to_standard_error(lab):
     """"stderr": lines among those of the log, whole."""
     lab.nginx()
     lab.page("index.html", "hello")
     lab.start(with_log(lab, file="stderr", form="text"))
     http_get(lab.tls())
-    lab.sluice.process.wait_for(r"(?m)^time=\S+ id=0\.\d+ client=192\.0\.2\.100:\d+ .*\n", 10)
+    lab.sluice.process.wait_for(r"(?m)^time=\S+ id=0\.\d+ client=" + re.escape(at(CLIENT, ""))
+                                + r"\d+ .*\n", 10)

@@ -1,29 +1,41 @@
 """A flood of SYNs from random sources: clients go on connecting, downloads go on, nothing stays."""
 
+import os
 import ssl
+import sys
 import threading
 
 from lab.network import join
 from lab.peers import digest, write_random
 from lab.process import wait_until
-from lab.scenario import ALONE, RELEASE, expect, expect_equal, scenario
-from lab.topology import CLIENT, OUTSIDE
+from lab.scenario import ALONE, BOTH_FAMILIES, RELEASE, expect, expect_equal, scenario
+from lab.topology import BITS, CLIENT, IPV6, OUTSIDE, distant
 
 CONNECTIONS = 60
+FLOOD = os.path.join(os.path.dirname(__file__), "..", "lab", "syn_flood.py")
 
 
-def attacker(lab):
-    """A host behind the client, which routes for it, and loses what is answered to nobody."""
-    flood = lab.namespace("flood")
+def router_of(lab, flood):
+    """The client routes for the flood's host, and loses what is answered to nobody."""
     join(lab.client, "flood", flood, "eth0")
-    lab.client.add_address("flood", "198.51.100.1/24")
-    flood.add_address("eth0", "198.51.100.2/24")
-    flood.run("ip", "route", "add", "default", "via", "198.51.100.1")
+    lab.client.add_address("flood", f"{distant(1)}/{BITS}")
+    flood.add_address("eth0", f"{distant(2)}/{BITS}")
+    flood.run("ip", "route", "add", "default", "via", distant(1))
     for setting in ("ip_forward=1", "conf.all.rp_filter=0", "conf.flood.rp_filter=0",
                     "conf.eth0.rp_filter=0"):
         lab.client.run("sysctl", "-qw", f"net.ipv4.{setting}")
     lab.client.run("ip", "route", "add", "blackhole", "default")
-    return flood
+
+
+def attacker(lab):
+    """Returns what starts the flood: hping3, or for IPv6, which it has not, a program of ours on the
+    client's link, whose kernel is not asked for a way."""
+    if IPV6:
+        return lambda: lab.client.start(sys.executable, FLOOD, "eth0", lab.proxy_mac(), OUTSIDE, 443)
+    flood = lab.namespace("flood")
+    router_of(lab, flood)
+    return lambda: flood.start("hping3", "-q", "-S", "-p", "443", "--rand-source", "--flood",
+                               OUTSIDE)
 
 
 def connect_all(lab):
@@ -44,7 +56,7 @@ def connect_all(lab):
     return good
 
 
-@scenario(builds=(RELEASE,), load=ALONE, timeout=180)
+@scenario(builds=(RELEASE,), load=ALONE, timeout=180, families=BOTH_FAMILIES)
 def clients_go_on(lab):
     lab.page("small", "small page\n")
     write_random(lab.path("www", "large"), 8 << 20)
@@ -60,12 +72,12 @@ def clients_go_on(lab):
         "/large", "--limit-rate", "1M", "-o", lab.path("copy")), kwargs={"timeout": 60})
     download.start()
     wait_until(lambda: lab.sluice.counters()["sessions"] == 1, "the download to begin")
-    hping = flood.start("hping3", "-q", "-S", "-p", "443", "--rand-source", "--flood", OUTSIDE)
+    attack = flood()
     wait_until(lambda: lab.sluice.counters()["tcp_cookies_sent"] > 1000, "the flood to arrive", 30)
     sent = lab.sluice.counters()["tcp_cookies_sent"]
     good = connect_all(lab)
     counters = lab.sluice.counters()
-    hping.stop()
+    attack.stop()
     expect(counters["tcp_cookies_sent"] > sent, "the flood ended too early")
     expect(good >= CONNECTIONS * 0.95,
            f"{good} of {CONNECTIONS} connections succeeded: {counters.drops()}")
@@ -82,7 +94,7 @@ def clients_go_on(lab):
     expect(after["neighbours"] <= before["neighbours"] + 2, f"neighbours: {after['neighbours']}")
 
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 def asked_for_by_a_rule(lab):
     """A kernel's SYN carries timestamps: what its options said comes back in them."""
     lab.nginx()

@@ -2,11 +2,12 @@
 
 import socket
 
-from lab.scenario import expect, expect_equal, expect_in, scenario
+from lab.scenario import BOTH_FAMILIES, expect, expect_equal, expect_in, scenario
+from lab.topology import OUTSIDE, at
 
 # tcpi_options (linux/tcp.h), the sixth byte of struct tcp_info
 TIMESTAMPS, SACK, WSCALE, ECN, ECN_SEEN = 1, 2, 4, 8, 16
-PLAIN = {"plain": {"bind": "192.0.2.10:5432"}}
+PLAIN = {"plain": {"bind": at(OUTSIDE, 5432)}}
 SPLICE = [{"action": "splice", "backend": "web"}]
 
 
@@ -36,7 +37,7 @@ def session(lab, listener):
     return client, server, rows[0]["id"]
 
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 def defaults(lab):
     """CUBIC, SACK, timestamps; no ECN where nobody asks for it."""
     listener = lab.listen()
@@ -58,7 +59,7 @@ def defaults(lab):
     server.close()
 
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 def settings(lab):
     """Otherwise than by default: both kernels agree to ECN and see that data is capable of it."""
     listener = lab.listen()

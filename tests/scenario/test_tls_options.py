@@ -6,10 +6,10 @@ import ssl
 
 from lab.certs import Authority
 from lab.peers import s_client
-from lab.scenario import expect, expect_equal, expect_in, scenario
-from lab.topology import OUTSIDE, http_get
+from lab.scenario import BOTH_FAMILIES, expect, expect_equal, expect_in, scenario
+from lab.topology import OUTSIDE, at, http_get
 
-ADDRESS = f"{OUTSIDE}:443"
+ADDRESS = at(OUTSIDE, 443)
 VERSIONS = (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3)
 
 
@@ -47,7 +47,7 @@ def people(lab):
             strangers.issue("mallory", "mallory.example", use="clientAuth"))
 
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 def client_certificates_required(lab):
     """Only a certificate of the listener's authority gets in; others get the alert of their cause,
     and the log says who was refused, why and what to change."""
@@ -74,7 +74,7 @@ def client_certificates_required(lab):
     expect_equal(counters["tls_client_certificates_refused"], 6, "tls_client_certificates_refused")
 
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 def client_certificates_optional(lab):
     """A client may do without a certificate, but not show a wrong one."""
     alice, _, mallory = people(lab)
@@ -92,7 +92,7 @@ def client_certificates_optional(lab):
     expect_in("CN = Staff", result.stdout, "authorities that the client is told")
 
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 def client_certificates_and_reload(lab):
     """A session that was begun without a certificate is not resumed once one is required."""
     alice, _, _ = people(lab)
@@ -135,7 +135,7 @@ def write_secret(lab, name):
     return name
 
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 def tickets_of_several_machines(lab):
     """A daemon opens the tickets of another one with the same secret, and of no other."""
     lab.page("index.html", "x")
@@ -157,7 +157,7 @@ def tickets_of_several_machines(lab):
                          f"resumed from {first} to {second}")
 
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 def ticket_secret_refused(lab):
     """A reload with a secret that others can read changes nothing and says why."""
     lab.page("index.html", "x")
@@ -175,7 +175,7 @@ def ticket_secret_refused(lab):
 
 # ---- OCSP ----
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 def ocsp_staple(lab):
     """A client that asks gets the response; after a reload, the new one."""
     lab.authority.ocsp("shop")
@@ -201,7 +201,7 @@ def ocsp_staple(lab):
 
 # ---- profiles and failed handshakes ----
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 def profile_modern(lab):
     """TLS 1.3 only; a client without it is told from one that a setting would help."""
     lab.page("index.html", "x")
@@ -216,7 +216,7 @@ def profile_modern(lab):
                                 "update the client, or set tls.profile to intermediate")
 
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 def failed_handshakes(lab):
     """Each refusal says what was offered, what we have, and what to change."""
     lab.nginx()
