@@ -15,11 +15,12 @@ void drain_begin(struct drain *d, struct workers *workers, clock_ns now, clock_n
 
     d->active = true;
     d->deadline = now + limit;
+    if (workers_drain(workers, d->deadline, &e) < 0)
+        log_error("sluice", "draining: %s", e.text);
+    /* Said when it is true: whoever reads it may count on being refused. */
     log_info("sluice", "draining: no new connections, %u session%s may finish within %u s",
              workers_sessions(workers), workers_sessions(workers) == 1 ? "" : "s",
              (unsigned)(limit / CLOCK_SEC));
-    if (workers_drain(workers, d->deadline, &e) < 0)
-        log_error("sluice", "draining: %s", e.text);
 }
 
 bool drain_done(const struct drain *d, const struct workers *workers, clock_ns now)
