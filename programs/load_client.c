@@ -18,10 +18,11 @@
 #include "programs/options.h"
 #include "programs/reactor.h"
 
-#define LOAD_READ       65536
-#define LOAD_LINK_WAIT  (5 * CLOCK_SEC)
-#define LOAD_GRACE      (2 * CLOCK_SEC) /* for answers still on their way when the time is over */
-#define LOAD_EXPECT_MAX (1ul << 30)
+#define LOAD_READ         65536
+#define LOAD_LINK_WAIT    (5 * CLOCK_SEC)
+#define LOAD_ADDRESS_WAIT (5 * CLOCK_SEC)
+#define LOAD_GRACE        (2 * CLOCK_SEC) /* for answers still on their way when the time is over */
+#define LOAD_EXPECT_MAX   (1ul << 30)
 
 enum {
     OPTION_TO = OPTION_OWN,
@@ -131,6 +132,13 @@ static void fault(struct load_thread *t, int error, const char *text)
     snprintf(r->fault, sizeof r->fault, "%s", error != 0 ? strerror(error) : text);
 }
 
+/* Over IPv6 an address is ours a second or two after the start (RFC 4862, 5.4). */
+static bool is_too_early(const struct load_thread *t, int error)
+{
+    return error == EADDRNOTAVAIL && !t->stood &&
+           clock_now() - t->result->begun < LOAD_ADDRESS_WAIT;
+}
+
 static void conn_close(struct load_thread *t, struct load_conn *c)
 {
     if (c->stream != NULL)
@@ -144,7 +152,10 @@ static void conn_close(struct load_thread *t, struct load_conn *c)
 /* The request has failed, and with it the connection. */
 static void conn_fail(struct load_thread *t, struct load_conn *c, int error, const char *text)
 {
-    fault(t, error, text);
+    if (!is_too_early(t, error))
+        fault(t, error, text);
+    else if (t->end == CLOCK_NEVER)
+        t->left++;
     conn_close(t, c);
 }
 
@@ -162,11 +173,11 @@ static void request_begin(struct load_thread *t, struct load_conn *c)
 }
 
 /* Returns whether it is worth to go on: descriptors of connections that were closed may not be free
- * again yet. */
+ * again yet, or our address not ours. */
 static bool conn_begin(struct load_thread *t, struct load_conn *c)
 {
     c->stream = reactor_connect(t->reactor, &t->load->to, c);
-    if (c->stream == NULL && errno == EMFILE)
+    if (c->stream == NULL && (errno == EMFILE || is_too_early(t, errno)))
         return false;
     t->active++;
     request_begin(t, c);

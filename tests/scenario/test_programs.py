@@ -10,7 +10,7 @@ import threading
 from lab.daemon import SANITIZER_FINDING, SANITIZER_OPTIONS
 from lab.peers import curl, write_random
 from lab.process import wait_until
-from lab.scenario import HEAVY, expect, expect_equal, expect_in, scenario
+from lab.scenario import BOTH_FAMILIES, HEAVY, expect, expect_equal, expect_in, scenario
 from lab.topology import BACKENDS, BITS, INSIDE, IPV6, OUTSIDE, at, read_all
 
 SITE = "http://" + at(OUTSIDE, 80)
@@ -22,14 +22,18 @@ def program_path(lab, name):
     return os.path.join(os.path.dirname(lab.binary), "..", "programs", name)
 
 
+def answers_ping(lab):
+    return lab.client.run("ping", "-c", "1", "-W", "1", OUTSIDE, check=False).returncode == 0
+
+
 @contextlib.contextmanager
 def program(lab, name, *arguments, device="af-packet:outside", address=f"{OUTSIDE}/{BITS}"):
     """Runs one in the proxy's place; at the end it goes in peace."""
     process = lab.proxy.start(program_path(lab, name), "--device", device, "--address", address,
                               "--cpu", "1", *arguments, name=name, env=SANITIZER_OPTIONS)
     process.wait_for(rf"{name}: ready", 30.0)
-    if IPV6:
-        process.wait_for(re.escape(address.partition("/")[0]) + " is ours")
+    if IPV6:  # its address is its own a little later (RFC 4862)
+        wait_until(lambda: answers_ping(lab), f"{name} to have its address")
     yield process
     process.signal(signal.SIGTERM)
     status = process.wait(20.0)
@@ -59,7 +63,7 @@ def each_way(function):
     return both
 
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 @each_way
 def web_curl(lab, way):
     """curl gets files bit for bit, several on one connection, and the answers that it should."""
@@ -95,7 +99,7 @@ BAD_REQUESTS = {
 }
 
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 @each_way
 def web_requests(lab, way):
     """Pipelined requests in any cut, bad ones answered, half-closed and killed clients."""
@@ -128,7 +132,7 @@ def web_requests(lab, way):
             expect_in(b"200 OK", answers(connection), "after clients that were killed")
 
 
-@scenario(load=HEAVY)
+@scenario(load=HEAVY, families=BOTH_FAMILIES)
 @each_way
 def web_ab(lab, way):
     """ab with 64 connections, kept alive and new ones."""
@@ -142,7 +146,7 @@ def web_ab(lab, way):
             expect("Non-2xx" not in result.stdout, result.stdout)
 
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 @each_way
 def web_full(lab, way):
     """More clients than there are streams: those that have theirs go on, and as they leave the
@@ -173,7 +177,7 @@ def load(lab, *arguments, check=True):
                          *arguments, check=check, timeout=60, env={**os.environ, **SANITIZER_OPTIONS})
 
 
-@scenario(load=HEAVY)
+@scenario(load=HEAVY, families=BOTH_FAMILIES)
 @each_way
 def load_nginx(lab, way):
     """The load client against nginx: all answers right, kept alive and new connections; a wrong
@@ -240,7 +244,7 @@ class EchoClient(threading.Thread):
         self._connection.close()
 
 
-@scenario(load=HEAVY, timeout=300)
+@scenario(load=HEAVY, timeout=300, families=BOTH_FAMILIES)
 def echo_many(lab):
     """100 kernel clients at once, each with 2 MB both ways (FULL=1: 64 MB; the sanitizers' build:
     256 KB), all bytes compared; half-closed, so that the end comes back, too."""
@@ -254,7 +258,7 @@ def echo_many(lab):
         expect_equal([c.fault for c in clients if c.fault], [], "faults")
 
 
-@scenario()
+@scenario(families=BOTH_FAMILIES)
 def echo_killed(lab):
     """Clients that vanish, that reset, and that wait for a thread: the others are served."""
     with program(lab, "echo_server", "--threads", "2", "--idle", "1"):
