@@ -167,7 +167,8 @@ def data_on_syn(lab):
     with station(lab.client, "eth0", GHOST):
         for _ in range(10):
             wire.send_ip(destination, packet(syn(payload=b"GET / HTTP/1.0\r\n\r\n")))
-        wait_until(lambda: lab.sluice.counters()["rx_packets"] - before["rx_packets"] >= 10,
+        wait_until(lambda: lab.sluice.counters()["tcp_segments_received"]
+                   - before["tcp_segments_received"] >= 10,
                    "the segments to arrive")
     expect_equal(lab.sluice.counters()["sessions_opened"], before["sessions_opened"],
                  "sessions_opened")
@@ -235,7 +236,8 @@ def blind_reset(lab):
         for flags in (RST, SYN, RST | ACK):
             wire.send_ip(destination, ip(CLIENT, OUTSIDE, tcp(
                 CLIENT, OUTSIDE, port, 443, flags, sequence=guess)))
-    wait_until(lambda: lab.sluice.counters()["rx_packets"] - before["rx_packets"] >= 600,
+    wait_until(lambda: lab.sluice.counters()["tcp_segments_received"]
+               - before["tcp_segments_received"] >= 600,
                "the forged segments to arrive")
     client.sendall(b"still here")
     expect_equal(server.recv(100), b"still here", "bytes after the forgeries")

@@ -73,7 +73,7 @@ def garbage(lab):
     counters = lab.settled()
     expect_equal(counters["hello_not_tls"] + counters["hello_malformed"], len(samples),
                  "hello_not_tls and hello_malformed")
-    lab.sluice.process.wait_for(r"192\.0\.2\.100", since=mark)
+    lab.sluice.process.wait_for(re.escape(CLIENT), since=mark)
     expect_equal(counters["backend_connects"], 0, "backend_connects")
     serving(lab)
 
@@ -115,7 +115,7 @@ def oversized_hello(lab):
         except (ConnectionResetError, BrokenPipeError):
             pass
         end_of(connection)
-    lab.sluice.process.wait_for(r"192\.0\.2\.100.*ClientHello", since=mark)
+    lab.sluice.process.wait_for(re.escape(CLIENT) + ".*ClientHello", since=mark)
     expect_equal(lab.settled()["hello_too_large"], 1, "hello_too_large")
     serving(lab)
 
@@ -148,7 +148,7 @@ def no_common_cipher(lab):
     result = s_client(lab.client, ADDRESS, "-tls1_2", "-cipher", "AES128-SHA:@SECLEVEL=0",
                       sni="shop.example")
     expect_in("alert handshake failure", result.stdout + result.stderr, "answer")
-    lab.sluice.process.wait_for(r"192\.0\.2\.100.*cipher", since=mark)
+    lab.sluice.process.wait_for(re.escape(CLIENT) + ".*cipher", since=mark)
     expect_equal(lab.settled()["sessions"], 0, "sessions")
     serving(lab)
 
