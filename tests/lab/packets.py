@@ -135,10 +135,11 @@ def who_has(mac, asker, address):
 
 
 def is_answer(frame, address):
-    """Whether a frame says whose an address is."""
+    """Whether a frame says whose an address is, because somebody has asked: announcements of a new
+    address, which go on for a while, have no solicited flag (RFC 4861, 4.4)."""
     if is_ipv6(address):
         return frame[12:14] == b"\x86\xdd" and frame[20] == 58 and frame[54] == 136 \
-            and frame[62:78] == packed(address)
+            and frame[58] & 0x40 != 0 and frame[62:78] == packed(address)
     return frame[12:14] == b"\x08\x06" and frame[20:22] == b"\0\x02" \
         and frame[28:32] == packed(address)
 
