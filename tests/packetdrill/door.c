@@ -26,7 +26,7 @@
 #define DOOR_START    (1000000 * CLOCK_SEC) /* not zero: code must not take zero for "never" */
 #define DOOR_WARM_UP  (3 * CLOCK_SEC)       /* duplicate address detection takes one (RFC 4862) */
 #define DOOR_TX_MBUFS 8191
-#define DOOR_RX_MBUFS 1023
+#define DOOR_RX_MBUFS 511
 #define DOOR_RX_ROOM  (RTE_PKTMBUF_HEADROOM + RTE_ETHER_HDR_LEN + DOOR_PACKET_MAX)
 
 static struct rte_mempool *rx_pool, *tx_pool;

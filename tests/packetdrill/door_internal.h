@@ -13,7 +13,7 @@ struct rte_mempool;
 
 #define DOOR_FILES 256
 #define DOOR_PACKET_MAX \
-    16384 /* bytes of a packet from the wire: receivers may have merged several */
+    49152 /* bytes of a packet from the wire: receivers may have merged several */
 
 /* A packet that the stack has sent. */
 struct door_packet {

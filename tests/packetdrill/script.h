@@ -6,7 +6,8 @@
  * TIME is in seconds: "0.5" after the start, "+0.1" after the time of the line before; none: the
  * time of the line before. "#" begins a comment. The verbs:
  *
- *     set KEY=VALUE...        settings of the stack (door_flags.c), "family=6"; before all others
+ *     set KEY=VALUE...        settings of the stack (door_flags.c), "family=6", "family=4,6": over
+ *                             both, one after the other; before all others
  *     established [rtt=MS] [FIELD...]
  *                             listen, a handshake with these fields in the peer's SYN, accept
  *     listen, connect, accept, close, abort, shutdown
@@ -23,7 +24,8 @@
  *
  * A call may end in "= RESULT": a number or the name of an errno. FLAGS are of "SFRPAUEW", or "-"
  * for none; that the stack sets PSH matters only where P is given. FIELDs: seq= ack= data=LENGTH
- * win= mss= ws= sack ts=VALUE[:ECHO] blocks=LEFT-RIGHT,... urg= ect0 ect1 ce ttl=. Sequence numbers
+ * win= mss= ws= sack ts=VALUE[:ECHO] blocks=LEFT-RIGHT,... urg= ect0 ect1 ce ttl=, of the peer also
+ * back=MS: its timestamp echoes one of so long before the stack's latest. Sequence numbers
  * count from the SYN of each side, which is 0. What a peer's segment does not say follows from what
  * went before, timestamps included, once its SYN had them ("no-ts": not in this one); what a
  * stack's segment does not say is not compared. One line for the stack may cover several segments
@@ -58,6 +60,7 @@ enum script_field {
     SCRIPT_PSH = 1 << 13,
     SCRIPT_NO_TS = 1 << 15,
     SCRIPT_OPTIONS = 1 << 14, /* none but those named: of SYNs */
+    SCRIPT_BACK = 1 << 16,
 };
 
 /* A segment, as a line has it or as the stack sent it; numbers of seq, ack and blocks as in the
@@ -85,7 +88,7 @@ struct script {
     int number; /* of the line */
     struct door *door;
     char settings[512];
-    bool v6;
+    bool v6, both; /* family=6, family=4,6 */
     clock_ns start, at;
     int listener, fd; /* -1: none */
     uint16_t stack_port, peer_port;

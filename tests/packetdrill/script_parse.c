@@ -107,6 +107,18 @@ static bool timestamps_take(const char *text, struct script_segment *out)
     return *end == '\0';
 }
 
+/* How long before the latest timestamp that the stack has sent lies the one echoed. */
+static bool back_take(const char *text, struct script_segment *out)
+{
+    uint64_t ms;
+
+    if (!script_number(text, &ms))
+        return false;
+    out->fields |= SCRIPT_BACK;
+    out->tcp.ts_echo = (uint32_t)ms;
+    return true;
+}
+
 static bool blocks_take(const char *text, struct script_segment *out)
 {
     out->fields |= SCRIPT_BLOCKS;
@@ -180,9 +192,10 @@ int script_segment_parse(struct script *s, const struct script_line *line,
         return script_fail(s, "flags of a segment are wanted");
     for (unsigned i = 2; i < line->words; i++) {
         const char *word = line->word[i], *ts = script_value(word, "ts");
-        const char *blocks = script_value(word, "blocks");
+        const char *blocks = script_value(word, "blocks"), *back = script_value(word, "back");
         bool ok = ts != NULL       ? timestamps_take(ts, out)
                   : blocks != NULL ? blocks_take(blocks, out)
+                  : back != NULL   ? back_take(back, out)
                                    : bare_take(word, out) || number_take(word, out);
 
         if (!ok)

@@ -83,7 +83,10 @@ static int run_peer(struct script *s, const struct script_line *line)
     g.tcp.window = s->peer_window;
     default_set(&g, SCRIPT_SEQ, &g.tcp.seq, s->peer_end);
     default_set(&g, SCRIPT_ACK, &g.tcp.ack, s->stack_end);
-    default_set(&g, SCRIPT_ECHO, &g.tcp.ts_echo, s->ts_recent);
+    if ((g.fields & SCRIPT_BACK) != 0)
+        g.tcp.ts_echo = s->ts_recent - g.tcp.ts_echo;
+    else
+        default_set(&g, SCRIPT_ECHO, &g.tcp.ts_echo, s->ts_recent);
     end = g.tcp.seq + g.len + ((g.tcp.flags & (TCP_SYN | TCP_FIN)) != 0);
     if ((int32_t)(end - s->peer_end) > 0)
         s->peer_end = end;
@@ -255,6 +258,8 @@ static int run_set(struct script *s, const struct script_line *line)
 
         if (strcmp(line->word[i], "family=6") == 0)
             s->v6 = true;
+        else if (strcmp(line->word[i], "family=4,6") == 0)
+            s->both = true;
         else
             snprintf(s->settings + used, sizeof s->settings - used, ",%s", line->word[i]);
     }
@@ -302,9 +307,11 @@ static int run_line(struct script *s, const struct script_line *line)
     return status > 0 ? script_fail(s, "there is no verb \"%s\"", line->word[0]) : status;
 }
 
-int script_run(const char *path)
+/* Whether it asks for the other family, too, is known behind it. */
+static int run_family(const char *path, bool v6, bool *both)
 {
     struct script s = {.path = path,
+                       .v6 = v6,
                        .listener = -1,
                        .fd = -1,
                        .peer_port = RUN_PEER_PORT,
@@ -324,12 +331,22 @@ int script_run(const char *path)
     if (status == 0 && s.door != NULL)
         status = run_silence(&s);
     if (status < 0)
-        printf("%s:%d: %s\n    %s\n", path, line.number, s.error, line.text);
+        printf("%s:%d: %s%s\n    %s\n", path, line.number, v6 ? "over IPv6: " : "", s.error,
+               line.text);
     fclose(file);
     door_destroy(s.door);
     if (status == 0 && door_mbufs_in_use() != 0) {
         printf("%s: %u mbufs are missing\n", path, door_mbufs_in_use());
         status = -1;
     }
+    *both = s.both;
     return status;
+}
+
+int script_run(const char *path)
+{
+    bool both;
+    int status = run_family(path, false, &both);
+
+    return status == 0 && both ? run_family(path, true, &both) : status;
 }
