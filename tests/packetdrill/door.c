@@ -157,12 +157,21 @@ clock_ns door_now(const struct door *d)
     return d->now;
 }
 
+static void account(struct door *d)
+{
+    for (int fd = 0; fd < DOOR_FILES; fd++) {
+        if (d->file[fd] != NULL && d->file[fd]->kind == DOOR_SOCKET)
+            door_info_account(d, d->file[fd]);
+    }
+}
+
 void door_settle(struct door *d)
 {
     do {
         stack_flush(d->stack, d->now);
         door_file_events(d);
     } while (door_link_answer(d));
+    account(d);
     door_wait_wake(d);
 }
 

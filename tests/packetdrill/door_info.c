@@ -70,7 +70,45 @@ static uint8_t phase(const struct tcp_conn *c, const struct tcp_info *out)
     return out->tcpi_sacked > 0 || c->dupacks > 0 ? INFO_DISORDER : INFO_OPEN;
 }
 
-void door_info(const struct door *d, const struct door_file *f, struct tcp_info *out)
+/* The peer's window, not cwnd, has no room for the next segment; or all is sent, and more would be
+ * written. */
+static enum door_limit limit_of(const struct door_file *f)
+{
+    const struct tcp_conn *c;
+    uint32_t unsent, next, room;
+
+    if (f->sock == NULL || f->listening || sock_state(f->sock) == TCP_CLOSED)
+        return DOOR_LIMIT_NONE;
+    c = tcp_conn_of(f->sock);
+    if (!tcp_synchronized(c))
+        return DOOR_LIMIT_NONE;
+    unsent = tcp_send_end(c) - c->snd_max;
+    next = unsent < tcp_segment_size(c) ? unsent : tcp_segment_size(c);
+    room = c->snd_una + c->snd_wnd - c->snd_max;
+    if (tcp_send_end(c) == c->snd_una)
+        return DOOR_LIMIT_NONE;
+    if (unsent > 0 && tcp_in_flight(c) + next <= c->cwnd && ((int32_t)room < 0 || room < next))
+        return DOOR_LIMIT_WINDOW;
+    return unsent == 0 && f->writer_waits ? DOOR_LIMIT_BUFFER : DOOR_LIMIT_BUSY;
+}
+
+void door_info_account(const struct door *d, struct door_file *f)
+{
+    f->limited[f->limit] += d->now - f->limit_at;
+    f->limit_at = d->now;
+    f->limit = limit_of(f);
+}
+
+static void limits(const struct door_file *f, struct tcp_info *out)
+{
+    clock_ns window = f->limited[DOOR_LIMIT_WINDOW], buffer = f->limited[DOOR_LIMIT_BUFFER];
+
+    out->tcpi_rwnd_limited = window / CLOCK_US;
+    out->tcpi_sndbuf_limited = buffer / CLOCK_US;
+    out->tcpi_busy_time = (f->limited[DOOR_LIMIT_BUSY] + window + buffer) / CLOCK_US;
+}
+
+void door_info(const struct door *d, struct door_file *f, struct tcp_info *out)
 {
     const struct tcp_conn *c;
     struct sock_info info;
@@ -100,6 +138,8 @@ void door_info(const struct door *d, const struct door_file *f, struct tcp_info 
     out->tcpi_advmss = f->options.mss != 0 ? f->options.mss : d->config.mtu - 40u;
     out->tcpi_reordering = info.reordering > INFO_REORDERING ? info.reordering : INFO_REORDERING;
     segments(c, out);
+    door_info_account(d, f);
+    limits(f, out);
     out->tcpi_ca_state = phase(c, out);
     out->tcpi_total_retrans = info.retransmissions;
     out->tcpi_bytes_acked = info.bytes_acked;

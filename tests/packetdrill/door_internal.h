@@ -27,6 +27,9 @@ STAILQ_HEAD(door_packets, door_packet);
 
 enum door_kind { DOOR_SOCKET, DOOR_EPOLL };
 
+/* What a connection with something to send waits for (door_info.c). */
+enum door_limit { DOOR_LIMIT_NONE, DOOR_LIMIT_BUSY, DOOR_LIMIT_WINDOW, DOOR_LIMIT_BUFFER };
+
 struct door_interest {
     int fd; /* negative: the entry is free */
     struct epoll_event event;
@@ -51,7 +54,10 @@ struct door_file {
     struct sock *sock;      /* NULL: none yet, or it is closed */
     uint64_t read, written; /* changes that an edge-triggered epoll reports */
     clock_ns data_at;       /* when data last came */
-    uint64_t received;      /* bytes, as counted then */
+    bool writer_waits;      /* for room in the buffer */
+    enum door_limit limit;
+    clock_ns limit_at, limited[4]; /* since when; how long by each so far */
+    uint64_t received;             /* bytes, as counted then */
 
     struct door_interest interest[16];
 };
@@ -130,7 +136,8 @@ void door_inside_user_timeout(struct sock *k, clock_ns timeout);
 
 /* ---- door_info.c ---- */
 
-void door_info(const struct door *d, const struct door_file *f, struct tcp_info *out);
+void door_info(const struct door *d, struct door_file *f, struct tcp_info *out);
+void door_info_account(const struct door *d, struct door_file *f); /* the stack has come to rest */
 
 /* ---- door_wait.c ---- */
 

@@ -119,6 +119,7 @@ static ssize_t give(struct door *d, struct door_file *f, const char *bytes, size
         n = sock_write(f->sock, bytes + done, len - done < n ? (uint32_t)(len - done) : n);
         door_buffer_filled(f, n);
         done += n;
+        f->writer_waits = done < len;
         if (n > 0)
             door_settle(d);
         else if (door_wait(d, nonblocking, write_ready, f, CLOCK_NEVER) < 0)
