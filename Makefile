@@ -30,7 +30,7 @@ deb:
 	@packaging/install-deps deb
 	$(call as_root,packaging/build-deb)
 
-# BENCH=name runs one row only, QUICK=1 one short round.
+# BENCH=name runs one row, or the rows of one lab, only; QUICK=1 one short round.
 bench:
 	@packaging/install-deps bench
 	$(call as_root,tests/bench/run $(if $(QUICK),--quick) $(BENCH))

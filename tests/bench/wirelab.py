@@ -17,14 +17,18 @@ import re
 import sys
 import time
 
-from bench.proxies import BACKEND, BACKEND_PORT, PROXIES, PROXY_CPU, Proxy
+from bench.client import Client
+from bench.proxies import (BACKEND, BACKEND_PORT, PLAIN_PORT, PROXIES, PROXY_CPU, TLS_PORT, Proxy)
 from bench.results import OURS, Role
 from lab.peers import write_random
 from lab.process import CLOCK_TICK, LabError, wait_until
 from lab.topology import BITS, INSIDE, OUTSIDE, Lab
 
+UPLOAD_SERVER = os.path.join(os.path.dirname(os.path.dirname(os.path.realpath(__file__))), "lab",
+                             "upload_server.py")
 PEERS_CPU = 1
 PRIORITY = -20
+REAL_TIME = 20
 PAGES = {"64": 64, "1k": 1024, "16k": 16 << 10, "10m": 10 << 20}
 
 # The devices by the CPU that does their receive work.
@@ -81,10 +85,15 @@ class Cost:
         """The same, without interrupts and without whatever else ran on CPU 0."""
         return (self.own + self.elsewhere) * 1e6 / self.operations
 
+    def details(self):
+        """What the file keeps beside the figure."""
+        return {"rate": self.operations / self.seconds, "own": self.own_microseconds,
+                "busy": self.busy / self.seconds, "foreign": self.foreign}
+
     @property
     def foreign(self):
         """The part of CPU 0's busy time that is not the threads' own: interrupts, and strangers."""
-        return max(0.0, 1 - self.own / self.busy)
+        return max(0.0, 1 - self.own / self.busy) if self.busy else 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,9 +112,17 @@ class WireLab(Lab):
     """A laboratory whose peers and interfaces are pinned, and through which one contender after the
     other goes."""
 
+    def __init__(self, session, certificate="P-256"):
+        super().__init__(session.program("appliance", "sluice"))
+        self.kload = session.program("tests", "bench", "kload")
+        self._certificate = certificate
+        self._clients = 0
+        self.server = None
+
     def __enter__(self):
         os.setpriority(os.PRIO_PROCESS, 0, PRIORITY)
         super().__enter__()
+        self.authority.issue("shop", "shop.example", key=self._certificate)
         for namespace in (self.client, self.proxy, self.backend):
             namespace.run("sysctl", "-qw", "net.ipv4.ip_local_port_range=1024 65535",
                           "net.ipv4.tcp_tw_reuse=1", "net.core.somaxconn=65535",
@@ -166,14 +183,31 @@ class WireLab(Lab):
         """nginx on CPU 1, with pages of the sizes that rows ask for."""
         for name, size in PAGES.items():
             write_random(os.path.join(self.www, name), size)
-        server = self.nginx(f"{BACKEND}:{BACKEND_PORT}")
-        for task in wait_until(lambda: children(server.process.pid), "nginx's workers"):
+        self.server = self.nginx(f"{BACKEND}:{BACKEND_PORT}")
+        for task in wait_until(lambda: children(self.server.process.pid), "nginx's workers"):
             os.sched_setaffinity(task, {PEERS_CPU})
-        return server
 
-    def on_client_cpu(self, *command, timeout=600):
-        """Runs the measuring client."""
-        return self.client.run("taskset", "-c", PEERS_CPU, *command, check=False, timeout=timeout)
+    def real_time(self):
+        """Puts the server and the receive work of CPU 1 ahead of whatever else runs there."""
+        threads = [thread for thread, device in napi_threads() if DEVICES.get(device) == PEERS_CPU]
+        for thread in threads + children(self.server.process.pid):
+            os.sched_setscheduler(thread, os.SCHED_FIFO, os.sched_param(REAL_TIME))
+
+    def start_sink(self):
+        """A server on CPU 1 that takes uploads and answers with what it got: its SHA-256."""
+        sink = self.backend.start("taskset", "-c", PEERS_CPU, sys.executable, UPLOAD_SERVER,
+                                  BACKEND, BACKEND_PORT, name="sink")
+        sink.wait_for("^listening")
+
+    def load(self, page, *options, tls=None, prefix=(), expect=None):
+        """The measuring client, warm: see client.py."""
+        self._clients += 1
+        secrets = ["--tls", tls, "--ca", self.authority.certificate, "--name", "shop.example"]
+        command = self.client.command(
+            "taskset", "-c", str(PEERS_CPU), *prefix, self.kload, "--path", f"/{page}",
+            "--to", f"{OUTSIDE}:{TLS_PORT if tls else PLAIN_PORT}",
+            "--expect", expect or os.path.join(self.www, page), *(secrets if tls else ()), *options)
+        return Client(command, self.path(f"client-{self._clients}.log"))
 
     def measure(self, proxy, operations, work):
         """Calls work(), which does the operations or raises; returns their cost."""
