@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 
+from bench.wirelab import LINKS
 from lab.peers import nginx_path
 from lab.process import run
 
@@ -46,6 +47,7 @@ def facts(top):
         "cpu": _cpu(),
         "memory": _memory(),
         "kernel": os.uname().release,
+        "links": LINKS,
         "sluice": _commit(top),
         "dpdk": _first(["pkg-config", "--modversion", "libdpdk"], r"(\S+)"),
         "openssl": _first(["openssl", "version"], r"OpenSSL (\S+)"),

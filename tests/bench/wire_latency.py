@@ -9,6 +9,8 @@ interfaces run there at real-time priority, so that the flood takes what they le
 of them.
 """
 
+import contextlib
+
 from bench.results import Goal, Result
 from bench.rows import Row
 from bench.wirelab import WireLab, contenders
@@ -34,26 +36,38 @@ def capacity(session, lab, able):
 
 
 def steady(lab, rate, seconds):
-    """The client that measures."""
+    """Requests at the rate, on connections that stand."""
     return lab.load("1k", "--parallel", PARALLEL, "--rate", rate, "--seconds", seconds, tls="1.3",
                     prefix=AHEAD)
 
 
-def quiet(lab, rate, seconds, report):
-    """Nothing else goes on."""
+@contextlib.contextmanager
+def quiet(lab, rate, seconds, _beside):
+    """The client that measures, and nothing else."""
     with steady(lab, rate, seconds) as client:
-        report.update(client.work())
+        yield client
 
 
-def flooded(lab, rate, seconds, report):
-    """The flood begins before the measurement and outlasts it."""
+@contextlib.contextmanager
+def flooded(lab, rate, seconds, beside):
+    """The same in a flood, which begins before the measurement and outlasts it."""
     with steady(lab, rate, seconds) as client, \
             lab.load("1k", "--parallel", FLOOD_PARALLEL, "--close", "--seconds", seconds + 1,
                      tls="1.3", prefix=BEHIND) as flood:
         flood.go()
-        report.update(client.work())
-        flooding = flood.report()
-    report["flood"] = flooding["handshakes"] / flooding["seconds"]
+        yield client
+        report = flood.report()
+    beside["handshakes_a_second"] = report["handshakes"] / report["seconds"]
+
+
+def one_round(lab, contender, load, rate, seconds):
+    """What the client found, and what goes beside it into the file."""
+    report, beside = {}, {"rate": rate}
+    with lab.contender(contender) as process:
+        lab.real_time()
+        with load(lab, rate, seconds, beside) as client:
+            cost = lab.measure(process, rate * seconds, lambda: report.update(client.work()))
+    return report["latency_us"], {**cost.details(), **beside}
 
 
 def measure(session, name, title, load, goals):
@@ -65,16 +79,10 @@ def measure(session, name, title, load, goals):
     with WireLab(session) as lab:
         lab.start_server()
         rate = max(1, int(capacity(session, lab, able) / 2))
-        seconds = session.scale(10, 2)
         for _, contender in session.turns(able):
-            report = {}
-            with lab.contender(able[contender]) as process:
-                lab.real_time()
-                cost = lab.measure(process, rate * seconds,
-                                   lambda: load(lab, rate, seconds, report))
+            latency, beside = one_round(lab, able[contender], load, rate, session.scale(10, 2))
             for percentile, result in results.items():
-                result.add(contender, report["latency_us"][percentile], able[contender].role,
-                           **cost.details(), handshakes=report.get("flood", 0))
+                result.add(contender, latency[percentile], able[contender].role, **beside)
     yield from results.values()
 
 

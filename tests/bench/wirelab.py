@@ -27,6 +27,9 @@ from lab.topology import BITS, INSIDE, OUTSIDE, Lab
 UPLOAD_SERVER = os.path.join(os.path.dirname(os.path.dirname(os.path.realpath(__file__))), "lab",
                              "upload_server.py")
 PEERS_CPU = 1
+MTU = 1500
+OFFLOADS = ("tx-checksumming", "tcp-segmentation-offload", "generic-segmentation-offload")
+LINKS = f"veth, MTU {MTU}, threaded NAPI; GRO on; without/with \"offloads\": {', '.join(OFFLOADS)} off/on"
 PRIORITY = -20
 REAL_TIME = 20
 PAGES = {"64": 64, "1k": 1024, "16k": 16 << 10, "10m": 10 << 20}
@@ -129,6 +132,7 @@ class WireLab(Lab):
                           "net.ipv4.tcp_max_syn_backlog=65535")
         self.offloads(False)  # GRO is what gives a veth a NAPI context, to be threaded
         for namespace, device in self._devices():
+            namespace.run("ip", "link", "set", device, "mtu", str(MTU))
             namespace.run("sh", "-c", f"echo 1 > /sys/class/net/{device}/threaded")
         return self
 
@@ -143,6 +147,10 @@ class WireLab(Lab):
         for namespace, device in self._devices():
             namespace.run("ethtool", "-K", device, "tx", state, "tso", state, "gso", state,
                           "gro", "on")
+            features = namespace.run("ethtool", "-k", device).stdout
+            for feature in OFFLOADS:
+                if f"{feature}: {state}" not in features:
+                    raise LabError(f"{device} of {namespace.role}: {feature} is not {state}")
 
     def kernel_addresses(self, wanted):
         """Whether the proxy's interfaces have their addresses in the kernel."""
@@ -179,6 +187,8 @@ class WireLab(Lab):
             raise
         finally:
             process.stop()
+        if contender.name == OURS:
+            self.sluice.verify_end()
     def start_server(self):
         """nginx on CPU 1, with pages of the sizes that rows ask for."""
         for name, size in PAGES.items():
