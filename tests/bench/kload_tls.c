@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <string.h>
 
 #include <openssl/err.h>
 #include <openssl/x509_vfy.h>
@@ -21,11 +22,13 @@
 
 static int kload_tls_fail(struct kload *k, const char *what)
 {
-    char text[128] = "no reason given";
+    char text[128];
+    int error = errno;
     unsigned long code = ERR_peek_last_error();
 
-    if (code != 0)
-        ERR_error_string_n(code, text, sizeof text);
+    if (code == 0) /* not TLS itself, but what is below it */
+        return kload_fail(k, "%s: %s", what, strerror(error));
+    ERR_error_string_n(code, text, sizeof text);
     return kload_fail(k, "%s: %s", what, text);
 }
 

@@ -29,7 +29,8 @@ UPLOAD_SERVER = os.path.join(os.path.dirname(os.path.dirname(os.path.realpath(__
 PEERS_CPU = 1
 MTU = 1500
 OFFLOADS = ("tx-checksumming", "tcp-segmentation-offload", "generic-segmentation-offload")
-LINKS = f"veth, MTU {MTU}, threaded NAPI; GRO on; without/with \"offloads\": {', '.join(OFFLOADS)} off/on"
+LINKS = (f"veth, MTU {MTU}, threaded NAPI, GRO; off, and on where a contender says offloads: "
+         + ", ".join(OFFLOADS))
 PRIORITY = -20
 REAL_TIME = 20
 PAGES = {"64": 64, "1k": 1024, "16k": 16 << 10, "10m": 10 << 20}
