@@ -251,9 +251,9 @@ static int kdf_set_params(void *ctx, const OSSL_PARAM params[])
     return params == NULL || params->key == NULL;
 }
 
-#define FUNCTION(id, f)       \
-    {                         \
-        id, (void (*)(void))f \
+#define FUNCTION(id, f)           \
+    {                             \
+        (id), (void (*)(void))(f) \
     }
 
 static const OSSL_DISPATCH kdf_functions[] = {

@@ -60,10 +60,8 @@ static const struct bench_server *const servers[] = {&bench_sluice, &bench_floor
 
 #define SERVERS (sizeof servers / sizeof servers[0])
 
-void bench_require(bool ok, const char *what)
+void bench_fail(const char *what)
 {
-    if (ok)
-        return;
     fprintf(stderr, "bench_tls: %s\n", what);
     ERR_print_errors_fp(stderr);
     exit(1);
@@ -311,7 +309,7 @@ static double memory(const struct bench_server *server, const struct row *row, S
 static double measure(const struct bench_server *server, const struct row *row, unsigned count)
 {
     SSL_CTX *ctx = client_context(row->version);
-    double result;
+    double result = 0;
 
     if (row->kind == MEMORY)
         result = memory(server, row, ctx);
@@ -394,7 +392,7 @@ static void contender_start(struct contender *contenders, unsigned k)
 
 static double contender_run(const struct contender *c, unsigned row)
 {
-    double result;
+    double result = 0;
 
     bench_require(write(c->ask[1], &row, sizeof row) == sizeof row &&
                       read(c->answer[0], &result, sizeof result) == sizeof result,

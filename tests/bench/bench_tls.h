@@ -48,6 +48,12 @@ extern const struct bench_server bench_sluice, bench_floor, bench_floor_tuned;
 size_t bench_queue_take(struct bench_queue *q, void *out, size_t len);
 void bench_queue_put(struct bench_queue *q, const void *data, size_t len);
 
-void bench_require(bool ok, const char *what);
+_Noreturn void bench_fail(const char *what);
+
+static inline void bench_require(bool ok, const char *what)
+{
+    if (!ok)
+        bench_fail(what);
+}
 
 #endif

@@ -4,8 +4,8 @@
  */
 #include "tests/unit/tls/tls_fixture.h"
 
+#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include <openssl/core_names.h>
 #include <openssl/params.h>
@@ -57,7 +57,7 @@ static void draw(struct request *r)
 
     *r = (struct request){.mode = expand ? EVP_KDF_HKDF_MODE_EXPAND_ONLY
                                          : EVP_KDF_HKDF_MODE_EXTRACT_ONLY};
-    strcpy(r->digest, sha384 ? "SHA2-384" : "SHA2-256");
+    snprintf(r->digest, sizeof r->digest, "%s", sha384 ? "SHA2-384" : "SHA2-256");
     r->hash_len = sha384 ? 48 : 32;
     r->label_len = (size_t)random() % 13;
     draw_bytes((uint8_t *)r->label, r->label_len);
@@ -141,7 +141,7 @@ static void test_refused(void **state)
     r.has_key = false;
     expect_refusal(&r);
     r = good;
-    strcpy(r.digest, "SHA2-512");
+    snprintf(r.digest, sizeof r.digest, "SHA2-512");
     expect_refusal(&r);
     r = good;
     r.mode = EVP_KDF_HKDF_MODE_EXTRACT_AND_EXPAND;
