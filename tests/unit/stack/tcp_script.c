@@ -6,7 +6,7 @@
 #include <rte_mbuf.h>
 
 #include "stack/wire/wire.h"
-#include "tests/unit/support/test_frame.h"
+#include "tests/unit/stack/tcp_script_wire.h"
 #include "tests/unit/support/test_mbuf.h"
 
 #define POOL_SIZE   4095
@@ -16,8 +16,8 @@
 #define BURST_MAX   256
 #define TX_OFFLOADS (RTE_MBUF_F_TX_TCP_SEG | RTE_MBUF_F_TX_TCP_CKSUM | RTE_MBUF_F_TX_IP_CKSUM)
 
-static const uint8_t stack_mac[6] = {2, 0, 0, 0, 0, 1}, peer_mac[6] = {2, 0, 0, 0, 0, 2};
-static const char stack_ip[] = "10.0.0.1";
+/* Before the test begins: the stack's address is its own by then (RFC 4862). */
+#define LEAD (3 * CLOCK_SEC)
 
 struct script_event {
     const struct sock *sock;
@@ -37,8 +37,8 @@ struct script {
     unsigned first, count;
     struct rte_mbuf *kept[QUEUE_SIZE];
     unsigned kept_count;
-    struct test_frame arp[16]; /* requests to be answered */
-    unsigned arp_count;
+    struct test_frame answer[16]; /* to requests of ARP or ND */
+    unsigned answers;
 
     struct rte_mbuf *burst[BURST_MAX];
     unsigned burst_count;
@@ -86,11 +86,6 @@ uint8_t script_byte(uint64_t position)
     return (uint8_t)(position * 167 + (position >> 8) * 13 + (position >> 16));
 }
 
-static void host_ip(uint8_t host, char text[16])
-{
-    snprintf(text, 16, "10.0.0.%u", host);
-}
-
 /* ---- what the stack sends ---- */
 
 static struct script_conn *conn_of(struct script *s, const struct script_segment *g)
@@ -120,7 +115,7 @@ static void segment_capture(struct script *s, const uint8_t *frame, uint32_t len
                             const struct rte_mbuf *m, enum egress_band band, uint8_t egress_class)
 {
     struct script_segment *g = &s->queue[(s->first + s->count++) % QUEUE_SIZE];
-    uint32_t header = TEST_L4 + (frame[TEST_L4 + 12] >> 4) * 4u;
+    uint32_t tcp = script_wire_tcp(frame), header = tcp + (frame[tcp + 12] >> 4) * 4u;
     struct script_conn *c;
 
     assert_true(s->count <= QUEUE_SIZE);
@@ -128,10 +123,10 @@ static void segment_capture(struct script *s, const uint8_t *frame, uint32_t len
     *g = (struct script_segment){.at = s->now,
                                  .band = band,
                                  .egress_class = egress_class,
-                                 .dscp = frame[15] >> 2,
-                                 .ecn = frame[15] & 3,
-                                 .host = frame[33]};
-    tcp_parse(g, frame + TEST_L4);
+                                 .dscp = script_wire_class(frame) >> 2,
+                                 .ecn = script_wire_class(frame) & 3,
+                                 .host = script_wire_to(frame)};
+    tcp_parse(g, frame + tcp);
     g->len = len - header;
     g->payload = malloc(g->len + 1);
     memcpy(g->payload, frame + header, g->len);
@@ -160,12 +155,10 @@ static void egress_enqueue(void *ctx, struct rte_mbuf *m, enum egress_band band,
 
     assert_non_null(copy);
     memcpy(copy, rte_pktmbuf_read(m, 0, len, copy), len);
-    if (test_frame_get16(copy + 12) == 0x0806) {
-        if (test_frame_get16(copy + 20) == 1 && memcmp(copy + 38, copy + 28, 4) != 0) {
-            assert_true(s->arp_count < 16);
-            memcpy(s->arp[s->arp_count++].b, copy, 42);
-        }
-    } else {
+    assert_true(s->answers < 16);
+    if (script_wire_answer(copy, &s->answer[s->answers])) {
+        s->answers++;
+    } else if (script_wire_tcp(copy) != 0) {
         assert_true((m->ol_flags & TX_OFFLOADS) != 0 || test_frame_sums_right(copy, len));
         segment_capture(s, copy, len, m, band, egress_class);
         if (band == EGRESS_DATA && *room_of(s, egress_class) != SCRIPT_UNLIMITED)
@@ -247,17 +240,10 @@ static void input(struct script *s)
     check_usage(s);
 }
 
-static void arp_answer(struct script *s)
+static void answer(struct script *s)
 {
-    while (s->arp_count > 0) {
-        const uint8_t *request = s->arp[--s->arp_count].b;
-        struct test_frame reply;
-        char target[16];
-
-        host_ip(request[41], target);
-        test_frame_ether(&reply, stack_mac, peer_mac, 0x0806);
-        test_frame_arp(&reply, 2, peer_mac, target, stack_mac, stack_ip);
-        s->burst[s->burst_count++] = mbuf_of(s, &reply);
+    while (s->answers > 0) {
+        s->burst[s->burst_count++] = mbuf_of(s, &s->answer[--s->answers]);
         input(s);
     }
 }
@@ -266,8 +252,8 @@ void script_flush(struct script *s)
 {
     events_collect(s);
     stack_flush(s->stack, s->now);
-    while (s->arp_count > 0) {
-        arp_answer(s);
+    while (s->answers > 0) {
+        answer(s);
         stack_flush(s->stack, s->now);
     }
     events_collect(s);
@@ -333,7 +319,7 @@ struct script *script_create(const struct script_config *config)
     };
     struct stack_iface_config ic = {
         .name = "script0",
-        .mtu = k->mtu != 0 ? k->mtu : 1500,
+        .mtu = (uint16_t)((k->mtu != 0 ? k->mtu : 1500) + script_wire_extra()),
         .offloads = k->offloads,
         .egress = {.ctx = s,
                    .enqueue = egress_enqueue,
@@ -346,9 +332,10 @@ struct script *script_create(const struct script_config *config)
     pools_init();
     sc.data_pool = data_pool;
     ic.tx_pool = tx_pool;
-    memcpy(ic.mac, stack_mac, sizeof stack_mac);
-    assert_int_equal(ip_prefix_parse("10.0.0.1/24", &ic.addrs[0]), 0);
-    s->now = s->start = k->start != 0 ? k->start : SCRIPT_START;
+    script_wire_mac(ic.mac);
+    script_wire_prefix(&ic.addrs[0]);
+    s->start = k->start != 0 ? k->start : SCRIPT_START;
+    s->now = script_wire_ipv6() ? s->start - LEAD : s->start;
     s->one_queue = k->one_queue;
     s->label = k->label;
     s->frame_max = k->frame_max != 0 ? k->frame_max : UINT32_MAX;
@@ -356,6 +343,8 @@ struct script *script_create(const struct script_config *config)
     s->stack = stack_create(&sc, s->now, &e);
     if (s->stack == NULL || stack_iface_add(s->stack, &ic, &e) < 0)
         fail_msg("%s", e.text);
+    if (s->now < s->start)
+        script_advance(s, s->start - s->now);
     return s;
 }
 
@@ -417,14 +406,23 @@ struct stack_usage script_usage(const struct script *s)
 
 /* ---- the application ---- */
 
+struct ip_endpoint script_endpoint(uint8_t host, uint16_t port)
+{
+    struct ip_endpoint e = {.port = port};
+    char text[SCRIPT_WIRE_TEXT];
+
+    script_wire_host(host, text);
+    assert_int_equal(ip_parse(text, &e.addr), 0);
+    return e;
+}
+
 struct sock *script_listen(struct script *s, uint16_t port, uint32_t backlog,
                            const struct sock_options *options)
 {
-    struct ip_endpoint at = {.port = port};
+    struct ip_endpoint at = script_endpoint(SCRIPT_WIRE_STACK, port);
     enum sock_error error = SOCK_OK;
     struct sock *l;
 
-    assert_int_equal(ip_parse(stack_ip, &at.addr), 0);
     l = sock_listen(s->stack, &at, backlog, options, s, &error);
     assert_non_null(l);
     return l;
@@ -432,12 +430,9 @@ struct sock *script_listen(struct script *s, uint16_t port, uint32_t backlog,
 
 void script_connect(struct script_conn *c, const struct sock_options *options)
 {
-    struct ip_endpoint to = {.port = c->peer_port}, local;
+    struct ip_endpoint to = script_endpoint(c->host, c->peer_port), local;
     enum sock_error error = SOCK_OK;
-    char text[16];
 
-    host_ip(c->host, text);
-    assert_int_equal(ip_parse(text, &to.addr), 0);
     c->sock = sock_connect(c->s->stack, &to, options, c, &error);
     if (c->sock == NULL)
         fail_msg("connect: %s", sock_error_text(error));
@@ -495,15 +490,6 @@ void script_events_leave(struct script *s)
 
 /* ---- the peer ---- */
 
-static void frame_begin(struct script_conn *c, struct test_frame *f, uint8_t protocol)
-{
-    char from[16];
-
-    host_ip(c->host, from);
-    test_frame_ether(f, stack_mac, peer_mac, 0x0800);
-    test_frame_ipv4(f, protocol, from, stack_ip);
-}
-
 void script_send_raw(struct script_conn *c, const struct packet_tcp *tcp, const void *payload,
                      uint32_t len)
 {
@@ -532,8 +518,7 @@ void script_send_raw(struct script_conn *c, const struct packet_tcp *tcp, const 
         h.sack[i].left = tcp->sack[i].left;
         h.sack[i].right = tcp->sack[i].right;
     }
-    frame_begin(c, &f, 6);
-    f.b[TEST_L3 + 1] = c->ecn;
+    script_wire_begin(&f, c->host, 6, c->ecn);
     test_frame_append(&f, header, wire_tcp_emit(&h, header));
     if (len > 0)
         test_frame_append(&f, payload, len);
@@ -592,19 +577,18 @@ void script_send_sack(struct script_conn *c, uint32_t ack, unsigned count, const
 
 void script_icmp(struct script_conn *c, uint8_t type, uint8_t code, uint32_t rest, uint32_t seq)
 {
-    struct test_frame f, quoted;
-    char peer[16];
+    const struct script_wire_error e = {
+        .type = type,
+        .code = code,
+        .rest = rest,
+        .length = (uint16_t)((c->quoted_length != 0 ? c->quoted_length : 1500)),
+        .stack_port = c->stack_port,
+        .peer_port = c->peer_port,
+        .seq = c->stack_iss + seq,
+    };
+    struct test_frame f;
 
-    host_ip(c->host, peer);
-    test_frame_ether(&quoted, peer_mac, stack_mac, 0x0800);
-    test_frame_ipv4(&quoted, 6, stack_ip, peer);
-    test_frame_tcp(&quoted, c->stack_port, c->peer_port, c->stack_iss + seq, 0, TCP_ACK);
-    test_frame_finish(&quoted);
-    test_frame_put16(quoted.b + TEST_L3 + 2, c->quoted_length != 0 ? c->quoted_length : 1500);
-    frame_begin(c, &f, 1);
-    test_frame_icmp(&f, type, code, rest);
-    test_frame_append(&f, quoted.b + TEST_L3, 28);
-    test_frame_finish(&f);
+    script_wire_error(&f, c->host, &e);
     frame_input(c->s, &f);
 }
 

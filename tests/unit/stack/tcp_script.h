@@ -1,8 +1,8 @@
 /*
  * Scripted peers against one real stack on a virtual clock. The test plays every host
- * of 10.0.0.0/24 except 10.0.0.1, which is the stack: it sends segments, and says which ones it
- * expects back, with sequence numbers counted from each side's SYN (the SYN is 0, the first byte of
- * data 1).
+ * of 10.0.0.0/24 (tcp_script_wire.h: or of an IPv6 network) except 10.0.0.1, which is the stack: it
+ * sends segments, and says which ones it expects back, with sequence numbers counted from each
+ * side's SYN (the SYN is 0, the first byte of data 1).
  *
  *     script_listen(s, 80, 16, NULL);
  *     script_establish(s, c);                      handshake and accept
@@ -98,6 +98,9 @@ const struct stack_counters *script_counters(const struct script *s);
 struct stack_usage script_usage(const struct script *s);
 
 /* ---- the stack's application ---- */
+
+/* A host's address, 1 being the stack's. */
+struct ip_endpoint script_endpoint(uint8_t host, uint16_t port);
 
 struct sock *script_listen(struct script *s, uint16_t port, uint32_t backlog,
                            const struct sock_options *options);

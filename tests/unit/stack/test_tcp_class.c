@@ -62,14 +62,14 @@ static void test_connect_has_its_options(void **state)
 /* The SYN waits for the neighbour's address first. */
 static void test_connect_syn(void **state)
 {
-    struct ip_endpoint to = {.port = 80};
+    struct ip_endpoint to;
     const struct script_segment *g;
     enum sock_error error;
     struct sock *k;
 
     (void)state;
     s = script_create(NULL);
-    assert_int_equal(ip_parse("10.0.0.9", &to.addr), 0);
+    to = script_endpoint(9, 80);
     k = sock_connect(script_stack(s), &to, &marked, NULL, &error);
     assert_non_null(k);
     script_flush(s);

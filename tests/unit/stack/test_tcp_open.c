@@ -440,14 +440,13 @@ static void test_listener_refuse(void **state)
 
 static void test_listen_errors(void **state)
 {
-    struct ip_endpoint at = {.port = 80};
+    struct ip_endpoint at = script_endpoint(1, 80);
     enum sock_error error;
 
     (void)state;
-    ip_parse("10.0.0.1", &at.addr);
     assert_null(sock_listen(script_stack(s), &at, 1, NULL, NULL, &error));
     assert_int_equal(error, SOCK_IN_USE);
-    ip_parse("10.0.0.9", &at.addr);
+    at = script_endpoint(9, 80);
     assert_null(sock_listen(script_stack(s), &at, 1, NULL, NULL, &error));
     assert_int_equal(error, SOCK_BAD_ADDRESS);
 }
@@ -813,13 +812,12 @@ static void test_isn(void **state)
 /* No block and no buffer: the caller is told, and a SYN is counted. */
 static void test_pool_exhausted(void **state)
 {
-    struct ip_endpoint to = {.port = 9};
+    struct ip_endpoint to = script_endpoint(2, 9);
     enum sock_error error = SOCK_OK;
 
     (void)state;
     for (unsigned i = 0; i < 64; i++)
         script_connect(script_conn(s), NULL);
-    ip_parse("10.0.0.2", &to.addr);
     assert_null(sock_connect(script_stack(s), &to, NULL, NULL, &error));
     assert_int_equal(error, SOCK_NO_MEMORY);
     script_discard(s);
@@ -837,7 +835,7 @@ static void test_connect_no_route(void **state)
     ip_parse("192.0.2.1", &to.addr);
     assert_null(sock_connect(script_stack(s), &to, NULL, NULL, &error));
     assert_int_equal(error, SOCK_BAD_ADDRESS);
-    ip_parse("10.0.0.1", &to.addr);
+    to = script_endpoint(1, 9);
     assert_null(sock_connect(script_stack(s), &to, NULL, NULL, &error));
     assert_int_equal(error, SOCK_BAD_ADDRESS);
 }

@@ -45,11 +45,8 @@ static int teardown(void **state)
 
 static struct sock *connect_to(uint8_t host, enum sock_error *error)
 {
-    struct ip_endpoint to = {.port = 9000};
-    char text[16];
+    struct ip_endpoint to = script_endpoint(host, 9000);
 
-    snprintf(text, sizeof text, "10.0.0.%u", host);
-    ip_parse(text, &to.addr);
     return sock_connect(script_stack(s), &to, NULL, c, error);
 }
 
