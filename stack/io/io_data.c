@@ -30,13 +30,7 @@ uint64_t io_data_pool_bytes(uint32_t mbufs)
 struct rte_mempool *io_data_pool_create(unsigned worker, uint32_t mbufs, struct error *e)
 {
     char name[RTE_MEMPOOL_NAMESIZE];
-    struct rte_mempool *pool;
 
     snprintf(name, sizeof name, "data_%u", worker);
-    pool = rte_pktmbuf_pool_create_by_ops(name, mbufs, RTE_MEMPOOL_CACHE_MAX_SIZE, 0,
-                                          RTE_MBUF_DEFAULT_BUF_SIZE, (int)rte_socket_id(),
-                                          io_pool_ops());
-    if (pool == NULL)
-        error_set(e, "no memory for %u packet buffers: %s", mbufs, rte_strerror(rte_errno));
-    return pool;
+    return io_pool_create(name, mbufs, RTE_MBUF_DEFAULT_BUF_SIZE, (int)rte_socket_id(), e);
 }
