@@ -250,3 +250,8 @@ void app_usage(const struct app *a, unsigned thread, struct stack_usage *out)
 {
     stack_usage(app_thread_stack(a->thread[thread]), out);
 }
+
+clock_ns app_busy(const struct app *a, unsigned thread)
+{
+    return app_thread_busy(a->thread[thread]);
+}

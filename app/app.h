@@ -90,4 +90,8 @@ bool app_links_up(const struct app *a);
 const struct stack_counters *app_counters(const struct app *a, unsigned thread);
 void app_usage(const struct app *a, unsigned thread, struct stack_usage *out);
 
+/* The time that a stack thread has spent in rounds in which packets came or went. The thread polls,
+ * so that its CPU time says nothing about work. */
+clock_ns app_busy(const struct app *a, unsigned thread);
+
 #endif

@@ -16,6 +16,7 @@
 #include <rte_common.h>
 
 #include "app/app_internal.h"
+#include "base/counter.h"
 #include "base/idle.h"
 #include "scheduler/scheduler.h"
 
@@ -49,6 +50,7 @@ struct app_thread {
     void *inside; /* its state, once started */
     bool inside_started;
     struct idle idle;
+    uint64_t busy; /* ns; as a counter */
 };
 
 /* ---- building ---- */
@@ -291,8 +293,10 @@ static void thread_rest(struct app_thread *t, clock_ns now, clock_ns program)
 
 static void thread_loop(struct app_thread *t)
 {
+    clock_ns now = clock_now();
+
     while (!atomic_load_explicit(&t->stop, memory_order_acquire)) {
-        clock_ns now = clock_now(), program;
+        clock_ns begun = now, program;
         bool busy = thread_receive(t, now) > 0;
 
         program = run_program(t, now, &busy);
@@ -302,6 +306,9 @@ static void thread_loop(struct app_thread *t)
             idle_busy(&t->idle, now);
         else
             thread_rest(t, now, program);
+        now = clock_now();
+        if (busy)
+            COUNTER_ADD(t->busy, now - begun);
     }
 }
 
@@ -405,6 +412,11 @@ void app_thread_join(struct app_thread *t)
 const struct stack *app_thread_stack(const struct app_thread *t)
 {
     return t->stack;
+}
+
+clock_ns app_thread_busy(const struct app_thread *t)
+{
+    return counter_read(&t->busy, 0);
 }
 
 int app_thread_attach(struct app_thread *t, struct app_channel *c)

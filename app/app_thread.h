@@ -41,5 +41,6 @@ void app_thread_stop(struct app_thread *t);
 void app_thread_join(struct app_thread *t);
 
 const struct stack *app_thread_stack(const struct app_thread *t);
+clock_ns app_thread_busy(const struct app_thread *t); /* see app_busy() */
 
 #endif

@@ -213,20 +213,31 @@ static void worker_message(struct worker *w)
     mailbox_acknowledge(&w->mailbox, result, &e);
 }
 
+/* A worker polls, so the CPU time of its thread says nothing about work; this does. */
+static void worker_account(struct worker *w, clock_ns duration)
+{
+    COUNTER_INC(w->counters.worker_busy_rounds);
+    COUNTER_ADD(w->counters.worker_busy_nanoseconds, duration);
+}
+
 static void worker_loop(struct worker *w)
 {
+    clock_ns now = clock_now();
+
     /* What the main thread has read of the worker, it has read before it says stop. */
     while (!atomic_load_explicit(&w->stop, memory_order_acquire)) {
-        clock_ns now = clock_now();
+        bool busy = worker_round(w, now);
+        clock_ns begun = now;
 
-        if (worker_round(w, now)) {
+        if (busy)
             idle_busy(&w->idle, now);
-            COUNTER_INC(w->counters.worker_busy_rounds);
-        } else {
+        else
             worker_rest(w, now);
-        }
         if (mailbox_pending(&w->mailbox))
             worker_message(w);
+        now = clock_now();
+        if (busy)
+            worker_account(w, now - begun);
     }
 }
 

@@ -32,6 +32,7 @@
 #define WORKER_COUNTERS(X)                                        \
     X(worker_rounds, "rounds of the loop")                        \
     X(worker_busy_rounds, "rounds in which packets came or went") \
+    X(worker_busy_nanoseconds, "time that these rounds took")     \
     X(worker_sleeps, "times the worker slept for want of work")
 
 COUNTER_STRUCT(worker_counters, WORKER_COUNTERS);

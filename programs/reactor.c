@@ -122,14 +122,33 @@ void stream_close(struct stream *s)
 
 /* ---- the main thread ---- */
 
-/* Waits for a signal, or until all threads are done. */
-static void await_end(struct reactor_run *run, int signals)
+/* Whole lines at a time, so that whoever reads along need not wait for the end. */
+static void tell_busy(const struct reactor_run *run)
+{
+    clock_ns busy = 0;
+
+    for (unsigned i = 0; i < app_thread_count(run->app); i++)
+        busy += app_busy(run->app, i);
+    fprintf(stderr, "%s: busy %.6f s\n", run->options->program, (double)busy / 1e9);
+}
+
+/* Waits for a signal to end, or until all threads are done. */
+static void await_end(const struct reactor_run *run, int signals)
 {
     struct pollfd p[2] = {{.fd = signals, .events = POLLIN},
                           {.fd = run->done_fd, .events = POLLIN}};
+    struct signalfd_siginfo info;
 
-    while (poll(p, 2, -1) < 0)
-        assert(errno == EINTR);
+    for (;;) {
+        if (poll(p, 2, -1) < 0) {
+            assert(errno == EINTR);
+            continue;
+        }
+        if (p[1].revents != 0 || read(signals, &info, sizeof info) != sizeof info ||
+            info.ssi_signo != SIGUSR1)
+            return;
+        tell_busy(run);
+    }
 }
 
 static int run_app(struct reactor_run *run, int signals, struct error *e)
@@ -166,6 +185,7 @@ int reactor_run(const struct options *o, const struct reactor_program *program, 
     sigemptyset(&set);
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGUSR1);
     sigprocmask(SIG_BLOCK, &set, NULL);
     signals = signalfd(-1, &set, SFD_CLOEXEC);
     run.done_fd = eventfd(0, EFD_CLOEXEC);
