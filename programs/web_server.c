@@ -57,11 +57,14 @@ struct web {
 struct web_thread {
     struct web *web;
     LIST_HEAD(, web_conn) conns;
+    LIST_HEAD(, web_conn)
+    spare; /* of those that have ended: malloc() gives such sizes back to the
+              kernel and takes them anew, page faults included */
 };
 
 struct web_conn {
     struct stream *stream;
-    const struct site *site;
+    struct web_thread *thread;
     LIST_ENTRY(web_conn) link;
     bool last;     /* close after this response */
     bool older;    /* the client speaks HTTP/1.0 */
@@ -75,11 +78,11 @@ struct web_conn {
     char in[HTTP_HEAD_MAX];
 };
 
-static void conn_free(struct web_conn *c)
+static void conn_end(struct web_conn *c)
 {
     stream_close(c->stream);
     LIST_REMOVE(c, link);
-    free(c);
+    LIST_INSERT_HEAD(&c->thread->spare, c, link);
 }
 
 /* ---- one response ---- */
@@ -116,7 +119,7 @@ static void answer(struct web_conn *c, const struct http_request *q)
     }
     c->last = !q->keep_alive;
     c->older = q->older;
-    page = site_find(c->site, q->target, q->target_len);
+    page = site_find(c->thread->web->site, q->target, q->target_len);
     if (page != NULL)
         respond(c, 200, page->body, page->len, q->head);
     else
@@ -206,19 +209,23 @@ static void web_ready(void *state, struct stream *s)
             result = receive(c);
     }
     if (result < 0)
-        conn_free(c);
+        conn_end(c);
 }
 
 static bool web_accepted(void *state, struct stream *s)
 {
     struct web_thread *t = state;
-    struct web_conn *c = malloc(sizeof *c);
+    struct web_conn *c = LIST_FIRST(&t->spare);
 
+    if (c != NULL)
+        LIST_REMOVE(c, link);
+    else
+        c = malloc(sizeof *c);
     if (c == NULL)
         return false;
     memset(c, 0, offsetof(struct web_conn, in)); /* which is large */
     c->stream = s;
-    c->site = t->web->site;
+    c->thread = t;
     LIST_INSERT_HEAD(&t->conns, c, link);
     stream_user_set(s, c);
     return true;
@@ -236,6 +243,7 @@ static int web_start(void *ctx, struct reactor *r, unsigned thread, void **state
         return error_set(e, "out of memory");
     t->web = web;
     LIST_INIT(&t->conns);
+    LIST_INIT(&t->spare);
     *state = t;
     if (reactor_listen(r, &web->listen, WEB_BACKLOG, e) == 0)
         return 0;
@@ -253,9 +261,14 @@ static clock_ns web_round(void *state, clock_ns now)
 static void web_stop(void *state)
 {
     struct web_thread *t = state;
+    struct web_conn *c;
 
     while (!LIST_EMPTY(&t->conns))
-        conn_free(LIST_FIRST(&t->conns));
+        conn_end(LIST_FIRST(&t->conns));
+    while ((c = LIST_FIRST(&t->spare)) != NULL) {
+        LIST_REMOVE(c, link);
+        free(c);
+    }
     free(t);
 }
 
