@@ -35,6 +35,11 @@ bench:
 	@packaging/install-deps bench
 	$(call as_root,tests/bench/run $(if $(QUICK),--quick) $(BENCH))
 
+# Where Sluice's time goes in one row: build/bench/profile/BENCH.txt and .svg.
+profile:
+	@packaging/install-deps bench
+	$(call as_root,tests/bench/run --profile $(BENCH))
+
 format:
 	@$(SOURCES) -exec clang-format -i {} +
 
@@ -58,4 +63,4 @@ lint: release
 clean:
 	@rm -rf build
 
-.PHONY: all $(PRESETS) demo test bench deb format check-format lint clean
+.PHONY: all $(PRESETS) demo test bench profile deb format check-format lint clean

@@ -5,7 +5,6 @@
  */
 #include <stdio.h>
 
-#include <rte_errno.h>
 #include <rte_lcore.h>
 #include <rte_mbuf.h>
 

@@ -17,6 +17,7 @@ import re
 import sys
 import time
 
+from bench import profile
 from bench.client import Client
 from bench.proxies import (BACKEND, BACKEND_PORT, PLAIN_PORT, PROXIES, PROXY_CPU, TLS_PORT, Proxy)
 from bench.results import OURS, Role
@@ -232,8 +233,10 @@ class WireLab(Lab):
             interfaces = sum(used for _, used in tasks_of(*napi))
             return time.monotonic(), busy_seconds(PROXY_CPU), off, on + interfaces
 
+        sampled = profile.recording(proxy.pid) if proxy.name == OURS else contextlib.nullcontext()
         before = reading()
-        work()
+        with sampled:
+            work()
         return Cost(operations, *(after - earlier for earlier, after in zip(before, reading())))
 
 
