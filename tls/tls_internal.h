@@ -9,7 +9,6 @@
 #include <sys/stat.h>
 
 #include <openssl/kdf.h>
-#include <openssl/provider.h>
 #include <openssl/ssl.h>
 
 #include "tls/tls.h"
@@ -207,22 +206,13 @@ const char *tls_signature_key_name(enum tls_key key); /* "ECDSA P-256" */
 const char *tls_signature_name(uint16_t scheme);      /* RFC 8446's, or NULL */
 bool tls_signature_possible(uint16_t scheme, uint16_t version, enum tls_key key);
 
-/* ---- the key schedule of TLS 1.3 (tls_kdf.c) ---- */
-
-#define TLS_KDF_PROVIDER "sluice"
-
-/* Registers and loads the provider, which needs its digests before a handshake; or NULL. */
-OSSL_PROVIDER *tls_kdf_load(OSSL_LIB_CTX *lib);
-/* They outlive the provider. */
-void tls_kdf_set_digests(OSSL_PROVIDER *p, const EVP_MD *sha256, const EVP_MD *sha384);
-
 /* ---- worker, server, connection ---- */
 
 struct tls_worker {
     OSSL_LIB_CTX *lib;
-    OSSL_PROVIDER *provider, *schedule;
+    OSSL_PROVIDER *provider;
     BIO_METHOD *bio;
-    EVP_MD *sha256, *sha384;
+    EVP_MD *sha256;
     EVP_KDF *hkdf;
     EVP_CIPHER *cbc;     /* AES-256 */
     time_t (*now)(void); /* wall-clock time */

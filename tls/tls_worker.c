@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include <openssl/err.h>
+#include <openssl/provider.h>
 
 #include "tls/tls_internal.h"
 
@@ -35,18 +36,14 @@ struct tls_worker *tls_worker_create(struct error *e)
     /* Loaded by name: the implicit default would be looked for again, under a lock, in each fetch.
      */
     w->provider = OSSL_PROVIDER_load(w->lib, "default");
-    w->schedule = tls_kdf_load(w->lib);
-    if (w->provider == NULL || w->schedule == NULL)
+    if (w->provider == NULL)
         goto err;
     w->bio = tls_bio_method_create();
     w->sha256 = EVP_MD_fetch(w->lib, "SHA2-256", NULL);
-    w->sha384 = EVP_MD_fetch(w->lib, "SHA2-384", NULL);
     w->hkdf = EVP_KDF_fetch(w->lib, "HKDF", NULL);
     w->cbc = EVP_CIPHER_fetch(w->lib, "AES-256-CBC", NULL);
-    if (w->bio == NULL || w->sha256 == NULL || w->sha384 == NULL || w->hkdf == NULL ||
-        w->cbc == NULL)
+    if (w->bio == NULL || w->sha256 == NULL || w->hkdf == NULL || w->cbc == NULL)
         goto err;
-    tls_kdf_set_digests(w->schedule, w->sha256, w->sha384);
     return w;
 
 err:
@@ -62,10 +59,7 @@ void tls_worker_destroy(struct tls_worker *w)
     assert(w->cas == NULL);
     EVP_CIPHER_free(w->cbc);
     EVP_KDF_free(w->hkdf);
-    if (w->schedule != NULL)
-        OSSL_PROVIDER_unload(w->schedule);
     EVP_MD_free(w->sha256);
-    EVP_MD_free(w->sha384);
     BIO_meth_free(w->bio);
     if (w->provider != NULL)
         OSSL_PROVIDER_unload(w->provider);
