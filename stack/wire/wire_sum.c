@@ -47,7 +47,14 @@ uint16_t wire_sum(const void *data, size_t len, uint32_t initial)
     uint64_t sum = initial + sum_blocks(p, len / SUM_BLOCK);
 
     p += len / SUM_BLOCK * SUM_BLOCK;
-    for (len %= SUM_BLOCK; len >= 2; p += 2, len -= 2) {
+    /* Headers are no longer than this: eight bytes at a time, too. */
+    for (len %= SUM_BLOCK; len >= 8; p += 8, len -= 8) {
+        uint64_t word;
+
+        memcpy(&word, p, sizeof word);
+        sum += (word & UINT32_MAX) + (word >> 32);
+    }
+    for (; len >= 2; p += 2, len -= 2) {
         uint16_t word;
 
         memcpy(&word, p, sizeof word);
@@ -67,6 +74,8 @@ uint16_t wire_sum_mbuf(const struct rte_mbuf *m, uint32_t offset, uint32_t len, 
 {
     uint32_t done = 0, sum = initial;
 
+    if (offset + len <= m->data_len)
+        return wire_sum(rte_pktmbuf_mtod_offset(m, const uint8_t *, offset), len, initial);
     for (; offset >= m->data_len && m->next != NULL; m = m->next)
         offset -= m->data_len;
     for (; done < len && m != NULL; m = m->next, offset = 0) {
@@ -83,14 +92,12 @@ uint16_t wire_sum_mbuf(const struct rte_mbuf *m, uint32_t offset, uint32_t len, 
 uint16_t wire_pseudo_sum(const struct ip_addr *src, const struct ip_addr *dst, uint8_t protocol,
                          uint32_t length)
 {
-    bool v4 = ip_is_v4(src);
-    size_t skip = v4 ? 12 : 0;
-    struct {
-        uint32_t length, protocol;
-    } rest = {htonl(length), htonl(protocol)};
-    uint32_t sum;
+    uint64_t sum = (uint64_t)htonl(length) + htonl(protocol);
 
-    sum = wire_sum(src->b + skip, sizeof src->b - skip, 0);
-    sum += wire_sum(dst->b + skip, sizeof dst->b - skip, 0);
-    return wire_sum(&rest, sizeof rest, sum);
+    sum += (uint64_t)src->w[3] + dst->w[3];
+    if (!ip_is_v4(src)) {
+        for (unsigned i = 0; i < 3; i++)
+            sum += (uint64_t)src->w[i] + dst->w[i];
+    }
+    return sum_fold(sum);
 }
