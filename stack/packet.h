@@ -82,6 +82,7 @@ struct packet {
                              an ICMPv6 parameter problem (RFC 8200, 4): the code, plus one */
     enum packet_kind kind;
     struct packet_label label; /* zero before the firewall */
+    uint32_t flow_hash;        /* of TCP: by it the stack finds the connection; the parser has 0 */
     uint8_t iface;             /* index of the interface it came in on */
     uint8_t ip_protocol;
     uint8_t ttl;             /* IPv6: hop limit */

@@ -147,6 +147,7 @@ void stack_input(struct stack *s, unsigned iface, struct rte_mbuf **frames, unsi
             left = reassemble(s, packets, n, now);
         if (s->ingress != NULL)
             s->ingress(s->ingress_ctx, packets, left, now);
+        tcp_prepare(s->tcp, packets, left);
         net_input(s->net, packets, left, now);
         frames += n;
         count -= n;

@@ -25,6 +25,10 @@ void tcp_destroy(struct tcp *t);
 /* The time of the round, for calls that have no `now` of their own. */
 void tcp_now_set(struct tcp *t, clock_ns now);
 
+/* Before the packets of a burst go to TCP one by one: sets flow_hash, by which each is looked up,
+ * and asks for the memory that they will need, all at once. */
+void tcp_prepare(const struct tcp *t, struct packet *packets, unsigned count);
+
 /* Fires timers, then emits what became sendable. */
 void tcp_flush(struct tcp *t, clock_ns now);
 

@@ -397,7 +397,7 @@ void tcp_input(void *ctx, struct packet *p, clock_ns now)
 
     t->now = now;
     tcp_count(t, tcp_segments_received);
-    c = tcp_table_find(&t->table, tcp_table_hash(&t->table, &local, &remote), &local, &remote);
+    c = tcp_table_find(&t->table, p->flow_hash, &local, &remote);
     if (c != NULL) {
         if (c->state == TCP_SYN_SENT)
             syn_sent(c, p);

@@ -26,15 +26,30 @@ void tcp_table_fini(struct tcp_table *t)
     t->bucket = NULL;
 }
 
+uint64_t tcp_flow_hash(const struct ip_endpoint *local, const struct ip_endpoint *remote,
+                       const struct siphash_key *key)
+{
+    if (ip_is_v4(&local->addr)) {
+        struct {
+            uint32_t local, remote;
+            uint16_t local_port, remote_port;
+        } id = {ip_to_v4(&local->addr), ip_to_v4(&remote->addr), local->port, remote->port};
+
+        return siphash(&id, sizeof id, key);
+    } else {
+        struct {
+            struct ip_addr local, remote;
+            uint16_t local_port, remote_port;
+        } __attribute__((packed)) id = {local->addr, remote->addr, local->port, remote->port};
+
+        return siphash(&id, sizeof id, key);
+    }
+}
+
 uint32_t tcp_table_hash(const struct tcp_table *t, const struct ip_endpoint *local,
                         const struct ip_endpoint *remote)
 {
-    struct {
-        struct ip_addr local, remote;
-        uint16_t local_port, remote_port;
-    } __attribute__((packed)) key = {local->addr, remote->addr, local->port, remote->port};
-
-    return (uint32_t)siphash(&key, sizeof key, &t->key);
+    return (uint32_t)tcp_flow_hash(local, remote, &t->key);
 }
 
 static bool same_endpoint(const struct ip_endpoint *a, const struct ip_endpoint *b)
