@@ -2,7 +2,8 @@
  * How a segment is built, and handed to the internet layer.
  *
  * Payload stays in the send queue until it is acknowledged. A device with multi-segment transmit
- * gets a header mbuf followed by references to the queue's mbufs; any other gets one linear copy.
+ * gets a header mbuf followed by references to the queue's mbufs; any other gets one linear copy,
+ * and so does what is shorter than a reference is worth.
  * With segmentation offload one frame carries many segments' worth.
  */
 #include <string.h>
@@ -25,7 +26,8 @@
 #include "stack/tcp/tcp_window.h"
 #include "stack/wire/wire.h"
 
-#define TCP_REFERENCES_MAX 40 /* mbufs of payload in one frame; devices take at least this many */
+#define TCP_REFERENCES_MAX 40  /* mbufs of payload in one frame; devices take at least this many */
+#define TCP_COPY_MAX       512 /* payload of a frame that is copied all the same */
 #define TCP_OPTIONS_MAX    40
 #define TCP_TSO_MAX        61440u /* payload of one frame that the device segments */
 
@@ -222,7 +224,7 @@ static void acknowledged(struct tcp_conn *c, bool blocks)
 bool tcp_segment_send(struct tcp_conn *c, uint32_t seq, uint32_t len, uint8_t flags)
 {
     struct rte_mbuf *m = rte_pktmbuf_alloc(c->path.tx_pool);
-    bool references = (c->path.offloads & STACK_TX_MULTI_SEGMENT) != 0;
+    bool references = (c->path.offloads & STACK_TX_MULTI_SEGMENT) != 0 && len > TCP_COPY_MAX;
     uint8_t header[WIRE_TCP_MAX];
     struct tcp_cursor at = {0};
     struct wire_tcp h;

@@ -91,14 +91,33 @@ static void test_device_keeps_references(void **state)
     (void)state;
     begin(STACK_TX_MULTI_SEGMENT, 0);
     script_keep(s, true);
-    for (uint32_t i = 0; i < 50; i++)
-        script_write(c, 20);
-    assert_int_equal(expect_stream(0), 1000);
-    script_send(c, TCP_ACK, 1, 1001, 0);
+    for (uint32_t i = 0; i < 10; i++)
+        script_write(c, 600);
+    assert_int_equal(expect_stream(0), 6000);
+    script_send(c, TCP_ACK, 1, 6001, 0);
     assert_int_equal(script_usage(s).buffers_used, 0);
     assert_true(rte_mempool_in_use_count(script_data_pool()) > 0);
     script_keep(s, false);
     assert_int_equal(rte_mempool_in_use_count(script_data_pool()), 0);
+}
+
+/* A reference costs more than a copy of so little. */
+static void test_device_gets_copies_of_little(void **state)
+{
+    const struct script_segment *g;
+
+    (void)state;
+    begin(STACK_TX_MULTI_SEGMENT, 0);
+    script_keep(s, true);
+    script_write(c, 512);
+    g = script_expect(c, TCP_ACK, 1, 1, 512);
+    assert_int_equal(g->mbufs, 1);
+    script_write(c, 513);
+    g = script_expect(c, TCP_ACK, 513, 1, 513);
+    assert_true(g->mbufs > 1);
+    script_send(c, TCP_ACK, 1, 513, 0);
+    script_send(c, TCP_ACK, 1, 1026, 0);
+    script_keep(s, false);
 }
 
 /* One frame for many segments: whole ones, and the rest by itself. */
@@ -365,6 +384,7 @@ int main(void)
         TEST(test_linear),
         TEST(test_references),
         TEST(test_device_keeps_references),
+        TEST(test_device_gets_copies_of_little),
         TEST(test_segmentation_offload),
         TEST(test_segmentation_offload_timestamps),
         TEST(test_segmentation_of_a_window),
