@@ -61,7 +61,7 @@ static uint32_t milliseconds(clock_ns time)
 
 void tcp_conn_bind(struct tcp_conn *c, const struct ip_endpoint *local,
                    const struct ip_endpoint *remote, const struct net_path *path,
-                   const struct sock_options *options)
+                   const struct sock_options *options, uint32_t hash)
 {
     struct tcp *t = c->sock.tcp;
 
@@ -84,7 +84,7 @@ void tcp_conn_bind(struct tcp_conn *c, const struct ip_endpoint *local,
     c->syn_window = (uint16_t)RTE_MIN(tcp_memory_receive_limit(c), 65535u);
     c->ts_offset = tcp_ts_offset(t, &local->addr, &remote->addr);
     c->progress_at = c->heard_at = c->challenge_due = tcp_tick_of(t->now);
-    c->hash = tcp_table_hash(&t->table, local, remote);
+    c->hash = hash;
     tcp_table_insert(&t->table, c);
 }
 

@@ -284,10 +284,11 @@ static inline struct tcp_conn *tcp_conn_of(const struct sock *k)
  * keeps `reserve` blocks back. NULL: none to be had. */
 struct tcp_conn *tcp_conn_create(struct tcp *t, uint32_t reserve);
 
-/* Gives the flow its addresses, path and options, and enters it into the table. */
+/* Gives the flow its addresses, path and options, and enters it into the table; `hash` is
+ * tcp_table_hash() of the two. */
 void tcp_conn_bind(struct tcp_conn *c, const struct ip_endpoint *local,
                    const struct ip_endpoint *remote, const struct net_path *path,
-                   const struct sock_options *options);
+                   const struct sock_options *options, uint32_t hash);
 
 /* Its segments' egress class and DSCP from now on. */
 void tcp_conn_class(struct tcp_conn *c, uint8_t egress_class, uint8_t dscp);

@@ -5,6 +5,7 @@
 #include "stack/tcp/tcp_isn.h"
 #include "stack/tcp/tcp_port.h"
 #include "stack/tcp/tcp_seq.h"
+#include "stack/tcp/tcp_table.h"
 #include "stack/tcp/tcp_timer.h"
 
 #define TCP_CONNECT_TIMEOUT                                                 \
@@ -47,7 +48,7 @@ struct sock *tcp_connect(struct tcp *t, const struct ip_endpoint *remote,
     c->sock.owned = true;
     c->sock.attached = true;
     c->active = true;
-    tcp_conn_bind(c, &local, remote, &path, options);
+    tcp_conn_bind(c, &local, remote, &path, options, tcp_table_hash(&t->table, &local, remote));
     c->iss = tcp_isn(t, &local, remote);
     if (iss_min != 0)
         c->iss = seq_max(c->iss, iss_min);

@@ -216,7 +216,7 @@ static void half_open_begin(struct tcp_listener *l, struct tcp_conn *c, const st
 {
     struct ip_endpoint local = {p->dst, p->dport}, remote = {p->src, p->sport};
 
-    tcp_conn_bind(c, &local, &remote, path, &l->options);
+    tcp_conn_bind(c, &local, &remote, path, &l->options, p->flow_hash);
     tcp_conn_class(c, p->label.egress_class, l->options.dscp);
     c->label = p->label;
     c->listener = l;
