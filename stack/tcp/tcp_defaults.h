@@ -20,6 +20,7 @@
 #define TCP_RTO_MIN           (200 * CLOCK_MS)
 #define TCP_RTO_MAX           (60 * CLOCK_SEC)
 #define TCP_PERSIST_MIN       (200 * CLOCK_MS)
+#define TCP_PERSIST_TRIES     8 /* window probes at least before the user timeout: some get lost */
 #define TCP_SYN_RETRIES       6
 #define TCP_SYNACK_RETRIES    5
 #define TCP_KEEPALIVE_PROBES  9

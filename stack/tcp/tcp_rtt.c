@@ -105,9 +105,10 @@ void tcp_rtt_backoff(struct tcp_conn *c)
 
 clock_ns tcp_rtt_persist(const struct tcp_conn *c)
 {
-    clock_ns gap = c->rto > TCP_PERSIST_MIN ? c->rto : TCP_PERSIST_MIN;
+    clock_ns longest = RTE_MIN(TCP_RTO_MAX, c->user_timeout * CLOCK_MS / TCP_PERSIST_TRIES);
+    clock_ns gap = RTE_MAX(c->rto, TCP_PERSIST_MIN);
 
-    for (unsigned i = 0; i < c->retries && gap < TCP_RTO_MAX; i++)
+    for (unsigned i = 0; i < c->retries && gap < longest; i++)
         gap *= 2;
-    return gap < TCP_RTO_MAX ? gap : TCP_RTO_MAX;
+    return RTE_MIN(gap, RTE_MAX(longest, TCP_PERSIST_MIN));
 }

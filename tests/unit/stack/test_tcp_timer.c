@@ -118,6 +118,24 @@ static void test_closed_window(void **state)
     assert_int_equal(script_counters(s)->tcp_keepalive_probes, 0);
 }
 
+/* Probes of a closed window are so frequent that three lost in a row end nothing. */
+static void test_window_probes_lost(void **state)
+{
+    unsigned probes = 0;
+
+    (void)state;
+    c->window = 0;
+    script_send(c, TCP_ACK, 1, 1, 0);
+    script_write(c, 10);
+    for (unsigned i = 0; i < 3600; i++) {
+        script_advance(s, CLOCK_SEC);
+        if (script_discard(s) > 0 && probes++ % 4 == 0)
+            script_send(c, TCP_ACK, 1, 1, 0);
+    }
+    assert_int_equal(sock_state(c->sock), TCP_ESTABLISHED);
+    assert_true(probes < 3600 / 10); /* and no more frequent than that */
+}
+
 /* After an idle time with keepalives unanswered so far, data has its full time. */
 static void test_data_after_probes(void **state)
 {
@@ -198,6 +216,7 @@ int main(void)
         TEST(test_traffic_puts_it_off),
         TEST(test_not_while_data_is_in_flight),
         TEST(test_closed_window),
+        TEST(test_window_probes_lost),
         TEST(test_data_after_probes),
         TEST(test_orphan_with_keepalive),
         TEST(test_none_by_default),
