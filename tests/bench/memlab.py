@@ -126,7 +126,7 @@ class Proxy(Subject):
                           for i in range(PORTS)},
             "policy": [{"action": "terminate" if tls else "splice", "backend": "load"}],
             "timeouts": {"idle": "1h"},
-            "limits": {"connections": 131072 + 2 * connections, "buffer-memory": "256MiB"}}
+            "limits": {"connections": 131072 + connections * 5 // 2, "buffer-memory": "256MiB"}}
 
     def busy_seconds(self):
         return self._sluice.counters()["worker_busy_nanoseconds"] / 1e9

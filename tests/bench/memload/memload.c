@@ -240,7 +240,8 @@ static int run(struct memload *m)
         .cpus = &m->cpu,
         .cpu_count = 1,
         .main_cpu = m->cpu,
-        .connections = 2 * load->kept + 4 * load->parallel + MEMLOAD_SPARE,
+        /* Both ends of each; a listener leaves a part of the blocks to others. */
+        .connections = 2 * load->kept + load->kept / 2 + 4 * load->parallel + MEMLOAD_SPARE,
         .buffers = MEMLOAD_BUFFERS,
         .link_wait = MEMLOAD_LINK_WAIT,
         .time_wait = MEMLOAD_TIME_WAIT,
