@@ -3,6 +3,9 @@
  * ports), starts the workers, and then only waits: for signals, for who asks on the control socket,
  * and once a second to look at links and to free snapshots that no session uses any more. It never
  * touches a packet.
+ *
+ * It says that it is ready when clients are served: the workers turn, and no IPv6 address is
+ * tentative any more. Nothing else waits for that, so that it can be told to stop meanwhile.
  */
 #include "appliance/appliance.h"
 
@@ -33,7 +36,7 @@
 #include "appliance/workers.h"
 #include "base/log.h"
 
-#define TICK_DRAIN   (20 * CLOCK_MS)
+#define TICK_SHORT   (20 * CLOCK_MS) /* while the addresses or the end of a drain are awaited */
 #define CHORES_EVERY (1 * CLOCK_SEC)
 
 struct appliance {
@@ -48,6 +51,7 @@ struct appliance {
     bool env;
     struct ports ports;
     struct workers workers;
+    bool ready; /* it has been said */
     struct drain drain;
     struct load load;
     struct command_reload reloaded;
@@ -200,14 +204,16 @@ static int appliance_reload(void *owner, struct policy_report *report, struct er
         log_warn("reload", "not while draining");
         return error_set(e, "not while draining");
     }
-    notify_reloading();
+    if (a->ready)
+        notify_reloading();
     result = reload(a->path, &parts, report, e);
     a->reloaded = (struct command_reload){.when = time(NULL), .ok = result == 0, .error = *e};
     if (result == 0) {
         a->commands.loaded = a->reloaded.when;
         log_listeners(a->snapshots.current->policy);
     }
-    notify_ready(result == 0 ? "serving" : "serving; the last reload was refused");
+    if (a->ready)
+        notify_ready(result == 0 ? "serving" : "serving; the last reload was refused");
     return result;
 }
 
@@ -262,7 +268,7 @@ static int start_loop(struct appliance *a, struct error *e)
     a->signals = signals_open(e);
     if (a->signals < 0 || loop_open(&a->loop, e) < 0)
         return -1;
-    loop_tick_every(&a->loop, chores_interval());
+    loop_tick_every(&a->loop, TICK_SHORT);
     return loop_watch(&a->loop, a->signals, LOOP_SIGNAL, e);
 }
 
@@ -321,7 +327,7 @@ static void handle_drain(struct appliance *a)
 {
     notify_stopping("draining");
     drain_begin(&a->drain, &a->workers, clock_now(), a->snapshots.current->policy->timeouts.drain);
-    loop_tick_every(&a->loop, TICK_DRAIN);
+    loop_tick_every(&a->loop, TICK_SHORT);
 }
 
 /* Returns false when the process is to end. */
@@ -353,7 +359,7 @@ static void do_chores(struct appliance *a, clock_ns now)
     if (now < a->chores_at)
         return;
     /* A little early, so that a tick of that interval is never just before its time. */
-    a->chores_at = now + chores_interval() - TICK_DRAIN;
+    a->chores_at = now + chores_interval() - TICK_SHORT;
     /* The watchdog speaks for the workers, too: one that does not turn any more is as bad as a main
      * thread that does not. */
     if (load_sample(&a->load, &a->workers, now))
@@ -365,13 +371,27 @@ static void do_chores(struct appliance *a, clock_ns now)
     expiry_tick(&a->expiry, a->snapshots.current, time(NULL));
 }
 
+/* The time that this takes is bounded by duplicate address detection, which the workers' clocks end
+ * whatever others send. */
+static void check_ready(struct appliance *a)
+{
+    if (a->ready || a->drain.active || !workers_addresses_settled(&a->workers))
+        return;
+    a->ready = true;
+    loop_tick_every(&a->loop, chores_interval());
+    log_info("sluice", "ready");
+    notify_ready("serving");
+}
+
 static void appliance_serve(struct appliance *a)
 {
     bool running = true;
 
     while (running) {
-        enum loop_event event = loop_wait(&a->loop);
+        enum loop_event event;
 
+        check_ready(a);
+        event = loop_wait(&a->loop);
         if (event == LOOP_SIGNAL)
             running = handle_signal(a, signals_next(a->signals));
         else if (event != LOOP_TICK)
@@ -388,13 +408,10 @@ int appliance_run(const char *path)
     struct error e = {0};
     int result = appliance_start(&a, &e);
 
-    if (result == 0) {
-        log_info("sluice", "ready");
-        notify_ready("serving");
+    if (result == 0)
         appliance_serve(&a);
-    } else {
+    else
         log_error("sluice", "cannot start: %s%s", e.text, privileges_hint());
-    }
     appliance_stop(&a);
     if (result == 0)
         log_info("sluice", "stopped");

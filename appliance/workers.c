@@ -130,6 +130,18 @@ uint32_t workers_connections(const struct workers *ws)
     return total;
 }
 
+bool workers_addresses_settled(const struct workers *ws)
+{
+    struct stack_usage usage;
+
+    for (unsigned i = 0; i < ws->count; i++) {
+        stack_usage(ws->worker[i].stack, &usage);
+        if (usage.addresses_tentative > 0)
+            return false;
+    }
+    return true;
+}
+
 void workers_class_counters(const struct workers *ws, unsigned port, unsigned egress_class,
                             struct scheduler_class_counters *sum)
 {

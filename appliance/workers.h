@@ -43,4 +43,8 @@ int workers_drain(struct workers *ws, clock_ns deadline, struct error *e);
 uint32_t workers_sessions(const struct workers *ws);
 uint32_t workers_connections(const struct workers *ws);
 
+/* Has every configured address been tried out by all workers (RFC 4862, 5.4)? Those that another
+ * station has as well. */
+bool workers_addresses_settled(const struct workers *ws);
+
 #endif

@@ -208,4 +208,5 @@ void stack_usage(const struct stack *s, struct stack_usage *out)
 {
     tcp_usage(s->tcp, out);
     out->neighbours = net_neighbour_count(s->net);
+    out->addresses_tentative = net_tentative_count(s->net);
 }

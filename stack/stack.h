@@ -186,6 +186,8 @@ struct stack_usage {
     uint32_t orphans; /* of them: nobody owns them any more, and they have not come to TIME_WAIT */
     uint32_t buffers_used, buffers_max;
     uint32_t neighbours;
+    uint32_t addresses_tentative; /* IPv6, configured and link-local: still being tried out; what
+                                     routers advertise comes when they like */
 };
 
 void stack_usage(const struct stack *s, struct stack_usage *out);

@@ -191,4 +191,7 @@ clock_ns net_deadline(const struct net *n);
 
 uint32_t net_neighbour_count(const struct net *n);
 
+/* As stack_usage.addresses_tentative. */
+uint32_t net_tentative_count(const struct net *n);
+
 #endif

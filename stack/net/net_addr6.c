@@ -71,6 +71,18 @@ bool net_addr6_awaited(const struct net_iface *iface)
     return false;
 }
 
+unsigned net_addr6_tentative(const struct net_iface *iface)
+{
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < iface->ipv6.addr_count; i++) {
+        const struct net_addr6 *a = &iface->ipv6.addr[i];
+
+        count += a->state == NET_ADDR6_TENTATIVE && a->origin != NET_ADDR6_SLAAC;
+    }
+    return count;
+}
+
 bool net_addr6_is_own(const struct net_iface *iface, const struct ip_addr *addr)
 {
     for (unsigned i = 0; i < iface->ipv6.addr_count; i++) {
@@ -295,20 +307,24 @@ bool net_addr6_advertised(struct net *n, struct net_iface *iface, const uint8_t 
 
 /* ---- conflicts ---- */
 
+/* What was configured and is not to be had is an error; it is told once for each time that it is
+ * tried out, and so needs no limit. */
 static void conflict_log(struct net *n, const struct net_iface *iface, const struct net_addr6 *a,
                          const uint8_t mac[6], clock_ns now)
 {
     char text[IP_TEXT_MAX];
-    uint32_t suppressed;
+    bool tentative = a->state == NET_ADDR6_TENTATIVE;
+    bool lost = tentative && a->origin == NET_ADDR6_CONFIGURED;
+    uint32_t suppressed = 0;
 
     COUNTER_INC(n->counters->nd_conflicts);
-    if (iface->follower || !log_limit_pass(&n->conflict_log, now, &suppressed))
+    if (iface->follower || (!lost && !log_limit_pass(&n->conflict_log, now, &suppressed)))
         return;
-    log_warn("nd",
-             "%s: our address %s is also used by %02x:%02x:%02x:%02x:%02x:%02x%s "
-             "(%u such lines left out)",
-             iface->name, ip_format(&a->addr, text), mac[0], mac[1], mac[2], mac[3], mac[4], mac[5],
-             a->state == NET_ADDR6_TENTATIVE ? ": it is not used here" : "", suppressed);
+    log_write(lost ? LOG_LEVEL_ERROR : LOG_LEVEL_WARN, "nd",
+              "%s: our address %s is also used by %02x:%02x:%02x:%02x:%02x:%02x%s "
+              "(%u such lines left out)",
+              iface->name, ip_format(&a->addr, text), mac[0], mac[1], mac[2], mac[3], mac[4],
+              mac[5], tentative ? ": it is not used here" : "", suppressed);
 }
 
 void net_addr6_conflict(struct net *n, struct net_iface *iface, struct net_addr6 *a,

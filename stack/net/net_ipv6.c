@@ -121,6 +121,15 @@ void net_ipv6_timers(struct net *n, clock_ns now)
     }
 }
 
+uint32_t net_tentative_count(const struct net *n)
+{
+    uint32_t count = 0;
+
+    for (unsigned i = 0; i < n->iface_count; i++)
+        count += net_addr6_tentative(&n->iface[i]);
+    return count;
+}
+
 clock_ns net_ipv6_deadline(const struct net *n)
 {
     clock_ns next = CLOCK_NEVER;

@@ -132,6 +132,9 @@ bool net_addr6_is_own(const struct net_iface *iface, const struct ip_addr *addr)
 /* Is an address that is not link-local being tried out? */
 bool net_addr6_awaited(const struct net_iface *iface);
 
+/* How many that no router advertised are? */
+unsigned net_addr6_tentative(const struct net_iface *iface);
+
 /* Is it a host's address on the interface's link, not ours? */
 bool net_addr6_on_link(const struct net_iface *iface, const struct ip_addr *addr);
 

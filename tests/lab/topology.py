@@ -13,7 +13,6 @@ import contextlib
 import copy
 import ipaddress
 import os
-import re
 import shutil
 import socket
 import ssl
@@ -170,18 +169,7 @@ class Lab:
         """Starts the daemon and waits until it is ready."""
         write_config(self.path("sluice.yaml"), config or self.config())
         self.sluice = Sluice(self.proxy, self.binary, self.path("sluice.yaml"))
-        started = self.sluice.start(wrapper)
-        if IPV6:
-            self._addresses_ready(config or self.config())
-        return started
-
-    def _addresses_ready(self, config):
-        """The daemon has first to find that nobody else has its IPv6 addresses (RFC 4862)."""
-        for name, interface in config["interfaces"].items():
-            for address in interface["addresses"]:
-                own = address.partition("/")[0]
-                if ":" in own:
-                    self.sluice.process.wait_for(re.escape(f"{name}: {own} is ours"))
+        return self.sluice.start(wrapper)
 
     def rewrite(self, config):
         """Changes the running daemon's file, as an administrator would before a reload."""

@@ -1,8 +1,11 @@
 """What is IPv6's own: both families side by side, hostile neighbours and extension headers. What is the
 same for both families runs over both in the other files."""
 
+import concurrent.futures
+import signal
 import socket
 
+from lab.daemon import write_config
 from lab.packets import ETH_IPV6, SYN, Wire, ethernet, icmp6, ipv6, neighbour, tcp
 from lab.process import wait_until
 from lab.scenario import ONE_AND_TWO_WORKERS, expect, expect_equal, expect_in, scenario
@@ -26,12 +29,6 @@ def dual_stack(lab, **changes):
     return config
 
 
-def start(lab, config):
-    lab.start(config)
-    for name, address in (("outside", OUTSIDE), ("inside", INSIDE)):
-        lab.sluice.process.wait_for(f"{name}: {address} is ours")
-
-
 def over_ipv6(lab, port=443):
     with lab.client.enter():
         raw = socket.create_connection((OUTSIDE, port), 10, (CLIENT, 0))
@@ -43,6 +40,66 @@ def serving(lab):
         expect_in(b"X-Server", http_get(connection), "answer over IPv6")
 
 
+class Manager:
+    """The service manager's end of sd_notify(3)."""
+
+    def __init__(self, lab):
+        self.path = lab.path("notify")
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.settimeout(30)
+        self._socket.bind(self.path)
+        lab.on_exit(self._socket.close)
+
+    def wait_ready(self, lab):
+        """What the log says when it is told that the daemon is ready."""
+        while b"READY=1" not in self._socket.recv(4096).splitlines():
+            pass
+        return lab.sluice.process.log()
+
+
+@scenario(workers=ONE_AND_TWO_WORKERS)
+def ready_once_tried_out(lab):
+    """The log and the service manager are told when no address is tentative any more, not before."""
+    lab.page("index.html", "a page\n")
+    config = dual_stack(lab)
+    lab.nginx(f"[{BACKEND}]:8080")
+    manager = Manager(lab)
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        told = pool.submit(manager.wait_ready, lab)
+        lab.start(config, wrapper=("env", f"NOTIFY_SOCKET={manager.path}"))
+    before, ready, _ = told.result().partition("sluice: ready")
+    expect(ready, "the service manager was told before the log")
+    for name, address in (("outside", OUTSIDE), ("inside", INSIDE)):
+        expect_in(f"{name}: {address} is ours", before, "the log before ready")
+    serving(lab)
+
+
+@scenario()
+def duplicate_address(lab):
+    """An address that another station has is an error, and holds up nothing else."""
+    lab.page("index.html", "a page\n")
+    lab.nginx("10.0.0.11:8080")
+    config = dual_stack(lab)
+    lab.client.add_address("eth0", f"{OUTSIDE}/64")
+    lab.start(config)
+    lab.sluice.process.wait_for(rf"error nd: outside: our address {OUTSIDE} is also used by .*not used")
+    expect_in(f"inside: {INSIDE} is ours", lab.sluice.process.log(), "log")
+    with lab.tls() as connection:
+        expect_in(b"X-Server: 10.0.0.11", http_get(connection), "answer over IPv4")
+
+
+@scenario()
+def stop_before_ready(lab):
+    """SIGTERM while addresses are tried out ends the daemon in order."""
+    write_config(lab.path("sluice.yaml"), dual_stack(lab))
+    process = lab.proxy.start(lab.binary, "-c", lab.path("sluice.yaml"), name="sluice")
+    process.wait_for("listener https6")
+    process.signal(signal.SIGTERM)
+    expect_equal(process.wait(10), 0, "exit status")
+    expect_in("drained", process.log(), "log")
+    expect("sluice: ready" not in process.log().partition("draining")[2], "ready while draining")
+
+
 @scenario(workers=ONE_AND_TWO_WORKERS)
 def both_families(lab):
     """Clients and servers of either family, and across: the families of the two sides are apart."""
@@ -50,7 +107,7 @@ def both_families(lab):
     config = dual_stack(lab)
     config["backends"]["web6"]["servers"].append("10.0.0.12:8080")
     lab.nginx("10.0.0.11:8080", "10.0.0.12:8080", f"[{BACKEND}]:8080")
-    start(lab, config)
+    lab.start(config)
     servers = set()
     for _ in range(8):
         with over_ipv6(lab) as connection:
@@ -70,7 +127,7 @@ def hostile_neighbours(lab):
     lab.page("index.html", "a page\n")
     config = dual_stack(lab)
     lab.nginx(f"[{BACKEND}]:8080")
-    start(lab, config)
+    lab.start(config)
     serving(lab)
     wire = Wire(lab.client, "eth0")
     here = lab.proxy_mac()
@@ -112,7 +169,7 @@ def hostile_extension_headers(lab):
     lab.page("index.html", "a page\n")
     config = dual_stack(lab)
     lab.nginx(f"[{BACKEND}]:8080")
-    start(lab, config)
+    lab.start(config)
     serving(lab)
     wire = Wire(lab.client, "eth0")
     segment = tcp(CLIENT, OUTSIDE, 40000, 443, SYN)

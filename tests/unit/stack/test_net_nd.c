@@ -398,6 +398,7 @@ static void test_address_is_tried_out_first(void **state)
     unsigned probes = 0, reports = 0, announced = 0;
 
     third(x, &c);
+    assert_int_equal(net_tentative_count(x->net), 2); /* this one and the link-local one */
     fix_advance(x, 900 * CLOCK_MS);
     while (fix_waiting(x, FIX_INSIDE) > 0) {
         struct fix_sent6 s = fix_take6(x, FIX_INSIDE, 0);
@@ -414,12 +415,14 @@ static void test_address_is_tried_out_first(void **state)
             reports++;
         }
     }
-    assert_int_equal(probes, 2); /* this one and the link-local one */
+    assert_int_equal(probes, 2);
+    assert_int_equal(net_tentative_count(x->net), 2);
     assert_false(third_answers(x));
     fix_advance(x, 1000 * CLOCK_MS);
     while (fix_waiting(x, FIX_INSIDE) > 0)
         announced += fix_take6(x, FIX_INSIDE, 0).payload[0] == NA;
     assert_int_equal(announced, 2);
+    assert_int_equal(net_tentative_count(x->net), 0);
     assert_true(third_answers(x));
     fix_advance(x, 10 * CLOCK_SEC);
     fix_discard(x, FIX_INSIDE);
@@ -437,6 +440,7 @@ static void test_duplicate_is_not_used(void **state)
     fix_advance(x, 500 * CLOCK_MS);
     third_hear(x, NA, NEW, "ff02::1", other);
     assert_int_equal(x->counters.nd_conflicts, 1);
+    assert_int_equal(net_tentative_count(x->net), 1); /* the link-local one */
     fix_advance(x, 5 * CLOCK_SEC);
     fix_discard(x, FIX_INSIDE);
     assert_false(third_answers(x));
