@@ -7,10 +7,11 @@ Needs root. Each check lays out, and removes, its own pair of namespaces:
 
     sluice-io-PID-peer                    sluice-io-PID-port
       kernel, 10.90.0.2 -- peer0 === port0 -- io_reflector, 10.90.0.1
+      2001:db8:90::2                          2001:db8:90::1
 
-The peer sends ICMP echo of several sizes and 300 TCP SYNs; the station answers with echo replies and
-RSTs, and its workers check that each got the flows that are its own. Exit status 0 or 1, or 77
-without root.
+Over both families the peer sends ICMP echo of several sizes and 300 TCP SYNs; the station answers with
+echo replies and RSTs, and its workers check that each got the flows that are its own. Exit status 0 or
+1, or 77 without root.
 """
 
 import argparse
@@ -26,8 +27,10 @@ import time
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 REFLECTOR = os.path.join(TOP, "build", "release", "tests", "unit", "io", "io_reflector")
-PORT_ADDRESS, PEER_ADDRESS = "10.90.0.1", "10.90.0.2"
-CONNECTS = 300
+PORT = {4: "10.90.0.1", 6: "2001:db8:90::1"}
+PEER = {4: "10.90.0.2/24", 6: "2001:db8:90::2/64"}
+FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
+CONNECTS = 300  # over each family
 SKIPPED = 77  # to ctest
 
 
@@ -58,32 +61,41 @@ def checksum(data):
     return ~total & 0xffff
 
 
-def echo(size, count):
+def exchange(raw, family, sequence, data):
+    """Sends one echo request; returns the reply as an ICMP message."""
+    request, answer = {4: (8, 0), 6: (128, 129)}[family]
+    header = struct.pack("!BBHHH", request, 0, 0, 1, sequence)
+    if family == 4:  # the kernel computes those of ICMPv6, and verifies them
+        header = struct.pack("!BBHHH", request, 0, checksum(header + data), 1, sequence)
+    raw.sendto(header + data, (PORT[family], 0))
+    while True:
+        reply = raw.recv(65536)[20 if family == 4 else 0:]
+        if reply[0] == answer and reply[6:8] == header[6:8]:
+            return reply
+
+
+def echo(family, size, count):
     """Sends echo requests one after another; every reply must be bit for bit the request's data."""
-    with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as raw:
+    protocol = {4: socket.IPPROTO_ICMP, 6: socket.IPPROTO_ICMPV6}[family]
+    with socket.socket(FAMILY[family], socket.SOCK_RAW, protocol) as raw:
         raw.settimeout(5)
         for sequence in range(count):
             data = bytes((sequence + i) & 255 for i in range(size))
-            header = struct.pack("!BBHHH", 8, 0, 0, 1, sequence)
-            header = struct.pack("!BBHHH", 8, 0, checksum(header + data), 1, sequence)
-            raw.sendto(header + data, (PORT_ADDRESS, 0))
-            while True:
-                reply = raw.recv(65536)[20:]
-                if reply[0] == 0 and reply[6:8] == header[6:8]:
-                    break
-            expect(reply[8:] == data and checksum(reply) == 0, f"reply {sequence} differs")
+            reply = exchange(raw, family, sequence, data)
+            expect(reply[8:] == data, f"reply {sequence} differs")
+            expect(family == 6 or checksum(reply) == 0, f"reply {sequence} has a wrong checksum")
 
 
-def connect(count):
+def connect(family, count):
     for port in range(1000, 1000 + count):
-        with socket.socket() as stream:
+        with socket.socket(FAMILY[family]) as stream:
             stream.settimeout(5)
-            error = stream.connect_ex((PORT_ADDRESS, port))
+            error = stream.connect_ex((PORT[family], port))
             expect(error == 111, f"connect to port {port}: {os.strerror(error)}, not refused")
 
 
 def peer(arguments):
-    """The process that plays the peer: "echo SIZE COUNT" or "connect COUNT"."""
+    """The process that plays the peer: "echo FAMILY SIZE COUNT" or "connect FAMILY COUNT"."""
     {"echo": echo, "connect": connect}[arguments[0]](*map(int, arguments[1:]))
 
 
@@ -112,10 +124,16 @@ class Lab:
             "peer", "name", "port0", "netns", self.port, *size)
         # A veth does not compute checksums that it may leave to its other end.
         self.in_peer("ethtool", "-K", "peer0", "tx", "off", "tso", "off", "gso", "off")
-        run("ip", "-n", self.peer, "addr", "add", PEER_ADDRESS + "/24", "dev", "peer0")
+        self.add_addresses(self.peer, "peer0")
         run("ip", "-n", self.peer, "link", "set", "peer0", "up")
         if port_up:
             run("ip", "-n", self.port, "link", "set", "port0", "up")
+
+    def add_addresses(self, namespace, device):
+        """Those of the peer."""
+        for family, address in PEER.items():
+            run("ip", "-n", namespace, "addr", "add", address, "dev", device,
+                *(["nodad"] if family == 6 else []))
 
     def in_peer(self, *command):
         return run("ip", "netns", "exec", self.peer, *command)
@@ -129,7 +147,7 @@ class Lab:
             *map(str, arguments))
 
     def start(self, kind, device, workers, *options, prefix=()):
-        return Station([*prefix, self.reflector, kind, device, str(workers), PORT_ADDRESS,
+        return Station([*prefix, self.reflector, kind, device, str(workers), *PORT.values(),
                         "sleep=50", *options], self.port)
 
     @contextlib.contextmanager
@@ -142,10 +160,12 @@ class Lab:
             station.stop()
 
     def traffic(self, namespace=None, sizes=(0, 1, 64, 1000, 1472)):
+        """The sizes are of data in echo requests over IPv4; packets over IPv6 are as long."""
         namespace = namespace or self.peer
-        for size in sizes:
-            self.ask(namespace, "echo", size, 10)
-        self.ask(namespace, "connect", CONNECTS)
+        for family in FAMILY:
+            for size in sizes:
+                self.ask(namespace, "echo", family, size if family == 4 else max(size - 20, 0), 10)
+            self.ask(namespace, "connect", family, CONNECTS)
 
 
 class Station:
@@ -179,7 +199,7 @@ class Station:
     def total(self, key):
         return sum(worker[key] for worker in self.workers)
 
-    def check(self, driver, queues, tcp=CONNECTS, busy_workers=None):
+    def check(self, driver, queues, tcp=2 * CONNECTS, busy_workers=None):
         expect(self.process.returncode == 0, f"exit status {self.process.returncode}: {self.log}")
         expect(self.port["driver"] == driver, f"driver {self.port['driver']}, not {driver}")
         expect(int(self.port["queues"]) == queues, f"{self.port['queues']} queues, not {queues}")
@@ -190,9 +210,10 @@ class Station:
         for worker in self.workers[:busy_workers]:
             expect(worker["tcp"] > 0, f"worker {worker['worker']} got nothing")
 
-    def check_arp_everywhere(self):
-        counts = {worker["arp"] for worker in self.workers}
-        expect(len(counts) == 1 and counts != {0}, f"ARP by worker: {counts}")
+    def check_neighbours_everywhere(self):
+        for protocol in ("arp", "nd"):
+            counts = {worker[protocol] for worker in self.workers}
+            expect(len(counts) == 1 and counts != {0}, f"{protocol} by worker: {counts}")
 
     def expect_log(self, pattern):
         expect(re.search(pattern, self.log), f"the log lacks {pattern!r}:\n{self.log}")
@@ -213,7 +234,7 @@ def check_xdp_three_workers_one_queue(lab):
     with lab.station("kernel", "port0", 3) as station:
         lab.traffic()
     station.check("net_af_xdp", 1)
-    station.check_arp_everywhere()
+    station.check_neighbours_everywhere()
 
 
 def check_xdp_two_queues(lab):
@@ -223,7 +244,7 @@ def check_xdp_two_queues(lab):
             run("ip", "-n", lab.peer, "neigh", "flush", "dev", "peer0")
             lab.traffic()
         station.check("net_af_xdp", 2)
-        station.check_arp_everywhere()
+        station.check_neighbours_everywhere()
         # The veth spreads flows its own way: each owner received, and handed over.
         for worker in station.workers[:2]:
             expect(worker["io_handoff_sent"] > 0, f"queue {worker['worker']} received nothing")
@@ -282,7 +303,7 @@ def check_af_packet_three_workers(lab):
     with lab.station("af-packet", "port0", 3) as station:
         lab.traffic()
     station.check("net_af_packet", 3)
-    station.check_arp_everywhere()
+    station.check_neighbours_everywhere()
 
 
 def check_jumbo_frames_fall_back(lab):
@@ -306,10 +327,10 @@ def check_refused_xdp_falls_back(lab):
 def check_tap(lab):
     for workers in (1, 3):
         with lab.station("tap", "tap0", workers) as station:
-            run("ip", "-n", lab.port, "addr", "add", PEER_ADDRESS + "/24", "dev", "tap0")
+            lab.add_addresses(lab.port, "tap0")
             lab.traffic(namespace=lab.port)
         station.check("net_tap", 1)
-        station.check_arp_everywhere()
+        station.check_neighbours_everywhere()
         # Header checksums and chains are the device's work here, TCP checksums are not.
         expect(int(station.port["offloads"]) == 0x01 | 0x08,
                f"offloads {station.port['offloads']}")
@@ -318,7 +339,8 @@ def check_tap(lab):
 def check_restart_after_kill(lab):
     lab.veth()
     with lab.station("kernel", "port0", 1) as station:
-        lab.ask(lab.peer, "echo", 64, 1)
+        for family in FAMILY:
+            lab.ask(lab.peer, "echo", family, 64, 1)
         station.stop(signal.SIGKILL)
     with lab.station("kernel", "port0", 2) as station:
         lab.traffic()
