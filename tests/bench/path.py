@@ -4,6 +4,8 @@
     10.77.0.1/24                                  10.77.0.2/24
        eth0 ──────── left  relay  right ──────────── eth0
 
+In the row path6 the ends have 2001:db8:77::1/64 and 2001:db8:77::2/64 instead.
+
 relay.c imposes delay, loss and the bottleneck; either end is the kernel, or bulk.c on our stack, for
 which the kernel gives up its address. The combinations take turns, with the same seed for all of a
 round. What the receiver got in a fixed time from when all flows stood is the goodput.
@@ -11,6 +13,7 @@ round. What the receiver got in a fixed time from when all flows stood is the go
 
 import contextlib
 import dataclasses
+import functools
 import os
 import re
 import sys
@@ -22,12 +25,30 @@ from lab.network import Namespace, join, remove_leftovers
 from lab.process import LabError
 
 PEER = os.path.join(os.path.dirname(os.path.realpath(__file__)), "path_peer.py")
-SENDER, RECEIVER, LENGTH, PORT = "10.77.0.1", "10.77.0.2", 24, 5001
+PORT = 5001
 RATE = 200                 # Mbit/s
 QUEUE = 0.5                # of what fills the path
 # Ahead of everything else on the machine: the relay, and then the ends.
 REAL_TIME = ("chrt", "-f", "10")
 CPU_STACK, CPU_RELAY = "0", "1"
+
+
+@dataclasses.dataclass(frozen=True)
+class Ends:
+    """Where the ends are, and what the results of the row are called by."""
+    name: str
+    sender: str
+    receiver: str
+    length: int
+    words: str = ""
+
+    def at_receiver(self):
+        host = f"[{self.receiver}]" if ":" in self.receiver else self.receiver
+        return f"{host}:{PORT}"
+
+
+IPV4 = Ends("path", "10.77.0.1", "10.77.0.2", 24)
+IPV6 = Ends("path6", "2001:db8:77::1", "2001:db8:77::2", 64, "; IPv6")
 
 
 @dataclasses.dataclass
@@ -59,8 +80,9 @@ COMBINATIONS = (KERNEL, SENDING, RECEIVING)
 class PathLab:
     """Two ends and the path between them."""
 
-    def __init__(self, programs):
+    def __init__(self, programs, ends):
         self.programs = programs
+        self.ends = ends
         self.run_name = str(os.getpid())
         self._cleanup = contextlib.ExitStack()
 
@@ -99,24 +121,25 @@ class PathLab:
         process.wait_for("^relaying")
         return process
 
-    def end(self, namespace, address, kind, *job):
-        """Starts one end: ("send", to, seconds, flows) or ("receive", port, seconds, flows)."""
-        namespace.run("ip", "address", "flush", "dev", "eth0")
+    def end(self, namespace, kind, sends, seconds, flows):
+        """Starts one end."""
+        own = f"{self.ends.sender if sends else self.ends.receiver}/{self.ends.length}"
+        # The kernel's link-local address may stay: it is nobody else's.
+        namespace.run("ip", "address", "flush", "dev", "eth0", "scope", "global")
         if kind == "sluice":
+            job = ["send", self.ends.at_receiver()] if sends else ["receive", PORT]
             return namespace.start(*REAL_TIME, os.path.join(self.programs, "bulk"), "--cpu",
-                                   CPU_STACK, "eth0", f"{address}/{LENGTH}", *job, name="bulk")
-        namespace.add_address("eth0", f"{address}/{LENGTH}")
-        job = ["source", *job[1].split(":"), *job[2:]] if job[0] == "send" else ["sink", *job[1:]]
-        return namespace.start(*REAL_TIME, sys.executable, PEER, *job, name="peer")
+                                   CPU_STACK, "eth0", own, *job, seconds, flows, name="bulk")
+        namespace.add_address("eth0", own)
+        return namespace.start(*REAL_TIME, sys.executable, PEER, "source" if sends else "sink",
+                               self.ends.receiver, PORT, seconds, flows, name="peer")
 
     def transfer(self, cell, combination, seed):
         """Returns the goodput in Mbit/s, and what sender, receiver and relay said."""
         relay = self.relay(cell, seed)
-        receiver = self.end(self.receiver, RECEIVER, combination[1], "receive", PORT,
-                            cell.seconds, cell.flows)
+        receiver = self.end(self.receiver, combination[1], False, cell.seconds, cell.flows)
         receiver.wait_for("^listening", timeout=20)
-        sender = self.end(self.sender, SENDER, combination[0], "send", f"{RECEIVER}:{PORT}",
-                          cell.seconds + 1, cell.flows)
+        sender = self.end(self.sender, combination[0], True, cell.seconds + 1, cell.flows)
         try:
             total = receiver.wait_for(r"^total ([1-9]\d*) ([\d.]+)", timeout=cell.seconds + 60)
         except LabError as error:
@@ -146,8 +169,8 @@ def details(said):
 def measure_cell(session, lab, cell, samples):
     """All combinations in turn, with the same seed for all of a round; one result for sending, one
     for receiving, each beside the kernel doing both."""
-    title = f"{cell.name}; {RATE} Mbit/s"
-    name = f"path-{cell.round_trip}ms-{cell.loss:g}"
+    title = f"{cell.name}; {RATE} Mbit/s{lab.ends.words}"
+    name = f"{lab.ends.name}-{cell.round_trip}ms-{cell.loss:g}"
     results = {SENDING: Result(f"{name}-send", f"{title}: sending", "path", "Mbit/s", Better.HIGHER),
                RECEIVING: Result(f"{name}-receive", f"{title}: receiving", "path", "Mbit/s",
                                  Better.HIGHER)}
@@ -162,16 +185,21 @@ def measure_cell(session, lab, cell, samples):
     return results.values()
 
 
-def measure(session):
+def measure(ends, session):
     """The whole table."""
-    samples = os.path.join(session.out, "path")
+    samples = os.path.join(session.out, ends.name)
     os.makedirs(samples, exist_ok=True)
-    with PathLab(os.path.dirname(session.program("tests", "bench", "relay"))) as lab:
+    with PathLab(os.path.dirname(session.program("tests", "bench", "relay")), ends) as lab:
         for cell in CELLS:
             if session.quick:
                 cell = dataclasses.replace(cell, seconds=cell.seconds // 2)
             yield from measure_cell(session, lab, cell, samples)
 
 
-ROWS = (Row("path", "our TCP and the kernel's on a long, lossy path", "path", measure,
-            ("relay", "bulk")),)
+# The family makes little difference to TCP: the second row is for looking at just that.
+ROWS = (
+    Row("path", "our TCP and the kernel's on a long, lossy path", "path",
+        functools.partial(measure, IPV4), ("relay", "bulk")),
+    Row("path6", "the same over IPv6; only when asked for", "path",
+        functools.partial(measure, IPV6), ("relay", "bulk"), by_name=True),
+)

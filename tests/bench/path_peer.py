@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """An end of bulk transfers on the kernel's TCP: the counterpart of bulk.c.
 
-    path_peer.py sink PORT SECONDS FLOWS
+    path_peer.py sink HOST PORT SECONDS FLOWS
     path_peer.py source HOST PORT SECONDS FLOWS
 
-SECONDS count from when all flows stand. Prints what each flow of a source is doing each tenth of a
+HOST is the sink's address, of either family. SECONDS count from when all flows stand. Prints what each flow of a source is doing each tenth of a
 second, then "total BYTES SECONDS", of what was received or acknowledged.
 """
 
@@ -34,9 +34,13 @@ def sample(number, flow, seconds):
     return acked
 
 
+def family_of(host):
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
 def connect(host, port):
     """Linux's usual algorithm, whatever this machine's default is."""
-    flow = socket.socket()
+    flow = socket.socket(family_of(host))
     flow.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"cubic")
     flow.settimeout(PATIENCE)
     flow.connect((host, port))
@@ -72,8 +76,8 @@ def source(host, port, seconds, count):
         flow.close()
 
 
-def sink(port, seconds, count):
-    listener = socket.create_server(("", port), backlog=count)
+def sink(host, port, seconds, count):
+    listener = socket.create_server((host, port), backlog=count, family=family_of(host))
     listener.settimeout(PATIENCE)
     print("listening", flush=True)
     poll = select.epoll()
@@ -101,7 +105,5 @@ def sink(port, seconds, count):
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "sink":
-        sink(int(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4]))
-    else:
-        source(sys.argv[2], int(sys.argv[3]), float(sys.argv[4]), int(sys.argv[5]))
+    play = {"sink": sink, "source": source}[sys.argv[1]]
+    play(sys.argv[2], int(sys.argv[3]), float(sys.argv[4]), int(sys.argv[5]))

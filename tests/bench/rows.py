@@ -21,6 +21,7 @@ class Row:
     lab: str                                  # the group, which BENCH takes as well
     measure: typing.Callable[["Run"], typing.Iterable[Result]]
     targets: tuple[str, ...] = ("sluice",)    # what has to be built for it
+    by_name: bool = False                     # measured only where BENCH names it, not its lab
 
 
 @dataclasses.dataclass
