@@ -753,3 +753,11 @@ void script_unhog(struct script *s)
     while (s->hogged_count > 0)
         rte_pktmbuf_free(s->hogged[--s->hogged_count]);
 }
+
+struct sock_info script_info(const struct script_conn *c)
+{
+    struct sock_info i;
+
+    sock_info(c->sock, &i);
+    return i;
+}

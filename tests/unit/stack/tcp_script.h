@@ -204,4 +204,7 @@ void script_unhog(struct script *s);
 
 uint8_t script_byte(uint64_t position);
 
+/* What the stack tells of the connection. */
+struct sock_info script_info(const struct script_conn *c);
+
 #endif

@@ -30,14 +30,6 @@ static int teardown(void **state)
     return 0;
 }
 
-static struct sock_info info(void)
-{
-    struct sock_info i;
-
-    sock_info(c->sock, &i);
-    return i;
-}
-
 static uint32_t at; /* of the peer's stream */
 
 /* A round trip in which the peer brings and the reader takes so many segments. */
@@ -57,9 +49,9 @@ static void test_start(void **state)
 {
     (void)state;
     begin(NULL, NULL);
-    assert_int_equal(info().receive_buffer, 65536);
-    assert_int_equal(info().send_buffer, 65536);
-    assert_in_range(info().receive_window, 65535, 65536);
+    assert_int_equal(script_info(c).receive_buffer, 65536);
+    assert_int_equal(script_info(c).send_buffer, 65536);
+    assert_in_range(script_info(c).receive_window, 65535, 65536);
 }
 
 /* Room for twice what a round trip brought, and for four times the gain when that grows. */
@@ -73,11 +65,11 @@ static void test_grows(void **state)
     round_of(20);
     round_of(40);
     expected = 6 * 40 * MSS + 16 * MSS;
-    assert_in_range(info().receive_buffer, expected * 9 / 10, expected + MSS);
-    assert_in_range(info().receive_window, expected * 8 / 10, expected + MSS);
+    assert_in_range(script_info(c).receive_buffer, expected * 9 / 10, expected + MSS);
+    assert_in_range(script_info(c).receive_window, expected * 8 / 10, expected + MSS);
     for (unsigned i = 0; i < 10; i++)
         round_of(40);
-    assert_in_range(info().receive_buffer, expected * 9 / 10, expected + MSS);
+    assert_in_range(script_info(c).receive_buffer, expected * 9 / 10, expected + MSS);
 }
 
 /* Up to the bound, and the window scale is such that all of it can be offered. */
@@ -90,7 +82,7 @@ static void test_bound(void **state)
     begin(&config, NULL);
     for (unsigned i = 0; i < 5; i++)
         round_of(40);
-    assert_int_equal(info().receive_buffer, 100000);
+    assert_int_equal(script_info(c).receive_buffer, 100000);
 }
 
 static void test_scale(void **state)
@@ -121,7 +113,7 @@ static void test_slow_reader(void **state)
         script_advance(s, RTT);
         script_read(c, MSS);
     }
-    assert_int_equal(info().receive_buffer, 65536);
+    assert_int_equal(script_info(c).receive_buffer, 65536);
     script_discard(s);
 }
 
@@ -132,8 +124,8 @@ static void test_receive_fixed(void **state)
     begin(NULL, &(struct sock_options){.receive_buffer = 70000, .send_buffer = 5000});
     for (unsigned i = 0; i < 5; i++)
         round_of(40);
-    assert_int_equal(info().receive_buffer, 70000);
-    assert_int_equal(info().send_buffer, 5000);
+    assert_int_equal(script_info(c).receive_buffer, 70000);
+    assert_int_equal(script_info(c).send_buffer, 5000);
 }
 
 /* After a rest it begins anew; the edge of what was offered stays where it was. */
@@ -146,15 +138,15 @@ static void test_rest(void **state)
     begin(NULL, NULL);
     for (unsigned i = 0; i < 5; i++)
         round_of(40);
-    assert_true(info().receive_buffer > 100000);
-    edge = at + info().receive_window;
+    assert_true(script_info(c).receive_buffer > 100000);
+    edge = at + script_info(c).receive_window;
     script_advance(s, 6 * CLOCK_SEC);
     round_of(1);
-    assert_int_equal(info().receive_buffer, 65536);
-    assert_true(at + info().receive_window >= edge);
+    assert_int_equal(script_info(c).receive_buffer, 65536);
+    assert_true(at + script_info(c).receive_window >= edge);
     for (unsigned i = 0; i < 5; i++)
         round_of(40);
-    assert_true(info().receive_buffer > 100000);
+    assert_true(script_info(c).receive_buffer > 100000);
 }
 
 /* A reader that has stalled for so long, with all of it waiting, is not one that rests. */
@@ -167,12 +159,12 @@ static void test_stalled_reader(void **state)
     begin(NULL, NULL);
     for (unsigned i = 0; i < 5; i++)
         round_of(40);
-    before = info().receive_buffer;
+    before = script_info(c).receive_buffer;
     for (unsigned i = 0; i < 60; i++, at += MSS)
         script_send(c, TCP_ACK, at, 1, MSS);
     script_advance(s, 6 * CLOCK_SEC);
     script_read(c, 10);
-    assert_int_equal(info().receive_buffer, before);
+    assert_int_equal(script_info(c).receive_buffer, before);
     script_discard(s);
 }
 
@@ -198,12 +190,12 @@ static void test_send(void **state)
     (void)state;
     begin(&config, NULL);
     c->window = 60000;
-    while (info().cwnd < 60 * MSS)
+    while (script_info(c).cwnd < 60 * MSS)
         send_round();
-    assert_int_equal(info().send_buffer, 2 * info().cwnd);
-    while (info().cwnd < 120 * MSS)
+    assert_int_equal(script_info(c).send_buffer, 2 * script_info(c).cwnd);
+    while (script_info(c).cwnd < 120 * MSS)
         send_round();
-    assert_int_equal(info().send_buffer, 300000);
+    assert_int_equal(script_info(c).send_buffer, 300000);
     while (sock_unacknowledged(c->sock) > 0) {
         script_advance(s, RTT);
         for (const struct script_segment *g; (g = script_next(s)) != NULL;)
@@ -212,7 +204,7 @@ static void test_send(void **state)
     }
     script_advance(s, 6 * CLOCK_SEC);
     script_write(c, 10);
-    assert_int_equal(info().send_buffer, 65536);
+    assert_int_equal(script_info(c).send_buffer, 65536);
     script_discard(s);
 }
 

@@ -28,14 +28,6 @@ static int teardown(void **state)
     return 0;
 }
 
-static struct sock_info info(void)
-{
-    struct sock_info i;
-
-    sock_info(c->sock, &i);
-    return i;
-}
-
 static void established(uint32_t offloads)
 {
     struct sock *l;
@@ -46,7 +38,7 @@ static void established(uint32_t offloads)
     assert_int_equal(script_expect(c, TCP_SYN | TCP_ACK | TCP_ECE, 0, 1, 0)->ecn, 0);
     script_send(c, TCP_ACK, 1, 1, 0);
     script_accept(c, l);
-    assert_true(info().ecn);
+    assert_true(script_info(c).ecn);
 }
 
 /* The stack's next frame, and what its packet says. */
@@ -95,7 +87,7 @@ static void cookie(enum stack_ecn ecn, bool timestamps, uint8_t field, uint8_t a
     c->ecn = 0;
     script_send(c, TCP_ACK, 1, 1, 0);
     script_accept(c, l);
-    assert_int_equal(info().ecn, answer != 0);
+    assert_int_equal(script_info(c).ecn, answer != 0);
     script_write(c, 10);
     expect(TCP_ACK, 1, 1, 10, answer != 0 ? ECT_0 : 0);
     script_destroy(s);
@@ -119,7 +111,7 @@ static void asked(enum stack_ecn ecn, uint8_t flags, uint8_t answer, bool agreed
     expect(TCP_SYN | flags, 0, 0, 0, 0);
     script_send(c, TCP_SYN | TCP_ACK | answer, 0, 1, 0);
     expect(TCP_ACK, 1, 1, 0, 0);
-    assert_int_equal(info().ecn, agreed);
+    assert_int_equal(script_info(c).ecn, agreed);
     script_destroy(s);
 }
 
@@ -144,7 +136,7 @@ static void test_gives_up_asking(void **state)
     expect(TCP_SYN, 0, 0, 0, 0);
     script_send(c, TCP_SYN | TCP_ACK | TCP_ECE, 0, 1, 0);
     expect(TCP_ACK, 1, 1, 0, 0);
-    assert_false(info().ecn);
+    assert_false(script_info(c).ecn);
 }
 
 /* ---- 6.1.4 to 6.1.6: what is ECN-capable ---- */
@@ -243,14 +235,14 @@ static void test_reduction(void **state)
     (void)state;
     established(0);
     in_flight(10);
-    before = info().cwnd;
+    before = script_info(c).cwnd;
     script_send(c, TCP_ACK | TCP_ECE, 1, 1 + 2 * MSS, 0);
-    assert_in_range(info().cwnd, before * 6 / 10, before * 9 / 10);
-    assert_int_equal(info().cwnd, info().ssthresh);
-    before = info().cwnd;
+    assert_in_range(script_info(c).cwnd, before * 6 / 10, before * 9 / 10);
+    assert_int_equal(script_info(c).cwnd, script_info(c).ssthresh);
+    before = script_info(c).cwnd;
     for (uint32_t i = 3; i < 10; i++)
         script_send(c, TCP_ACK | TCP_ECE, 1, 1 + i * MSS, 0);
-    assert_in_range(info().cwnd, before, before + MSS);
+    assert_in_range(script_info(c).cwnd, before, before + MSS);
     assert_int_equal(script_counters(s)->tcp_ecn_reductions, 1);
     expect(TCP_ACK | TCP_CWR, 1 + 10 * MSS, 1, MSS, ECT_0);
     expect(TCP_ACK, 1 + 11 * MSS, 1, MSS, ECT_0);
@@ -269,11 +261,11 @@ static void test_mark_and_loss(void **state)
     established(0);
     in_flight(10);
     script_send(c, TCP_ACK | TCP_ECE, 1, 1 + 2 * MSS, 0);
-    before = info().ssthresh;
+    before = script_info(c).ssthresh;
     for (unsigned i = 0; i < 4; i++)
         script_send(c, TCP_ACK | TCP_ECE, 1, 1 + 2 * MSS, 0);
     assert_int_equal(script_counters(s)->tcp_fast_retransmits, 1);
-    assert_int_equal(info().ssthresh, before);
+    assert_int_equal(script_info(c).ssthresh, before);
     script_discard(s);
 }
 
@@ -287,9 +279,9 @@ static void test_loss_and_mark(void **state)
     in_flight(10);
     for (unsigned i = 0; i < 3; i++)
         script_send(c, TCP_ACK, 1, 1, 0);
-    before = info().ssthresh;
+    before = script_info(c).ssthresh;
     script_send(c, TCP_ACK | TCP_ECE, 1, 1 + 2 * MSS, 0);
-    assert_int_equal(info().ssthresh, before);
+    assert_int_equal(script_info(c).ssthresh, before);
     assert_int_equal(script_counters(s)->tcp_ecn_reductions, 0);
     script_discard(s);
 }
@@ -303,7 +295,7 @@ static void test_mark_and_timeout(void **state)
     script_send(c, TCP_ACK | TCP_ECE, 1, 1 + 2 * MSS, 0);
     script_discard(s);
     script_advance(s, 300 * CLOCK_MS);
-    assert_int_equal(info().cwnd, MSS);
+    assert_int_equal(script_info(c).cwnd, MSS);
     script_discard(s);
 }
 
@@ -348,13 +340,13 @@ static void test_loss_after_undo(void **state)
     assert_int_equal(script_discard(s), 10);
     script_advance(s, 10 * CLOCK_MS);
     script_send_sack(c, 1, 1, (const uint32_t[]){1 + MSS, 1 + 4 * MSS});
-    assert_true(info().ssthresh < 10 * MSS);
+    assert_true(script_info(c).ssthresh < 10 * MSS);
     script_send_sack(c, 1 + 4 * MSS, 1, (const uint32_t[]){1, 1 + MSS});
-    assert_int_equal(info().ssthresh, UINT32_MAX);
+    assert_int_equal(script_info(c).ssthresh, UINT32_MAX);
     script_send_sack(c, 1 + 4 * MSS, 1, (const uint32_t[]){1 + 5 * MSS, 1 + 9 * MSS});
     script_advance(s, 20 * CLOCK_MS);
     assert_int_equal(script_counters(s)->tcp_fast_retransmits, 2);
-    assert_true(info().ssthresh < 20 * MSS);
+    assert_true(script_info(c).ssthresh < 20 * MSS);
     script_discard(s);
 }
 

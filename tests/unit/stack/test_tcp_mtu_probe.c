@@ -52,14 +52,6 @@ static int teardown(void **state)
     return 0;
 }
 
-static struct sock_info info(void)
-{
-    struct sock_info i;
-
-    sock_info(c->sock, &i);
-    return i;
-}
-
 /* Time passes, and nothing is acknowledged. Returns the largest payload of the last frame. */
 static uint32_t silence(clock_ns time)
 {
@@ -89,7 +81,7 @@ static void find_black_hole(void)
     script_write(c, FULL);
     silence(2 * CLOCK_SEC);
     script_send(c, TCP_ACK, 1, 1 + FULL, 0);
-    assert_int_equal(info().path_mtu, 1024);
+    assert_int_equal(script_info(c).path_mtu, 1024);
     for (unsigned round = 0; round < 6; round++) { /* the congestion window grows again */
         script_write(c, 10000);
         while (sock_unacknowledged(c->sock) > 0)
@@ -119,13 +111,13 @@ static void test_black_hole(void **state)
     (void)state;
     script_write(c, FULL);
     assert_int_equal(silence(1000 * CLOCK_MS), FULL);
-    assert_int_equal(info().path_mtu, 1500);
+    assert_int_equal(script_info(c).path_mtu, 1500);
     silence(1500 * CLOCK_MS);
-    assert_int_equal(info().path_mtu, 1024);
+    assert_int_equal(script_info(c).path_mtu, 1024);
     silence(3000 * CLOCK_MS);
-    assert_int_equal(info().path_mtu, 552);
+    assert_int_equal(script_info(c).path_mtu, 552);
     silence(60 * CLOCK_SEC);
-    assert_int_equal(info().path_mtu, 552);
+    assert_int_equal(script_info(c).path_mtu, 552);
     assert_int_equal(script_counters(s)->mtu_black_holes, 2);
     script_send(c, TCP_ACK, 1, 1 + FULL, 0);
     assert_int_equal(sock_unacknowledged(c->sock), 0);
@@ -137,7 +129,7 @@ static void test_small_segments(void **state)
     (void)state;
     script_write(c, 500);
     silence(60 * CLOCK_SEC);
-    assert_int_equal(info().path_mtu, 1500);
+    assert_int_equal(script_info(c).path_mtu, 1500);
     assert_int_equal(script_counters(s)->mtu_black_holes, 0);
 }
 
@@ -146,7 +138,7 @@ static void test_off(void **state)
     (void)state;
     script_write(c, FULL);
     assert_int_equal(silence(60 * CLOCK_SEC), FULL);
-    assert_int_equal(info().path_mtu, 1500);
+    assert_int_equal(script_info(c).path_mtu, 1500);
 }
 
 /* It was something else, after all: the first probe shows it. */
@@ -155,9 +147,9 @@ static void test_probe_passes(void **state)
     (void)state;
     find_black_hole();
     expect_probe(FULL, SMALL);
-    assert_int_equal(info().path_mtu, 1024);
+    assert_int_equal(script_info(c).path_mtu, 1024);
     script_send(c, TCP_ACK, 1, (uint32_t)c->written + 1, 0);
-    assert_int_equal(info().path_mtu, 1500);
+    assert_int_equal(script_info(c).path_mtu, 1500);
     script_write(c, 20 * FULL);
     assert_int_equal(script_next(s)->len, FULL);
     script_discard(s);
@@ -173,7 +165,7 @@ static void test_probe_lost(void **state)
 
     (void)state;
     find_black_hole();
-    cwnd = info().cwnd;
+    cwnd = script_info(c).cwnd;
     seq = expect_probe(FULL, SMALL);
     end = seq + FULL + 4 * SMALL;
     script_send_sack(c, seq, 1, (uint32_t[]){seq + FULL, end});
@@ -181,13 +173,13 @@ static void test_probe_lost(void **state)
     script_expect(c, TCP_ACK, seq, 1, SMALL);
     script_expect(c, TCP_ACK, seq + SMALL, 1, FULL - SMALL);
     script_send(c, TCP_ACK, 1, end, 0);
-    assert_int_equal(info().path_mtu, 1024);
-    assert_true(info().cwnd >= cwnd);
+    assert_int_equal(script_info(c).path_mtu, 1024);
+    assert_true(script_info(c).cwnd >= cwnd);
     assert_int_equal(script_counters(s)->tcp_fast_retransmits, 0);
     assert_int_equal(script_counters(s)->mtu_probes_lost, 1);
     expect_probe(1262 - 40, SMALL);
     script_send(c, TCP_ACK, 1, (uint32_t)c->written + 1, 0);
-    assert_int_equal(info().path_mtu, 1262);
+    assert_int_equal(script_info(c).path_mtu, 1262);
     expect_probe((1262 + 1499 + 1) / 2 - 40, 1262 - 40);
 }
 
@@ -198,14 +190,14 @@ static void test_probe_lost_without_sack(void **state)
 
     (void)state;
     find_black_hole();
-    cwnd = info().cwnd;
+    cwnd = script_info(c).cwnd;
     seq = expect_probe(FULL, SMALL);
     for (unsigned i = 0; i < 4; i++)
         script_send(c, TCP_ACK, 1, seq, 0);
     script_expect(c, TCP_ACK, seq, 1, SMALL);
     script_expect(c, TCP_ACK, seq + SMALL, 1, FULL - SMALL);
     script_send(c, TCP_ACK, 1, seq + FULL + 4 * SMALL, 0);
-    assert_true(info().cwnd >= cwnd);
+    assert_true(script_info(c).cwnd >= cwnd);
     assert_int_equal(script_counters(s)->tcp_fast_retransmits, 0);
     assert_int_equal(script_counters(s)->mtu_probes_lost, 1);
 }
@@ -248,7 +240,7 @@ static void test_rest(void **state)
         script_discard(s);
     }
     assert_in_range(probes, 4, 8);
-    assert_int_equal(info().path_mtu, 1024);
+    assert_int_equal(script_info(c).path_mtu, 1024);
     script_discard(s);
     script_send(c, TCP_ACK, 1, (uint32_t)c->written + 1, 0);
     script_advance(s, 601 * CLOCK_SEC);
@@ -260,10 +252,10 @@ static void test_rest(void **state)
 static void test_always(void **state)
 {
     (void)state;
-    assert_int_equal(info().path_mtu, 1024);
+    assert_int_equal(script_info(c).path_mtu, 1024);
     expect_probe(FULL, SMALL);
     script_send(c, TCP_ACK, 1, (uint32_t)c->written + 1, 0);
-    assert_int_equal(info().path_mtu, 1500);
+    assert_int_equal(script_info(c).path_mtu, 1500);
 }
 
 /* A router that does speak bounds the search. */
@@ -274,7 +266,7 @@ static void test_too_big_bounds_the_search(void **state)
     (void)state;
     seq = expect_probe(FULL, SMALL);
     script_icmp(c, 3, 4, 1400, seq);
-    assert_int_equal(info().path_mtu, 1024);
+    assert_int_equal(script_info(c).path_mtu, 1024);
     script_send_sack(c, seq, 1, (uint32_t[]){seq + FULL, (uint32_t)c->written + 1});
     script_advance(s, 50 * CLOCK_MS);
     script_discard(s);

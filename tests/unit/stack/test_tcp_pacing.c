@@ -28,14 +28,6 @@ static int teardown(void **state)
     return 0;
 }
 
-static struct sock_info info(void)
-{
-    struct sock_info i;
-
-    sock_info(c->sock, &i);
-    return i;
-}
-
 /* Established over a path with this round trip; the initial window is acknowledged as a whole after
  * another one: twenty segments are allowed then. */
 static void twenty_allowed(clock_ns rtt)
@@ -63,7 +55,7 @@ static void test_rate(void **state)
     begin(NULL);
     twenty_allowed(RTT);
     start = script_now(s);
-    assert_int_equal(info().pacing_rate, 2 * 20 * MSS * 10);
+    assert_int_equal(script_info(c).pacing_rate, 2 * 20 * MSS * 10);
     for (const struct script_segment *g; count < 20; count++) {
         while ((g = script_next(s)) == NULL) {
             script_advance(s, CLOCK_MS);
@@ -127,7 +119,7 @@ static void test_short_path(void **state)
     begin(NULL);
     twenty_allowed(500 * CLOCK_US);
     assert_int_equal(script_discard(s), 20);
-    assert_int_equal(info().pacing_rate, 0);
+    assert_int_equal(script_info(c).pacing_rate, 0);
 }
 
 static void test_off(void **state)

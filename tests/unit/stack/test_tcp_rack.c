@@ -59,14 +59,6 @@ static int teardown(void **state)
     return 0;
 }
 
-static struct sock_info info(void)
-{
-    struct sock_info i;
-
-    sock_info(c->sock, &i);
-    return i;
-}
-
 static void ack(uint32_t segments)
 {
     script_send(c, TCP_ACK, 1, 1 + segments * MSS, 0);
@@ -109,7 +101,7 @@ static void test_retransmission_lost(void **state)
     expect_segment(0);
     script_advance(s, RTT);
     ack(14);
-    assert_int_equal(info().lost, 2);
+    assert_int_equal(script_info(c).lost, 2);
     assert_int_equal(script_counters(s)->tcp_fast_retransmits, 1);
 }
 
@@ -126,7 +118,7 @@ static void test_waits(void **state)
     script_expect_none(s);
     script_advance(s, RTT);
     script_assert_at(expect_segment(0), at + RTT / 4);
-    assert_int_equal(info().reordering, 0);
+    assert_int_equal(script_info(c).reordering, 0);
 }
 
 static void reorder(void)
@@ -135,7 +127,7 @@ static void reorder(void)
     script_advance(s, RTT);
     sack(0, 2, 3);
     sack(2, 2, 3); /* 0 and 1, late */
-    assert_int_equal(info().reordering, 3);
+    assert_int_equal(script_info(c).reordering, 3);
 }
 
 /* Once it was, any number waits; what comes in time was not lost. */
@@ -150,7 +142,7 @@ static void test_reordering(void **state)
     script_advance(s, CLOCK_SEC);
     script_expect_none(s);
     assert_int_equal(script_counters(s)->tcp_retransmissions, 0);
-    assert_int_equal(info().ssthresh, UINT32_MAX);
+    assert_int_equal(script_info(c).ssthresh, UINT32_MAX);
 }
 
 /* What was sent again for nothing widens the window: by a quarter for each such round trip. */
@@ -165,7 +157,7 @@ static void test_window_adapts(void **state)
     expect_segment(3);
     ack(10);
     script_send_sack(c, 1 + 10 * MSS, 1, (const uint32_t[]){1 + 3 * MSS, 1 + 4 * MSS});
-    assert_int_equal(info().spurious, 1);
+    assert_int_equal(script_info(c).spurious, 1);
     script_write(c, 5 * MSS);
     assert_int_equal(script_discard(s), 5);
     script_advance(s, RTT);
@@ -194,7 +186,7 @@ static void test_round_trip_of_latest(void **state)
     (void)state;
     answer_together();
     script_discard(s);
-    assert_int_equal(info().lost, 7);
+    assert_int_equal(script_info(c).lost, 7);
     ack(10);
 }
 
@@ -204,7 +196,7 @@ static void test_round_trip_by_number(void **state)
     (void)state;
     answer_together();
     script_discard(s);
-    assert_int_equal(info().lost, 6);
+    assert_int_equal(script_info(c).lost, 6);
     ack(10);
 }
 
@@ -217,7 +209,7 @@ static void test_whole_segments(void **state)
     script_send_sack(c, 1, 1, (const uint32_t[]){5 * MSS, 1 + 5 * MSS});
     script_advance(s, RTT);
     script_expect_none(s);
-    assert_int_equal(info().lost, 0);
+    assert_int_equal(script_info(c).lost, 0);
     script_send_sack(c, 1, 1, (const uint32_t[]){2 * MSS, 1 + 5 * MSS});
     expect_segment(0);
     expect_segment(1);
@@ -252,7 +244,7 @@ static void test_tail_lost(void **state)
     script_advance(s, 3 * RTT + 2 * SCRIPT_TICK);
     script_assert_at(expect_segment(3), at + 2 * RTT + 2 * CLOCK_MS);
     script_expect_none(s);
-    assert_int_equal(info().cwnd, 10 * MSS);
+    assert_int_equal(script_info(c).cwnd, 10 * MSS);
     sack(0, 3, 4);
     expect_segment(0);
     script_advance(s, RTT);
@@ -279,13 +271,13 @@ static void test_probe_with_new_data(void **state)
 /* A single segment: its acknowledgement may be delayed. Not later than the timeout. */
 static void test_single_segment(void **state)
 {
-    clock_ns at = script_now(s), rto = info().rto;
+    clock_ns at = script_now(s), rto = script_info(c).rto;
 
     (void)state;
     send_segments(1);
     script_advance(s, rto + SCRIPT_TICK);
     script_assert_at(expect_segment(0), at + rto);
-    assert_int_equal(info().cwnd, 10 * MSS);
+    assert_int_equal(script_info(c).cwnd, 10 * MSS);
     script_advance(s, rto / 2); /* one probe; the timer begins anew */
     script_expect_none(s);
     ack(1);
@@ -301,8 +293,8 @@ static void test_repaired(void **state)
     script_write(c, MSS);
     expect_segment(4);
     ack(5);
-    assert_int_equal(info().ssthresh < 10 * MSS, true);
-    assert_int_equal(info().lost, 0);
+    assert_int_equal(script_info(c).ssthresh < 10 * MSS, true);
+    assert_int_equal(script_info(c).lost, 0);
 }
 
 /* Also when nothing is in flight any more with its answer, and that to what follows tells. */
@@ -313,12 +305,12 @@ static void test_repaired_all(void **state)
     script_advance(s, 3 * RTT);
     expect_segment(3);
     ack(4);
-    assert_int_equal(info().ssthresh, UINT32_MAX);
+    assert_int_equal(script_info(c).ssthresh, UINT32_MAX);
     script_advance(s, RTT);
     script_write(c, MSS);
     expect_segment(4);
     ack(5);
-    assert_int_equal(info().ssthresh < 10 * MSS, true);
+    assert_int_equal(script_info(c).ssthresh < 10 * MSS, true);
 }
 
 /* It was late, not lost, as the peer reports: nothing is reduced. */
@@ -333,7 +325,7 @@ static void test_probe_spurious(void **state)
     script_write(c, MSS);
     expect_segment(4);
     ack(5);
-    assert_int_equal(info().ssthresh, UINT32_MAX);
+    assert_int_equal(script_info(c).ssthresh, UINT32_MAX);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)

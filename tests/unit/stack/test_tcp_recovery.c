@@ -32,14 +32,6 @@ static void establish(void)
     script_establish(c, script_listen(s, 80, 4, &(struct sock_options){.send_buffer = 262144}));
 }
 
-static struct sock_info info(void)
-{
-    struct sock_info i;
-
-    sock_info(c->sock, &i);
-    return i;
-}
-
 /* Acknowledges the first `segments` full ones. */
 static void ack(uint32_t segments)
 {
@@ -74,15 +66,15 @@ static void test_rtt_numbers(void **state)
     script_advance(s, 100 * CLOCK_MS);
     script_send(c, TCP_ACK, 1, 1, 0);
     script_accept(c, l);
-    assert_int_equal(info().srtt, 100 * CLOCK_MS);
-    assert_int_equal(info().rttvar, 50 * CLOCK_MS);
-    assert_int_equal(info().rto, 300 * CLOCK_MS);
+    assert_int_equal(script_info(c).srtt, 100 * CLOCK_MS);
+    assert_int_equal(script_info(c).rttvar, 50 * CLOCK_MS);
+    assert_int_equal(script_info(c).rto, 300 * CLOCK_MS);
     script_write(c, 10);
     script_advance(s, 200 * CLOCK_MS);
     script_send(c, TCP_ACK, 1, 11, 0);
-    assert_int_equal(info().srtt, 112500 * CLOCK_US);
-    assert_int_equal(info().rttvar, 62500 * CLOCK_US);
-    assert_int_equal(info().rto, 362500 * CLOCK_US);
+    assert_int_equal(script_info(c).srtt, 112500 * CLOCK_US);
+    assert_int_equal(script_info(c).rttvar, 62500 * CLOCK_US);
+    assert_int_equal(script_info(c).rto, 362500 * CLOCK_US);
     script_discard(s);
 }
 
@@ -95,7 +87,7 @@ static void test_rto_bounds(void **state)
 
     (void)state;
     script_establish(c, l);
-    assert_int_equal(info().rto, info().srtt + 200 * CLOCK_MS);
+    assert_int_equal(script_info(c).rto, script_info(c).srtt + 200 * CLOCK_MS);
     k->timestamps = true;
     script_establish(k, l);
     script_write(k, 10);
@@ -117,7 +109,7 @@ static void test_timed_segment(void **state)
     script_write(c, 10);
     script_advance(s, 50 * CLOCK_MS);
     script_send(c, TCP_ACK, 1, 21, 0);
-    assert_in_range(info().srtt, 10 * CLOCK_MS - 2, 10 * CLOCK_MS); /* an eighth of 80 ms */
+    assert_in_range(script_info(c).srtt, 10 * CLOCK_MS - 2, 10 * CLOCK_MS); /* an eighth of 80 ms */
     script_discard(s);
 }
 
@@ -140,8 +132,9 @@ static void test_timeout(void **state)
         at = g->at;
         rto *= 2;
         script_expect_none(s);
-        assert_int_equal(info().cwnd, MSS);
-        assert_int_equal(info().ssthresh, 5 * MSS); /* 5681, 3.1: halved once, not each time */
+        assert_int_equal(script_info(c).cwnd, MSS);
+        assert_int_equal(script_info(c).ssthresh,
+                         5 * MSS); /* 5681, 3.1: halved once, not each time */
     }
     ack(1);
     expect_segments(10, 12);
@@ -155,7 +148,7 @@ static void test_timeout(void **state)
     assert_int_equal(sock_unacknowledged(c->sock), 88 * MSS);
     script_expect(c, TCP_ACK, 1 + 12 * MSS, 1, MSS);
     script_discard(s);
-    assert_int_equal(info().spurious, 0);
+    assert_int_equal(script_info(c).spurious, 0);
     assert_int_equal(script_counters(s)->tcp_rto_expired, 4);
 }
 
@@ -170,8 +163,8 @@ static void test_timer_restarts(void **state)
     c->window = 14600 / 8;
     ack(1);
     script_discard(s);
-    at = script_now(s) + info().rto;
-    script_advance(s, info().rto + SCRIPT_TICK);
+    at = script_now(s) + script_info(c).rto;
+    script_advance(s, script_info(c).rto + SCRIPT_TICK);
     script_assert_at(script_expect(c, TCP_ACK, 1 + MSS, 1, MSS), at);
 }
 
@@ -195,20 +188,20 @@ static void test_karn(void **state)
 
     (void)state;
     establish();
-    srtt = info().srtt;
+    srtt = script_info(c).srtt;
     script_write(c, 10);
     script_advance(s, 250 * CLOCK_MS);
     script_discard(s);
     script_advance(s, 50 * CLOCK_MS);
     script_send(c, TCP_ACK, 1, 11, 0);
-    assert_int_equal(info().srtt, srtt);
-    assert_int_equal(info().rto, 2 * (srtt + 200 * CLOCK_MS));
+    assert_int_equal(script_info(c).srtt, srtt);
+    assert_int_equal(script_info(c).rto, 2 * (srtt + 200 * CLOCK_MS));
     script_write(c, 10);
     script_advance(s, 300 * CLOCK_MS); /* not sent again: there was no timeout */
     script_expect(c, TCP_ACK, 11, 1, 10);
     script_expect_none(s);
     script_send(c, TCP_ACK, 1, 21, 0);
-    assert_true(info().srtt > 30 * CLOCK_MS); /* measured at last */
+    assert_true(script_info(c).srtt > 30 * CLOCK_MS); /* measured at last */
 }
 
 /* With timestamps there are samples after a loss as well (RFC 7323, 4.1). */
@@ -222,8 +215,8 @@ static void test_karn_with_timestamps(void **state)
     script_discard(s);
     script_advance(s, 30 * CLOCK_MS);
     script_send(c, TCP_ACK, 1, 11, 0); /* echoes the second */
-    assert_true(info().srtt > 2 * CLOCK_MS && info().srtt < 20 * CLOCK_MS);
-    assert_int_equal(info().rto, info().srtt + 200 * CLOCK_MS);
+    assert_true(script_info(c).srtt > 2 * CLOCK_MS && script_info(c).srtt < 20 * CLOCK_MS);
+    assert_int_equal(script_info(c).rto, script_info(c).srtt + 200 * CLOCK_MS);
 }
 
 /* RFC 9293, 3.8.3. */
@@ -271,21 +264,22 @@ static void test_fast_retransmit(void **state)
     script_expect(c, TCP_ACK, 1, 1, MSS);
     script_expect_none(s);
     assert_int_equal(script_counters(s)->tcp_fast_retransmits, 1);
-    assert_int_equal(info().ssthresh, 5 * MSS); /* half of the window, those two not counted */
-    assert_int_equal(info().in_flight, 9 * MSS);
+    assert_int_equal(script_info(c).ssthresh,
+                     5 * MSS); /* half of the window, those two not counted */
+    assert_int_equal(script_info(c).in_flight, 9 * MSS);
     /* Each further duplicate says that one more has left the network; RFC 6937: down to the
      * threshold, no further. */
     for (unsigned i = 0; i < 4; i++) {
         ack(0);
         script_expect_none(s);
     }
-    assert_int_equal(info().in_flight, 5 * MSS);
+    assert_int_equal(script_info(c).in_flight, 5 * MSS);
     ack(0);
     expect_segments(12, 13);
     ack(0);
     expect_segments(13, 14);
     ack(14);
-    assert_int_equal(info().cwnd, 5 * MSS);
+    assert_int_equal(script_info(c).cwnd, 5 * MSS);
     expect_segments(14, 19);
 }
 
@@ -307,7 +301,7 @@ static void test_partial_ack(void **state)
     script_discard(s);
     assert_int_equal(script_counters(s)->tcp_fast_retransmits, 1);
     ack(12);
-    assert_true(info().cwnd <= info().ssthresh + MSS);
+    assert_true(script_info(c).cwnd <= script_info(c).ssthresh + MSS);
 }
 
 /* RFC 5681, 2: what is not a duplicate. */
@@ -367,9 +361,9 @@ static void test_timeout_in_recovery(void **state)
     script_advance(s, 210 * CLOCK_MS);
     script_expect(c, TCP_ACK, 1, 1, MSS);
     script_expect_none(s);
-    assert_int_equal(info().cwnd, MSS);
+    assert_int_equal(script_info(c).cwnd, MSS);
     ack(12);
-    assert_true(info().cwnd <= 3 * MSS);
+    assert_true(script_info(c).cwnd <= 3 * MSS);
     script_discard(s);
 }
 
@@ -381,7 +375,7 @@ static void test_initial_window(void **state)
     (void)state;
     c->mss = 536;
     establish();
-    assert_int_equal(info().cwnd, 5360);
+    assert_int_equal(script_info(c).cwnd, 5360);
 }
 
 /* RFC 5681, 3.1 with RFC 3465: by what is acknowledged, however many segments that is. */
@@ -390,11 +384,11 @@ static void test_slow_start(void **state)
     (void)state;
     ten_in_flight();
     ack(1);
-    assert_int_equal(info().cwnd, 11 * MSS);
+    assert_int_equal(script_info(c).cwnd, 11 * MSS);
     ack(3);
-    assert_int_equal(info().cwnd, 13 * MSS);
+    assert_int_equal(script_info(c).cwnd, 13 * MSS);
     ack(10);
-    assert_int_equal(info().cwnd, 20 * MSS);
+    assert_int_equal(script_info(c).cwnd, 20 * MSS);
     script_discard(s);
 }
 
@@ -405,7 +399,7 @@ static void test_ack_division(void **state)
     ten_in_flight();
     for (uint32_t i = 1; i <= MSS; i += 10)
         script_send(c, TCP_ACK, 1, 1 + i, 0);
-    assert_true(info().cwnd <= 11 * MSS);
+    assert_true(script_info(c).cwnd <= 11 * MSS);
     script_discard(s);
 }
 
@@ -418,18 +412,18 @@ static void test_congestion_avoidance(void **state)
         ack(0);
     ack(12);
     script_discard(s);
-    for (uint32_t i = 13; info().cwnd < info().ssthresh; i++)
+    for (uint32_t i = 13; script_info(c).cwnd < script_info(c).ssthresh; i++)
         ack(i);
     script_discard(s);
     for (uint32_t round = 0; round < 3; round++) {
-        uint32_t before = info().cwnd;
+        uint32_t before = script_info(c).cwnd;
         uint32_t una = 100 * MSS - sock_unacknowledged(c->sock);
 
         for (uint32_t i = 0; i < before / MSS; i++) {
             una += MSS;
             script_send(c, TCP_ACK, 1, 1 + una, 0);
         }
-        assert_int_equal(info().cwnd, before + MSS);
+        assert_int_equal(script_info(c).cwnd, before + MSS);
     }
     script_discard(s);
 }
@@ -443,7 +437,7 @@ static void test_application_limited(void **state)
         script_write(c, 100);
         script_send(c, TCP_ACK, 1, 1 + 100 * i, 0);
     }
-    assert_int_equal(info().cwnd, 10 * MSS);
+    assert_int_equal(script_info(c).cwnd, 10 * MSS);
     script_discard(s);
 }
 
@@ -457,7 +451,7 @@ static void test_idle_restart(void **state)
             ack(i - 10 + k);
     }
     script_discard(s);
-    assert_true(info().cwnd > 20 * MSS);
+    assert_true(script_info(c).cwnd > 20 * MSS);
     script_advance(s, CLOCK_SEC);
     assert_int_equal(script_write(c, 100 * MSS), 100 * MSS);
     assert_int_equal(script_discard(s), 10);

@@ -233,14 +233,6 @@ static void test_duplicates_in_burst(void **state)
 
 #define MSS 1460u
 
-static struct sock_info info(void)
-{
-    struct sock_info i;
-
-    sock_info(c->sock, &i);
-    return i;
-}
-
 /* Acknowledges `ack` full segments, and by one block those from `from` to `to` - 1. */
 static void sack(uint32_t ack, uint32_t from, uint32_t to)
 {
@@ -286,15 +278,15 @@ static void test_hole(void **state)
     sack(0, 1, 4);
     expect_segment(0);
     script_expect_none(s);
-    assert_int_equal(info().lost, 1);
-    assert_int_equal(info().in_flight, 9 * MSS);
-    assert_int_equal(info().ssthresh, 5 * MSS);
+    assert_int_equal(script_info(c).lost, 1);
+    assert_int_equal(script_info(c).in_flight, 9 * MSS);
+    assert_int_equal(script_info(c).ssthresh, 5 * MSS);
     sack(0, 1, 12);
     for (uint32_t i = 12; i < 16; i++)
         expect_segment(i);
     script_expect_none(s);
     script_send(c, TCP_ACK, 1, 1 + 16 * MSS, 0);
-    assert_int_equal(info().cwnd, 5 * MSS);
+    assert_int_equal(script_info(c).cwnd, 5 * MSS);
     assert_int_equal(script_counters(s)->tcp_fast_retransmits, 1);
     assert_int_equal(script_counters(s)->tcp_retransmissions, 1);
     script_discard(s);
@@ -312,7 +304,7 @@ static void test_holes(void **state)
     expect_segment(2);
     expect_segment(8);
     script_discard(s);
-    assert_int_equal(info().lost, 3);
+    assert_int_equal(script_info(c).lost, 3);
     assert_int_equal(script_counters(s)->tcp_retransmissions, 3);
 }
 
@@ -361,7 +353,7 @@ static void test_unbelievable(void **state)
     ten_in_flight();
     for (unsigned i = 0; i < sizeof edges / sizeof edges[0]; i++)
         script_send_sack(c, 1, 1, edges[i]);
-    assert_int_equal(info().in_flight, 10 * MSS);
+    assert_int_equal(script_info(c).in_flight, 10 * MSS);
     assert_int_equal(script_counters(s)->tcp_dsacks_received, 0);
     assert_int_equal(script_counters(s)->tcp_retransmissions, 0);
     script_expect_none(s);
@@ -377,7 +369,7 @@ static void test_reneging(void **state)
     script_discard(s);
     script_send(c, TCP_ACK, 1, 1 + MSS, 0);
     script_discard(s);
-    script_advance(s, info().rto + SCRIPT_TICK);
+    script_advance(s, script_info(c).rto + SCRIPT_TICK);
     expect_segment(1);
     script_discard(s);
     for (uint32_t i = 2; i <= 10; i++) {

@@ -26,17 +26,9 @@ static int teardown(void **state)
     return 0;
 }
 
-static struct sock_info info(void)
-{
-    struct sock_info i;
-
-    sock_info(c->sock, &i);
-    return i;
-}
-
 static uint32_t segment_size(void)
 {
-    return info().mss;
+    return script_info(c).mss;
 }
 
 static void establish(bool sack, bool timestamps)
@@ -68,16 +60,16 @@ static void sack(uint32_t ack, uint32_t from, uint32_t to)
 
 static void assert_undone(void)
 {
-    assert_int_equal(info().spurious, 1);
+    assert_int_equal(script_info(c).spurious, 1);
     assert_int_equal(script_counters(s)->tcp_spurious_undone, 1);
-    assert_int_equal(info().ssthresh, UINT32_MAX);
-    assert_true(info().cwnd >= 10 * segment_size());
+    assert_int_equal(script_info(c).ssthresh, UINT32_MAX);
+    assert_true(script_info(c).cwnd >= 10 * segment_size());
 }
 
 static void assert_reduced(void)
 {
-    assert_int_equal(info().spurious, 0);
-    assert_true(info().ssthresh <= 6 * segment_size());
+    assert_int_equal(script_info(c).spurious, 0);
+    assert_true(script_info(c).ssthresh <= 6 * segment_size());
 }
 
 /* ---- fast recovery ---- */
@@ -87,7 +79,7 @@ static void fast_retransmit(void)
     sack(0, 1, 4);
     script_discard(s);
     assert_int_equal(script_counters(s)->tcp_retransmissions, 1);
-    assert_int_equal(info().ssthresh, 5 * segment_size());
+    assert_int_equal(script_info(c).ssthresh, 5 * segment_size());
 }
 
 /* The duplicate is reported while the recovery goes on, and after it. */
@@ -180,12 +172,12 @@ static void timeout(void)
 {
     uint32_t mss = segment_size();
 
-    script_advance(s, info().rto + SCRIPT_TICK);
+    script_advance(s, script_info(c).rto + SCRIPT_TICK);
     if (script_counters(s)->tcp_rto_expired == 0) /* a tail loss probe came first */
-        script_advance(s, info().rto + SCRIPT_TICK);
+        script_advance(s, script_info(c).rto + SCRIPT_TICK);
     script_discard(s);
     assert_int_equal(script_counters(s)->tcp_rto_expired, 1);
-    assert_int_equal(info().cwnd, mss);
+    assert_int_equal(script_info(c).cwnd, mss);
 }
 
 /* RFC 5682, 2.1: new data goes out, and its acknowledgement covers what was sent but once. */
