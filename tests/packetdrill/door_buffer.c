@@ -1,8 +1,9 @@
 /*
  * SO_SNDBUF as Linux keeps its accounts. The value bounds what the buffers take, not their bytes: a
  * buffer holds half of the peer's largest window, costs something by itself, and is taken whole
- * when there is any room before. A writer that had to wait goes on when a third of all is free. Of
- * sockets that leave their buffer to the stack the stack's own rules hold.
+ * when there is any room before; the last one is filled up even where there is none. A writer that
+ * had to wait goes on when a third of all is free. Of sockets that leave their buffer to the stack
+ * the stack's own rules hold.
  */
 #include "tests/packetdrill/door_internal.h"
 
@@ -44,10 +45,10 @@ uint32_t door_buffer_room(struct door_file *f)
     if (!f->send_fixed)
         return sock_writable(f->sock);
     c = tcp_conn_of(f->sock);
-    if (cost(c) >= f->send_reported)
-        return 0;
     f->tail = tail(f, c);
-    return f->tail < goal(c) ? goal(c) - f->tail : goal(c);
+    if (f->tail > 0 && f->tail < goal(c))
+        return goal(c) - f->tail;
+    return cost(c) < f->send_reported ? goal(c) : 0;
 }
 
 void door_buffer_filled(struct door_file *f, uint32_t bytes)
