@@ -78,6 +78,8 @@ struct stack_tcp_config {
     bool cubic_classic;     /* CUBIC as before RFC 9438: it aims at where the curve is a least round
                                trip from now, by itself a smoothed one (4.2), and adds a segment
                                for each 20 at least until it knows a window that was too large */
+    bool ecn_by_prr;        /* a mark reduces cwnd in proportion to what arrives, as a loss does
+                               (RFC 6937); by itself at once */
     bool sack_segments;     /* SACK blocks count for the whole segments in them; by itself for each
                                byte (RFC 6675, 4) */
     bool rack_by_number;  /* RACK.rtt is of what was acknowledged last by number; by itself of what

@@ -2,7 +2,8 @@
  * Proportional rate reduction (RFC 6937): on the way from what was in flight to ssthresh, sending
  * is clocked by what arrives, so that neither a pause nor a burst comes of a reduction. When losses
  * have taken more than that away, the slow start reduction bound fills up again, by one segment an
- * acknowledgement more than arrived, as long as no further losses show.
+ * acknowledgement more than arrived, as long as no further losses show; after a mark nothing is
+ * lost, and nothing to be filled up beyond what arrived.
  */
 #include <rte_common.h>
 
@@ -45,9 +46,10 @@ void tcp_prr_ack(struct tcp_conn *c, const struct tcp_delivery *d, bool safe)
 
     f->prr_delivered += d->delivered;
     send = pipe > c->ssthresh ? proportional(c) : bounded(c, pipe, d->delivered, safe);
-    /* The fast retransmit; RFC 6582, 3.2, step 3; and when all that was in flight is taken for
-     * lost, what was sent again too, nothing else would ever arrive to go on with but a timeout. */
-    if (f->prr_out == 0 || d->partial || pipe == 0)
+    /* The fast retransmit, which a mark has none of; RFC 6582, 3.2, step 3; and when all that was
+     * in flight is taken for lost, what was sent again too, nothing else would ever arrive to go on
+     * with but a timeout. */
+    if ((f->prr_out == 0 && !f->prr_marked) || d->partial || pipe == 0)
         send = RTE_MAX(send, tcp_segment_size(c));
     c->cwnd = pipe + send;
 }

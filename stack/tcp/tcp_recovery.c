@@ -89,6 +89,7 @@ static void enter(struct tcp_conn *c, enum tcp_recovery_phase phase)
     c->recovery = (uint8_t)phase;
     c->recover = c->snd_max;
     c->tlp_out = false;
+    c->flight->prr_marked = false;
     tcp_tlp_schedule(c); /* not now */
 }
 
@@ -114,15 +115,27 @@ static void enter_fast(struct tcp_conn *c, const struct tcp_delivery *d)
     tcp_prr_begin(c, d);
 }
 
-/* RFC 3168, 6.1.2: the peer has seen a mark. At once, and not in proportion to what arrives: the
- * pause drains the queue, which would mark what goes out meanwhile and ask for a second reduction.
- */
+/* RFC 3168, 6.1.2: the peer has seen a mark. At once, and not in proportion to what arrives, if not
+ * told otherwise: the pause drains the queue, which would mark what goes out meanwhile and ask for
+ * a second reduction. */
 static void marked(struct tcp_conn *c, struct tcp_delivery *d)
 {
     d->reduced = true;
     tcp_count(c->sock.tcp, tcp_ecn_reductions);
     tcp_undo_end(c);
     tcp_cc_reduce(c, TCP_CC_ECN);
+    c->flight->prr_marked = c->sock.tcp->config.ecn_by_prr && c->snd_una != c->snd_max;
+    if (c->flight->prr_marked)
+        tcp_prr_begin(c, d);
+    else
+        tcp_cc_reduced(c);
+}
+
+/* The window in which a mark was seen is acknowledged. */
+static void marked_end(struct tcp_conn *c, struct tcp_delivery *d)
+{
+    d->reduced = true;
+    c->flight->prr_marked = false;
     tcp_cc_reduced(c);
 }
 
@@ -288,6 +301,8 @@ static void losses(struct tcp_conn *c, struct tcp_delivery *d)
         enter_fast(c, d);
     if (c->recovery == TCP_RECOVERY_FAST)
         tcp_prr_ack(c, d, d->acked > 0 && !found);
+    else if (c->flight->prr_marked)
+        tcp_prr_ack(c, d, false);
     else
         window_grows(c, d);
 }
@@ -319,6 +334,8 @@ void tcp_recovery_ack(struct tcp_conn *c, const struct packet *p, uint32_t acked
         leave(c, &d);
     else if (c->recovery == TCP_RECOVERY_NONE && seq_lt(c->undo_until, c->snd_una))
         tcp_undo_end(c);
+    if (c->flight->prr_marked && !tcp_ecn_window_reduced(c))
+        marked_end(c, &d);
     if (c->recovery == TCP_RECOVERY_NONE && tcp_ecn_echoed(c, p))
         marked(c, &d);
     losses(c, &d);

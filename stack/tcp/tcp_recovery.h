@@ -9,7 +9,7 @@
  *  - tcp_tlp: does it answer a loss probe?
  *  - tcp_undo: were the last retransmissions for nothing?
  *  - tcp_rack: what is lost by now; without SACK, NewReno
- *  - tcp_prr: cwnd while a reduction for a loss goes on; else tcp_cc_ack()
+ *  - tcp_prr: cwnd while a reduction for a loss, or a mark, goes on; else tcp_cc_ack()
  */
 #ifndef STACK_TCP_TCP_RECOVERY_H
 #define STACK_TCP_TCP_RECOVERY_H

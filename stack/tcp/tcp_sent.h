@@ -67,6 +67,7 @@ struct tcp_flight {
     uint32_t duplicate_bytes; /* without SACK: what duplicates say has left the network */
 
     uint32_t prr_delivered, prr_out, prr_flight; /* RFC 6937, 3: since the reduction began */
+    bool prr_marked; /* it is for a mark, not for a loss: until its window is acknowledged */
 };
 
 /* May something new be recorded? When not, try again later, as without mbufs. */

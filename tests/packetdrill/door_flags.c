@@ -59,6 +59,7 @@ static const struct flag flags[] = {
     FLAG("rest-keeps-window", FLAG_BOOL, tcp.rest_keeps_window),
     FLAG("reduce-from-cwnd", FLAG_BOOL, tcp.reduce_from_cwnd),
     FLAG("cubic-classic", FLAG_BOOL, tcp.cubic_classic),
+    FLAG("ecn-by-prr", FLAG_BOOL, tcp.ecn_by_prr),
     FLAG("sack-segments", FLAG_BOOL, tcp.sack_segments),
     FLAG("rack-by-number", FLAG_BOOL, tcp.rack_by_number),
     FLAG("syn-retries", FLAG_U8, tcp.syn_retries),

@@ -12,13 +12,18 @@
 static struct script *s;
 static struct script_conn *c;
 
-static void begin(enum stack_ecn ecn, uint32_t offloads)
+static void begin_as(struct stack_tcp_config tcp, uint32_t offloads)
 {
-    const struct script_config config = {.tcp.ecn = ecn, .offloads = offloads};
+    const struct script_config config = {.tcp = tcp, .offloads = offloads};
 
     s = script_create(&config);
     c = script_conn(s);
     c->wscale = 7;
+}
+
+static void begin(enum stack_ecn ecn, uint32_t offloads)
+{
+    begin_as((struct stack_tcp_config){.ecn = ecn}, offloads);
 }
 
 static int teardown(void **state)
@@ -28,17 +33,22 @@ static int teardown(void **state)
     return 0;
 }
 
-static void established(uint32_t offloads)
+static void established_as(struct stack_tcp_config tcp, uint32_t offloads)
 {
     struct sock *l;
 
-    begin(STACK_ECN_PASSIVE, offloads);
+    begin_as(tcp, offloads);
     l = script_listen(s, 80, 4, &(struct sock_options){.send_buffer = 262144});
     script_send(c, TCP_SYN | SETUP, 0, 0, 0);
     assert_int_equal(script_expect(c, TCP_SYN | TCP_ACK | TCP_ECE, 0, 1, 0)->ecn, 0);
     script_send(c, TCP_ACK, 1, 1, 0);
     script_accept(c, l);
     assert_true(script_info(c).ecn);
+}
+
+static void established(uint32_t offloads)
+{
+    established_as((struct stack_tcp_config){.ecn = STACK_ECN_PASSIVE}, offloads);
 }
 
 /* The stack's next frame, and what its packet says. */
@@ -252,6 +262,80 @@ static void test_reduction(void **state)
     script_discard(s);
 }
 
+/* Told to, in proportion to what arrives; the window ends at ssthresh all the same. */
+static void test_reduction_by_prr(void **state)
+{
+    uint32_t threshold, sent = 10;
+
+    (void)state;
+    established_as((struct stack_tcp_config){.ecn_by_prr = true}, 0);
+    in_flight(10);
+    script_send(c, TCP_ACK | TCP_ECE, 1, 1 + MSS, 0);
+    threshold = script_info(c).ssthresh;
+    assert_in_range(threshold, 6 * MSS, 9 * MSS);
+    assert_in_range(script_info(c).cwnd, 9 * MSS + 1,
+                    10 * MSS - 1); /* ssthresh / 10 of what arrived */
+    sent += script_discard(s);
+    for (uint32_t i = 2; i < 10; i++) {
+        script_send(c, TCP_ACK | TCP_ECE, 1, 1 + i * MSS, 0);
+        sent += script_discard(s);
+        assert_in_range(sent, 10 + i * threshold / (10 * MSS) - 1, 10 + i * threshold / (10 * MSS));
+    }
+    script_send(c, TCP_ACK, 1, 1 + 10 * MSS, 0);
+    assert_int_equal(script_info(c).cwnd, threshold);
+    assert_int_equal(script_counters(s)->tcp_ecn_reductions, 1);
+    script_discard(s);
+    script_send(c, TCP_ACK, 1, 1 + 11 * MSS, 0); /* and it grows again */
+    assert_true(script_info(c).cwnd > threshold);
+    script_discard(s);
+}
+
+/* Below ssthresh no more goes out than arrives: what is reduced was not used. */
+static void test_reduction_by_prr_below(void **state)
+{
+    (void)state;
+    established_as((struct stack_tcp_config){.ecn_by_prr = true, .reduce_from_cwnd = true}, 0);
+    assert_int_equal(script_write(c, 4 * MSS), 4 * MSS);
+    assert_int_equal(script_discard(s), 4);
+    script_send(c, TCP_ACK | TCP_ECE, 1, 1 + MSS, 0);
+    assert_true(script_info(c).ssthresh > 4 * MSS);
+    assert_int_equal(script_info(c).cwnd, 4 * MSS);
+    script_send(c, TCP_ACK, 1, 1 + 4 * MSS, 0); /* all of it: the window is ssthresh */
+    assert_int_equal(script_info(c).cwnd, script_info(c).ssthresh);
+    assert_int_equal(script_write(c, MSS), MSS);
+    assert_int_equal(script_discard(s), 1);
+    script_send(c, TCP_ACK | TCP_ECE, 1, 1 + 5 * MSS, 0); /* marked, and nothing on its way */
+    assert_int_equal(script_counters(s)->tcp_ecn_reductions, 2);
+    assert_int_equal(script_info(c).cwnd, script_info(c).ssthresh);
+}
+
+/* A loss, or a timeout, takes over: what was begun for the mark does not come back. */
+static void test_reduction_by_prr_and_loss(void **state)
+{
+    const struct stack_tcp_config tcp = {.ecn_by_prr = true, .pacing_off = true, .abc_limit = 1};
+    uint32_t threshold;
+
+    (void)state;
+    established_as(tcp, 0);
+    script_write(c, 10 * MSS);
+    assert_int_equal(script_discard(s), 10);
+    script_send(c, TCP_ACK | TCP_ECE, 1, 1 + 2 * MSS, 0);
+    threshold = script_info(c).ssthresh;
+    for (unsigned i = 0; i < 4; i++)
+        script_send(c, TCP_ACK | TCP_ECE, 1, 1 + 2 * MSS, 0);
+    assert_int_equal(script_counters(s)->tcp_fast_retransmits, 1);
+    assert_int_equal(script_info(c).ssthresh, threshold);
+    script_discard(s);
+    script_advance(s, 300 * CLOCK_MS);
+    assert_int_equal(script_info(c).cwnd, MSS);
+    script_discard(s);
+    script_send(c, TCP_ACK, 1, 1 + 3 * MSS, 0);
+    assert_int_equal(script_info(c).cwnd, 2 * MSS);
+    script_discard(s);
+    script_send(c, TCP_ACK, 1, 1 + 10 * MSS, 0); /* slow start goes on, and not at ssthresh */
+    assert_int_equal(script_info(c).cwnd, 3 * MSS);
+}
+
 /* A loss in a window that was reduced for a mark is sent again, and reduces nothing. */
 static void test_mark_and_loss(void **state)
 {
@@ -381,6 +465,9 @@ int main(void)
         cmocka_unit_test_teardown(test_echo_at_once, teardown),
         cmocka_unit_test_teardown(test_no_echo, teardown),
         cmocka_unit_test_teardown(test_reduction, teardown),
+        cmocka_unit_test_teardown(test_reduction_by_prr, teardown),
+        cmocka_unit_test_teardown(test_reduction_by_prr_below, teardown),
+        cmocka_unit_test_teardown(test_reduction_by_prr_and_loss, teardown),
         cmocka_unit_test_teardown(test_mark_and_loss, teardown),
         cmocka_unit_test_teardown(test_loss_and_mark, teardown),
         cmocka_unit_test_teardown(test_mark_and_timeout, teardown),
