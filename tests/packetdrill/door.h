@@ -36,6 +36,7 @@ struct door_config {
     bool quick_acks_off; /* delay the very first acknowledgements, too */
     bool nagle;          /* of new sockets */
     uint32_t receive_buffer, send_buffer; /* bytes, of new sockets; 0: the stack's */
+    uint32_t notsent_lowat; /* bytes, where TCP_NOTSENT_LOWAT says nothing; 0: without bound */
     enum sock_cookies cookies;
     clock_ns time_wait;
     struct stack_tcp_config tcp;

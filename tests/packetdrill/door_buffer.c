@@ -38,24 +38,37 @@ static uint32_t tail(const struct door_file *f, const struct tcp_conn *c)
     return f->tail < unsent(c) ? f->tail : unsent(c);
 }
 
+static bool accounted(const struct door_file *f)
+{
+    return f->send_fixed || f->notsent != 0;
+}
+
+/* May there be one more buffer? */
+static bool room(const struct door_file *f, const struct tcp_conn *c)
+{
+    if (f->notsent != 0 && unsent(c) >= f->notsent)
+        return false;
+    return f->send_fixed ? cost(c) < f->send_reported : sock_writable(f->sock) > 0;
+}
+
 uint32_t door_buffer_room(struct door_file *f)
 {
     const struct tcp_conn *c;
 
-    if (!f->send_fixed)
+    if (!accounted(f))
         return sock_writable(f->sock);
     c = tcp_conn_of(f->sock);
     f->tail = tail(f, c);
     if (f->tail > 0 && f->tail < goal(c))
         return goal(c) - f->tail;
-    return cost(c) < f->send_reported ? goal(c) : 0;
+    return room(f, c) ? goal(c) : 0;
 }
 
 void door_buffer_filled(struct door_file *f, uint32_t bytes)
 {
     const struct tcp_conn *c;
 
-    if (!f->send_fixed || bytes == 0)
+    if (!accounted(f) || bytes == 0)
         return;
     c = tcp_conn_of(f->sock);
     f->tail = (f->tail + bytes - 1) % goal(c) + 1;
@@ -63,12 +76,13 @@ void door_buffer_filled(struct door_file *f, uint32_t bytes)
 
 bool door_buffer_fits(const struct door_file *f, size_t bytes)
 {
-    uint32_t taken;
+    const struct tcp_conn *c = tcp_conn_of(f->sock);
 
+    if (f->notsent != 0 && unsent(c) + bytes > f->notsent)
+        return false;
     if (!f->send_fixed)
         return sock_writable(f->sock) >= bytes;
-    taken = cost(tcp_conn_of(f->sock));
-    return taken < f->send_reported && bytes <= f->send_reported - taken;
+    return room(f, c) && bytes <= f->send_reported - cost(c);
 }
 
 uint32_t door_buffer_bound(const struct door_file *f)
@@ -78,10 +92,13 @@ uint32_t door_buffer_bound(const struct door_file *f)
 
 bool door_buffer_writable(const struct door_file *f)
 {
+    const struct tcp_conn *c = tcp_conn_of(f->sock);
     uint32_t taken;
 
+    if (f->notsent != 0 && unsent(c) >= f->notsent - f->notsent / 2)
+        return false;
     if (!f->send_fixed)
         return sock_writable(f->sock) > 0;
-    taken = cost(tcp_conn_of(f->sock));
+    taken = cost(c);
     return taken + taken / 2 <= f->send_reported;
 }

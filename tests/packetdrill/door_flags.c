@@ -42,6 +42,7 @@ static const struct flag flags[] = {
     FLAG("nagle", FLAG_BOOL, nagle),
     FLAG("receive-buffer", FLAG_U32, receive_buffer),
     FLAG("send-buffer", FLAG_U32, send_buffer),
+    FLAG("notsent-lowat", FLAG_U32, notsent_lowat),
     FLAG_ENUM("cookies", cookies, "auto always off"),
     FLAG("time-wait", FLAG_MS, time_wait),
     FLAG_ENUM("congestion", tcp.congestion, "cubic newreno"),

@@ -46,10 +46,12 @@ struct door_file {
     struct sock_options options;
     uint32_t receive_reported, send_reported; /* SO_RCVBUF, SO_SNDBUF as getsockopt() tells them */
     bool send_fixed;                          /* SO_SNDBUF was set */
-    uint32_t tail;                            /* bytes of the last buffer then (door_buffer.c) */
+    uint32_t notsent_reported, notsent; /* TCP_NOTSENT_LOWAT as it was set, as it is; 0: none */
+    uint32_t tail;                      /* bytes of the last buffer then (door_buffer.c) */
     bool bound, listening, connecting, connected;
     bool read_shut, write_shut;
     bool nodelay, corked, reset_on_close;
+    bool queue_told;        /* TCP_INQ */
     int error;              /* SO_ERROR, until it is told */
     struct sock *sock;      /* NULL: none yet, or it is closed */
     uint64_t read, written; /* changes that an edge-triggered epoll reports */

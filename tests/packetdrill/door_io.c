@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <string.h>
 #include <unistd.h>
 
 /* ---- receiving ---- */
@@ -53,9 +55,26 @@ static ssize_t take(struct door_file *f, const struct msghdr *msg, int flags)
     return total;
 }
 
+/* TCP_INQ: what is left in the queue; one where the end of the stream is. */
+static void tell_queue(const struct door_file *f, struct msghdr *msg, size_t most)
+{
+    struct cmsghdr *header = (struct cmsghdr *)msg->msg_control;
+    int left = (int)sock_readable(f->sock);
+
+    if (!f->queue_told || header == NULL || most < CMSG_SPACE(sizeof left))
+        return;
+    if (left == 0 && sock_eof(f->sock))
+        left = 1;
+    *header = (struct cmsghdr){
+        .cmsg_len = CMSG_LEN(sizeof left), .cmsg_level = IPPROTO_TCP, .cmsg_type = TCP_CM_INQ};
+    memcpy(CMSG_DATA(header), &left, sizeof left);
+    msg->msg_controllen = CMSG_SPACE(sizeof left);
+}
+
 ssize_t door_recvmsg(struct door *d, int fd, struct msghdr *msg, int flags)
 {
     struct door_file *f = door_file_socket(d, fd);
+    size_t control = msg->msg_controllen;
     bool nonblocking;
     ssize_t n;
 
@@ -76,6 +95,7 @@ ssize_t door_recvmsg(struct door *d, int fd, struct msghdr *msg, int flags)
     msg->msg_flags = 0;
     msg->msg_namelen = 0;
     msg->msg_controllen = 0;
+    tell_queue(f, msg, control);
     door_settle(d);
     return n;
 }

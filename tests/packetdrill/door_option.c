@@ -47,6 +47,10 @@ static int get_tcp(const struct door *d, const struct door_file *f, int name)
     switch (name) {
     case TCP_NODELAY:
         return f->nodelay;
+    case TCP_NOTSENT_LOWAT:
+        return (int)f->notsent_reported;
+    case TCP_INQ:
+        return f->queue_told;
     case TCP_USER_TIMEOUT:
         return (int)(f->options.user_timeout / CLOCK_MS);
     case TCP_MAXSEG:
@@ -168,6 +172,13 @@ static int set_tcp(struct door *d, struct door_file *f, int name, int number)
     case TCP_MAXSEG:
         f->options.mss = (uint16_t)number;
         door_inside_listener(f);
+        return 0;
+    case TCP_NOTSENT_LOWAT:
+        f->notsent_reported = (uint32_t)number;
+        f->notsent = number != 0 ? (uint32_t)number : d->config.notsent_lowat;
+        return 0;
+    case TCP_INQ:
+        f->queue_told = number != 0;
         return 0;
     case TCP_USER_TIMEOUT:
         f->options.user_timeout = (clock_ns)number * CLOCK_MS;

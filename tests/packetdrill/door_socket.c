@@ -61,6 +61,7 @@ static void options_default(const struct door *d, struct door_file *f)
     f->options.cookies = d->config.cookies;
     f->receive_reported = d->config.receive_buffer != 0 ? d->config.receive_buffer : 65536;
     f->send_reported = d->config.send_buffer != 0 ? d->config.send_buffer : 65536;
+    f->notsent = d->config.notsent_lowat;
     f->nodelay = !d->config.nagle;
 }
 
@@ -135,6 +136,8 @@ static int accept_one(struct door *d, struct door_file *listener, struct sock *k
     f->receive_reported = listener->receive_reported;
     f->send_reported = listener->send_reported;
     f->send_fixed = listener->send_fixed;
+    f->notsent_reported = listener->notsent_reported;
+    f->notsent = listener->notsent;
     f->nodelay = listener->nodelay;
     f->connected = true;
     f->sock = k;
