@@ -70,6 +70,9 @@
     X(tcp_fast_retransmits, "fast retransmit episodes entered (RFC 6675, RFC 6582)")          \
     X(tcp_tail_probes, "tail loss probes sent (RFC 8985, 7)")                                 \
     X(tcp_spurious_undone, "recoveries and timeouts found spurious and undone")               \
+    X(tcp_sack_steps, "records of what was sent passed on the way to SACK blocks")            \
+    X(tcp_sacks_put_off, "SACK blocks too far off for one acknowledgement to reach")          \
+    X(tcp_sents_short, "records of what was sent joined or left whole for want of more")      \
     X(tcp_dsacks_received, "duplicate segments reported by the peer (RFC 2883)")              \
     X(tcp_dsacks_sent, "duplicate segments reported to the peer (RFC 2883)")                  \
     X(tcp_rto_expired, "retransmission timeouts (RFC 6298)")                                  \

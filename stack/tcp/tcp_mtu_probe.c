@@ -141,13 +141,13 @@ static void failed(struct tcp_conn *c)
 
 uint32_t tcp_mtu_probe_lost(struct tcp_conn *c)
 {
-    uint32_t end, segments = 0;
+    uint32_t end, segments = 0, steps = TCP_SENT_STEPS;
     struct tcp_sent *s;
 
     if (c->mtu_probe == 0 || seq_lt(c->mtu_probe_seq, c->snd_una))
         return 0;
-    s = tcp_sent_at(c, c->mtu_probe_seq);
-    if (s->state != TCP_SENT_LOST)
+    s = tcp_sent_at(c, c->mtu_probe_seq, &steps);
+    if (s == NULL || s->state != TCP_SENT_LOST)
         return 0;
     /* All of it: without SACK only its first part is known to be lost. */
     end = c->mtu_probe_seq + mss_of(c, c->mtu_probe) - tcp_option_length(c);

@@ -6,6 +6,10 @@
  * the largest window below. They are taken in the order of sequence numbers, as the detection of
  * reordering needs it. What has been marked is one record for each run, so that a block that comes
  * again, with every acknowledgement for a round trip, costs one look.
+ *
+ * What an acknowledgement may cost is bounded: a record is marked once, and the search for where
+ * its blocks begin ends after TCP_SENT_STEPS. A block that was not reached is like one that was
+ * lost on the way; it counts when it comes again.
  */
 #include "stack/tcp/tcp_conn.h"
 #include "stack/tcp/tcp_internal.h"
@@ -84,13 +88,15 @@ static struct tcp_sent *mark(struct tcp_conn *c, const struct packet *p, struct 
 }
 
 static void take_block(struct tcp_conn *c, const struct packet *p, struct tcp_range b,
-                       struct tcp_delivery *d)
+                       uint32_t *steps, struct tcp_delivery *d)
 {
     struct tcp_sent *s;
 
     if (!believable(c, c->snd_una, b))
         return;
-    s = tcp_sent_at(c, b.left);
+    s = tcp_sent_at(c, b.left, steps);
+    if (s == NULL)
+        tcp_count(c->sock.tcp, tcp_sacks_put_off);
     while (s != NULL && seq_lt(s->seq, b.right))
         s = mark(c, p, s, b, d);
 }
@@ -110,6 +116,7 @@ static void sort(struct tcp_range *blocks, unsigned count)
 void tcp_sack_take(struct tcp_conn *c, const struct packet *p, struct tcp_delivery *d)
 {
     const struct packet_tcp *h = &p->tcp;
+    uint32_t steps = TCP_SENT_STEPS;
     struct tcp_range blocks[4];
     unsigned first = 0;
 
@@ -125,5 +132,6 @@ void tcp_sack_take(struct tcp_conn *c, const struct packet *p, struct tcp_delive
         return;
     sort(blocks + first, h->sack_count - first);
     for (unsigned i = first; i < h->sack_count; i++)
-        take_block(c, p, blocks[i], d);
+        take_block(c, p, blocks[i], &steps, d);
+    tcp_count_n(c->sock.tcp, tcp_sack_steps, TCP_SENT_STEPS - steps);
 }

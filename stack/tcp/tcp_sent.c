@@ -112,12 +112,19 @@ bool tcp_sent_room(const struct tcp_conn *c)
     return plenty(c) || newest_extensible(c) || t->sents.used < t->sents.capacity;
 }
 
+static void hints_move(struct tcp_flight *f, const struct tcp_sent *from, struct tcp_sent *to)
+{
+    for (unsigned i = 0; i < TCP_SENT_HINTS; i++) {
+        if (f->hint[i] == from)
+            f->hint[i] = to;
+    }
+}
+
 static void release(struct tcp_conn *c, struct tcp_sent *s)
 {
     struct tcp_flight *f = c->flight;
 
-    if (f->hint == s)
-        f->hint = NULL;
+    hints_move(f, s, NULL);
     TAILQ_REMOVE(&f->all, s, link);
     f->count--;
     pool_put(&c->sock.tcp->sents, s);
@@ -166,6 +173,7 @@ void tcp_sent_new(struct tcp_conn *c, uint32_t seq, uint32_t end)
         TAILQ_INSERT_TAIL(&f->all, s, link);
         f->count++;
     } else {
+        tcp_count(c->sock.tcp, tcp_sents_short);
         s = TAILQ_LAST(&f->all, tcp_sents);
         leave(f, s);
     }
@@ -189,8 +197,10 @@ bool tcp_sent_cut(struct tcp_conn *c, struct tcp_sent *s, uint32_t seq)
     struct tcp_sent *second = plenty(c) ? pool_get(&c->sock.tcp->sents) : NULL;
 
     assert(seq_lt(s->seq, seq) && seq_lt(seq, s->end));
-    if (second == NULL)
+    if (second == NULL) {
+        tcp_count(c->sock.tcp, tcp_sents_short);
         return false;
+    }
     count(f, s, false);
     *second = *s;
     second->seq = s->end = seq;
@@ -262,6 +272,7 @@ static void join(struct tcp_conn *c, struct tcp_sent *a, struct tcp_sent *b)
 {
     a->end = b->end;
     a->segments += b->segments;
+    hints_move(c->flight, b, a);
     release(c, b);
 }
 
@@ -289,7 +300,6 @@ struct tcp_sent *tcp_sent_sack(struct tcp_conn *c, struct tcp_sent *s)
     }
     if (next != NULL && next->state == TCP_SENT_SACKED)
         join(c, s, next);
-    c->flight->hint = s;
     return s;
 }
 
@@ -311,19 +321,50 @@ void tcp_sent_release(struct tcp_conn *c, uint32_t end)
     count(f, s, true);
 }
 
-/* From where it is likely to be near: the last block, or one of the ends. */
-struct tcp_sent *tcp_sent_at(struct tcp_conn *c, uint32_t seq)
-{
-    struct tcp_flight *f = c->flight;
-    struct tcp_sent *s = f->hint;
+/* ---- searches ---- */
 
-    if (s == NULL)
-        s = seq - c->snd_una < c->snd_max - seq ? TAILQ_FIRST(&f->all)
-                                                : TAILQ_LAST(&f->all, tcp_sents);
-    while (seq_lt(seq, s->seq))
-        s = TAILQ_PREV(s, tcp_sents, link);
-    while (seq_le(s->end, seq))
-        s = TAILQ_NEXT(s, link);
-    f->hint = s;
-    return s;
+static bool holds(const struct tcp_sent *s, uint32_t seq)
+{
+    return seq_le(s->seq, seq) && seq_lt(seq, s->end);
+}
+
+/* Bytes between: a run that has become one record is as near at its end as at its start. */
+static uint32_t distance(const struct tcp_sent *s, uint32_t seq)
+{
+    if (seq_lt(seq, s->seq))
+        return s->seq - seq;
+    return seq_lt(seq, s->end) ? 0 : seq - s->end + 1;
+}
+
+/* The hint to search from, which goes along: the nearest, or one made at the nearer end, in place
+ * of that which was made the longest time ago. */
+static struct tcp_sent **hint_for(struct tcp_flight *f, uint32_t seq)
+{
+    struct tcp_sent *end = TAILQ_FIRST(&f->all), *last = TAILQ_LAST(&f->all, tcp_sents);
+    struct tcp_sent **hint = NULL;
+
+    if (distance(last, seq) < distance(end, seq))
+        end = last;
+    for (unsigned i = 0; i < TCP_SENT_HINTS; i++) {
+        struct tcp_sent **h = &f->hint[i];
+
+        if (*h != NULL && (hint == NULL || distance(*h, seq) < distance(*hint, seq)))
+            hint = h;
+    }
+    if (hint == NULL || distance(end, seq) < distance(*hint, seq)) {
+        hint = &f->hint[f->hint_oldest++ % TCP_SENT_HINTS];
+        *hint = end;
+    }
+    return hint;
+}
+
+/* Each step leads nearer, so that what takes several searches comes to its end. */
+struct tcp_sent *tcp_sent_at(struct tcp_conn *c, uint32_t seq, uint32_t *steps)
+{
+    struct tcp_sent **hint = hint_for(c->flight, seq), *s = *hint;
+
+    for (; *steps > 0 && !holds(s, seq); (*steps)--)
+        s = seq_lt(seq, s->seq) ? TAILQ_PREV(s, tcp_sents, link) : TAILQ_NEXT(s, link);
+    *hint = s;
+    return holds(s, seq) ? s : NULL;
 }

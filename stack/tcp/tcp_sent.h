@@ -8,6 +8,11 @@
  * SACKED: that of what is in flight, by the time it was sent, or of what is lost, by sequence
  * number. So what to look at next is always at the head of a list.
  *
+ * Only where a SACK block lies must be searched for, and the peer chooses the blocks: one who
+ * acknowledges every other segment, and names them in an order of its own, could have thousands of
+ * records passed for each packet. So places found before are remembered, which suffices for what
+ * honest peers report, and the steps of a search are limited.
+ *
  * Only a connection with something unacknowledged has a tcp_flight. Pools: there is one for each
  * connection, and of records one for each connection and one for each mbuf that may be held. When
  * only the former are left, or a connection has TCP_SENT_MAX of them, it goes on with what it has:
@@ -26,7 +31,9 @@
 struct rte_mbuf;
 struct tcp_conn;
 
-#define TCP_SENT_MAX 8192
+#define TCP_SENT_MAX   8192
+#define TCP_SENT_HINTS 4   /* as many as an acknowledgement has blocks */
+#define TCP_SENT_STEPS 256 /* from record to record, that one acknowledgement is worth */
 
 /* Where the byte with a sequence number lies in the send queue. The offset counts from buf_addr, so
  * that dropping acknowledged bytes in front does not move it. */
@@ -52,8 +59,9 @@ TAILQ_HEAD(tcp_sents, tcp_sent);
 
 struct tcp_flight {
     struct tcp_sents all, in_flight, lost;
-    struct tcp_sent *hint; /* where the last SACK block was found; NULL: nowhere */
-    uint32_t count;        /* records */
+    struct tcp_sent *hint[TCP_SENT_HINTS]; /* where searches have ended; NULL: none has */
+    uint32_t hint_oldest;
+    uint32_t count; /* records */
     uint32_t in_flight_bytes, lost_bytes, sacked_bytes, sacked_segments;
     clock_ns last_sent_at;
 
@@ -106,7 +114,9 @@ void tcp_sent_release(struct tcp_conn *c, uint32_t end);
 /* Forgets everything. */
 void tcp_sent_free(struct tcp_conn *c);
 
-/* The record that holds the byte with this sequence number, of [snd_una, snd_nxt). */
-struct tcp_sent *tcp_sent_at(struct tcp_conn *c, uint32_t seq);
+/* The record that holds the byte with this sequence number, of [snd_una, snd_max). It is looked for
+ * from the nearest place known, over *steps records at most, from which the steps taken are
+ * subtracted. NULL: they did not suffice; the next search for it goes on where this one ended. */
+struct tcp_sent *tcp_sent_at(struct tcp_conn *c, uint32_t seq, uint32_t *steps);
 
 #endif

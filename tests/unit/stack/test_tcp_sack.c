@@ -245,9 +245,10 @@ static void expect_segment(uint32_t i)
 }
 
 /* With a round trip of 20 ms. */
-static void establish_far(struct script *at, struct script_conn *k)
+static void establish_far(struct script *at, struct script_conn *k,
+                          const struct sock_options *options)
 {
-    struct sock *l = script_listen(at, 80, 4, NULL);
+    struct sock *l = script_listen(at, 80, 4, options);
 
     script_send(k, TCP_SYN, 0, 0, 0);
     script_discard(at);
@@ -258,7 +259,7 @@ static void establish_far(struct script *at, struct script_conn *k)
 
 static void ten_in_flight(void)
 {
-    establish_far(s, c);
+    establish_far(s, c, NULL);
     assert_int_equal(script_write(c, 40 * MSS), 40 * MSS);
     for (uint32_t i = 0; i < 10; i++)
         expect_segment(i);
@@ -320,7 +321,7 @@ static void test_hole_in_frame(void **state)
 
     (void)state;
     k->sack = true;
-    establish_far(tso, k);
+    establish_far(tso, k, NULL);
     script_write(k, 10 * MSS);
     script_expect(k, TCP_ACK, 1, 1, 5 * MSS); /* half a window */
     script_expect(k, TCP_ACK, 1 + 5 * MSS, 1, 5 * MSS);
@@ -473,6 +474,140 @@ static void test_random_blocks(void **state)
         random_blocks(seed);
 }
 
+/* ---- what it costs to find where a block belongs ---- */
+
+#define MANY  1500u
+#define SMALL 536u
+
+/* So many segments in flight, each with a record of its own, and nothing more goes out. */
+static void many_in_flight(void)
+{
+    const struct sock_options options = {.send_buffer = 2 * MANY * SMALL};
+    uint32_t sent = 0;
+
+    s = script_create(&(struct script_config){.max_buffers = 8 * MANY, .tcp = newreno.tcp});
+    c = script_conn(s);
+    c->wscale = 7;
+    c->sack = true;
+    c->mss = SMALL;
+    establish_far(s, c, &options);
+    ((struct tcp_conn *)tcp_conn_of(c->sock))->cwnd = MANY * SMALL;
+    for (unsigned ms = 0; ms < 100 && sent < MANY; ms++) { /* paced */
+        script_write(c, 100 * SMALL);
+        script_advance(s, CLOCK_MS);
+        sent += script_discard(s);
+    }
+    assert_int_equal(sent, MANY);
+    script_room(s, 0);
+    assert_int_equal(tcp_conn_of(c->sock)->flight->count, MANY);
+}
+
+/* Reports segment `i`; returns how many records were passed until it was found. */
+static uint64_t steps_to(uint32_t i)
+{
+    uint64_t before = script_counters(s)->tcp_sack_steps;
+
+    script_send_sack(c, 1, 1, (const uint32_t[]){1 + i * SMALL, 1 + (i + 1) * SMALL});
+    return script_counters(s)->tcp_sack_steps - before;
+}
+
+/* As it would come if every other segment were lost, four reports in turn. */
+static void alternate(void)
+{
+    for (uint32_t i = 7; i < MANY; i += 2) {
+        uint64_t before = script_counters(s)->tcp_sack_steps;
+
+        script_send_sack(c, 1, 4,
+                         (const uint32_t[]){1 + i * SMALL, 1 + (i + 1) * SMALL, 1 + (i - 2) * SMALL,
+                                            1 + (i - 1) * SMALL, 1 + (i - 4) * SMALL,
+                                            1 + (i - 3) * SMALL, 1 + (i - 6) * SMALL,
+                                            1 + (i - 5) * SMALL});
+        assert_true(script_counters(s)->tcp_sack_steps - before <= 8);
+    }
+    assert_int_equal(tcp_conn_of(c->sock)->flight->sacked_bytes / SMALL, MANY / 2);
+}
+
+/* Blocks anywhere in a flight of which every other segment has arrived. */
+static void test_steps_bounded(void **state)
+{
+    uint64_t seed = 1, before;
+
+    (void)state;
+    many_in_flight();
+    alternate();
+    for (unsigned n = 0; n < 500; n++) {
+        uint32_t edges[8];
+
+        for (unsigned b = 0; b < 4; b++) {
+            edges[2 * b] = 1 + random_next(&seed) % (MANY / 2) * 2 * SMALL + SMALL;
+            edges[2 * b + 1] = edges[2 * b] + SMALL;
+        }
+        before = script_counters(s)->tcp_sack_steps;
+        script_send_sack(c, 1, 4, edges);
+        assert_true(script_counters(s)->tcp_sack_steps - before <= TCP_SENT_STEPS);
+    }
+    assert_true(script_counters(s)->tcp_sacks_put_off > 0);
+    script_destroy(s);
+}
+
+/* What is too far off for one is reached by those that repeat it. */
+static void test_steps_go_on(void **state)
+{
+    uint32_t before, far = MANY / 2;
+    const struct tcp_flight *f;
+    unsigned reports = 0;
+
+    (void)state;
+    many_in_flight();
+    alternate();
+    f = tcp_conn_of(c->sock)->flight;
+    before = f->sacked_bytes;
+    while (f->sacked_bytes == before && reports++ < 100)
+        steps_to(far);
+    assert_int_equal(f->sacked_bytes, before + SMALL);
+    assert_true(reports > 1);
+    assert_int_equal(script_counters(s)->tcp_sacks_put_off, reports - 1);
+    script_destroy(s);
+}
+
+/* The first holes are filled while the last segments arrive: neither is far from where it was. */
+static void test_steps_between_ends(void **state)
+{
+    (void)state;
+    many_in_flight();
+    alternate();
+    for (uint32_t i = 2; i < MANY / 2; i += 2) {
+        uint64_t before = script_counters(s)->tcp_sack_steps;
+        uint32_t high = MANY - i;
+
+        script_send_sack(c, 1, 2,
+                         (const uint32_t[]){1 + i * SMALL, 1 + (i + 1) * SMALL, 1 + high * SMALL,
+                                            1 + (high + 1) * SMALL});
+        assert_true(i < 4 || script_counters(s)->tcp_sack_steps - before <= 8);
+    }
+    assert_int_equal(script_counters(s)->tcp_sacks_put_off, 0);
+    script_destroy(s);
+}
+
+/* A connection that has as many records as it may goes on without more. */
+static void test_records_short(void **state)
+{
+    struct tcp_flight *f;
+
+    (void)state;
+    ten_in_flight();
+    f = tcp_conn_of(c->sock)->flight;
+    f->count += TCP_SENT_MAX;
+    script_send_sack(c, 1, 1, (const uint32_t[]){1 + 5 * MSS + 100, 1 + 6 * MSS});
+    assert_int_equal(f->sacked_bytes, 0);
+    assert_int_equal(script_counters(s)->tcp_sents_short, 1);
+    f->count -= TCP_SENT_MAX;
+    script_send_sack(c, 1, 1, (const uint32_t[]){1 + 5 * MSS + 100, 1 + 6 * MSS});
+    assert_int_equal(f->sacked_bytes, MSS - 100);
+    assert_int_equal(script_counters(s)->tcp_sents_short, 1);
+    script_discard(s);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -496,7 +631,11 @@ int main(void)
         TEST(test_unbelievable),
         TEST(test_reneging),
         TEST(test_duplicate_reported),
+        TEST(test_records_short),
         cmocka_unit_test(test_random_blocks),
+        cmocka_unit_test(test_steps_bounded),
+        cmocka_unit_test(test_steps_go_on),
+        cmocka_unit_test(test_steps_between_ends),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
