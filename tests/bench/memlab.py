@@ -15,9 +15,9 @@ import signal
 import tempfile
 import time
 
-from bench import profile
+from bench import priority, profile
 from bench.proxies import PROXY_CPU
-from bench.wirelab import PEERS_CPU, PRIORITY
+from bench.wirelab import PEERS_CPU
 from lab.certs import Authority
 from lab.daemon import Sluice, write_config
 from lab.process import LabError, Process
@@ -173,7 +173,7 @@ class MemoryLab:
         self._cleanup.callback(shutil.rmtree, self.directory, ignore_errors=True)
 
     def __enter__(self):
-        os.setpriority(os.PRIO_PROCESS, 0, PRIORITY)
+        priority.first()
         return self
 
     def __exit__(self, *_):

@@ -7,9 +7,10 @@ import typing
 
 from bench import memlab
 from bench.proxies import PROXY_CPU, Nginx
+from bench.priority import PRIORITY
 from bench.results import OURS, Better, Goal, Result, Role
 from bench.rows import Row
-from bench.wirelab import PRIORITY, Contender, WireLab
+from bench.wirelab import Contender, WireLab
 from lab.process import LabError, run
 
 TARGETS = ("sluice", "web_server", "memload", "kload", "bench_tls")

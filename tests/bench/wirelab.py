@@ -17,7 +17,7 @@ import re
 import sys
 import time
 
-from bench import profile
+from bench import priority, profile
 from bench.client import Client
 from bench.proxies import (BACKEND, BACKEND_PORT, PLAIN_PORT, PROXIES, PROXY_CPU, TLS_PORT, Proxy)
 from bench.results import OURS, Role
@@ -32,7 +32,6 @@ MTU = 1500
 OFFLOADS = ("tx-checksumming", "tcp-segmentation-offload", "generic-segmentation-offload")
 LINKS = (f"veth, MTU {MTU}, threaded NAPI, GRO; off, and on where a contender says offloads: "
          + ", ".join(OFFLOADS))
-PRIORITY = -20
 REAL_TIME = 20
 PAGES = {"64": 64, "1k": 1024, "16k": 16 << 10, "10m": 10 << 20}
 
@@ -125,7 +124,7 @@ class WireLab(Lab):
         self.server = None
 
     def __enter__(self):
-        os.setpriority(os.PRIO_PROCESS, 0, PRIORITY)
+        priority.first()
         super().__enter__()
         self.authority.issue("shop", "shop.example", key=self._certificate)
         for namespace in (self.client, self.proxy, self.backend):
@@ -167,7 +166,7 @@ class WireLab(Lab):
         for thread, device in napi_threads():
             if device in DEVICES:
                 os.sched_setaffinity(thread, {DEVICES[device]})
-                os.setpriority(os.PRIO_PROCESS, thread, PRIORITY)
+                os.setpriority(os.PRIO_PROCESS, thread, priority.PRIORITY)
                 pinned.append(device)
         if sorted(set(pinned)) != sorted(DEVICES):
             raise LabError(f"threaded NAPI runs for {sorted(set(pinned))} only, "
