@@ -297,13 +297,14 @@ static void thread_loop(struct app_thread *t)
 
     while (!atomic_load_explicit(&t->stop, memory_order_acquire)) {
         clock_ns begun = now, program;
-        bool busy = thread_receive(t, now) > 0;
+        unsigned received = thread_receive(t, now);
+        bool busy = received > 0;
 
         program = run_program(t, now, &busy);
         stack_flush(t->stack, now);
         busy |= thread_transmit(t, now) > 0;
         if (busy)
-            idle_busy(&t->idle, now);
+            idle_busy(&t->idle, now, received);
         else
             thread_rest(t, now, program);
         now = clock_now();

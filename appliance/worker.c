@@ -105,16 +105,16 @@ static uint32_t worker_transmit(struct worker *w, clock_ns now)
 }
 
 /* Returns whether packets came or went. */
-static bool worker_round(struct worker *w, clock_ns now)
+static bool worker_round(struct worker *w, clock_ns now, unsigned *received)
 {
-    unsigned received = worker_receive(w, now);
     uint32_t sent;
 
+    *received = worker_receive(w, now);
     proxy_run(w->proxy, now);
     stack_flush(w->stack, now);
     sent = worker_transmit(w, now);
     COUNTER_INC(w->counters.worker_rounds);
-    return received > 0 || sent > 0;
+    return *received > 0 || sent > 0;
 }
 
 static void worker_sleep(clock_ns duration)
@@ -226,11 +226,12 @@ static void worker_loop(struct worker *w)
 
     /* What the main thread has read of the worker, it has read before it says stop. */
     while (!atomic_load_explicit(&w->stop, memory_order_acquire)) {
-        bool busy = worker_round(w, now);
+        unsigned received;
+        bool busy = worker_round(w, now, &received);
         clock_ns begun = now;
 
         if (busy)
-            idle_busy(&w->idle, now);
+            idle_busy(&w->idle, now, received);
         else
             worker_rest(w, now);
         if (mailbox_pending(&w->mailbox))

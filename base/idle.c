@@ -14,7 +14,7 @@ static clock_ns bounded(const struct idle *i, clock_ns now)
 
     if (silence >= IDLE_LONG)
         bound = IDLE_SLEEP_LONG;
-    sleep = larger(sleep, IDLE_SLEEP_MIN);
+    sleep = larger(sleep, i->frames >= IDLE_MANY ? IDLE_SLEEP_MANY : IDLE_SLEEP_MIN);
     return sleep < bound ? sleep : bound;
 }
 

@@ -10,7 +10,7 @@ static struct idle fresh(clock_ns now)
 {
     struct idle idle = {.slept = true};
 
-    idle_busy(&idle, now);
+    idle_busy(&idle, now, 0);
     return idle;
 }
 
@@ -48,19 +48,19 @@ static void test_work_ends_the_silence(void **state)
 
     (void)state;
     rounds_until(&idle, 0, 10 * CLOCK_SEC, &longest);
-    idle_busy(&idle, 10 * CLOCK_SEC);
+    idle_busy(&idle, 10 * CLOCK_SEC, 1);
     assert_int_equal(idle_sleep(&idle, 10 * CLOCK_SEC + ROUND, CLOCK_NEVER), 0);
     rounds_until(&idle, 10 * CLOCK_SEC, 10 * CLOCK_SEC + 100 * CLOCK_US, &longest);
     assert_int_equal(longest, IDLE_SLEEP_MIN);
 }
 
 /* Rounds with work from `now` on, then empty ones; returns the first sleep. */
-static clock_ns sleep_after_work(struct idle *idle, clock_ns now, clock_ns work)
+static clock_ns sleep_after_work(struct idle *idle, clock_ns now, clock_ns work, uint32_t frames)
 {
     clock_ns end = now + work, sleep = 0;
 
-    for (; now < end; now += 10 * ROUND)
-        idle_busy(idle, now);
+    for (; now < end; now += 10 * ROUND, frames = 0)
+        idle_busy(idle, now, frames);
     for (; sleep == 0; now += ROUND)
         sleep = idle_sleep(idle, now, CLOCK_NEVER);
     return sleep;
@@ -71,11 +71,26 @@ static void test_sleep_follows_the_work(void **state)
     struct idle idle = fresh(CLOCK_SEC);
 
     (void)state;
-    assert_int_equal(sleep_after_work(&idle, CLOCK_SEC, 20 * CLOCK_US), IDLE_SLEEP_MIN);
-    assert_int_equal(sleep_after_work(&idle, 2 * CLOCK_SEC, 400 * CLOCK_US), 100 * CLOCK_US);
-    assert_int_equal(sleep_after_work(&idle, 3 * CLOCK_SEC, 40 * CLOCK_MS), IDLE_SLEEP_SHORT);
+    assert_int_equal(sleep_after_work(&idle, CLOCK_SEC, 20 * CLOCK_US, 1), IDLE_SLEEP_MIN);
+    assert_int_equal(sleep_after_work(&idle, 2 * CLOCK_SEC, 400 * CLOCK_US, 1), 100 * CLOCK_US);
+    assert_int_equal(sleep_after_work(&idle, 3 * CLOCK_SEC, 40 * CLOCK_MS, 1), IDLE_SLEEP_SHORT);
     /* What counts is the work since the last sleep. */
-    assert_int_equal(sleep_after_work(&idle, 4 * CLOCK_SEC, 20 * CLOCK_US), IDLE_SLEEP_MIN);
+    assert_int_equal(sleep_after_work(&idle, 4 * CLOCK_SEC, 20 * CLOCK_US, 1), IDLE_SLEEP_MIN);
+}
+
+static void test_many_frames_share_a_wake_up(void **state)
+{
+    struct idle idle = fresh(CLOCK_SEC);
+
+    (void)state;
+    assert_int_equal(sleep_after_work(&idle, CLOCK_SEC, 20 * CLOCK_US, IDLE_MANY - 1),
+                     IDLE_SLEEP_MIN);
+    assert_int_equal(sleep_after_work(&idle, 2 * CLOCK_SEC, 20 * CLOCK_US, IDLE_MANY),
+                     IDLE_SLEEP_MANY);
+    assert_int_equal(sleep_after_work(&idle, 3 * CLOCK_SEC, 600 * CLOCK_US, IDLE_MANY),
+                     150 * CLOCK_US);
+    /* What counts is what came since the last sleep. */
+    assert_int_equal(sleep_after_work(&idle, 4 * CLOCK_SEC, 20 * CLOCK_US, 1), IDLE_SLEEP_MIN);
 }
 
 static void test_sleep_is_a_fraction_of_the_silence(void **state)
@@ -127,6 +142,7 @@ int main(void)
         cmocka_unit_test(test_polls_on_for_a_few_rounds),
         cmocka_unit_test(test_work_ends_the_silence),
         cmocka_unit_test(test_sleep_follows_the_work),
+        cmocka_unit_test(test_many_frames_share_a_wake_up),
         cmocka_unit_test(test_sleep_is_a_fraction_of_the_silence),
         cmocka_unit_test(test_long_silence_takes_few_rounds),
         cmocka_unit_test(test_never_past_a_deadline),
