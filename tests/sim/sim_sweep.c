@@ -194,7 +194,8 @@ struct tally {
     uint64_t dropped_there, dropped_back; /* by the link */
     uint64_t late, doubled;               /* by the link, both ways */
     uint64_t timeouts, probes;
-    uint64_t outdated; /* refused by the receiver for their timestamps */
+    uint64_t outdated;    /* refused by the receiver for their timestamps */
+    uint64_t black_holes; /* that the sender took timeouts for */
 };
 
 static struct tally tally(const struct world *w)
@@ -212,6 +213,7 @@ static struct tally tally(const struct world *w)
         .timeouts = s->tcp_rto_expired + r->tcp_rto_expired,
         .probes = s->tcp_tail_probes + r->tcp_tail_probes,
         .outdated = r->drop_tcp_paws,
+        .black_holes = s->mtu_black_holes,
     };
 }
 
@@ -259,13 +261,16 @@ static bool judge_retransmissions(const struct world *w)
     struct tally t = tally(w);
     uint64_t dropped = t.dropped_there + t.dropped_back;
     uint64_t timeouts = sweep_cell_narrow(&w->cell) ? dropped + t.late : dropped / 4;
+    bool cut;
 
     if (t.timeouts > 2 + timeouts)
         return fail(w, "a storm of timeouts");
     if (w->wire.needless > needless_allowed(w, &t))
         return fail(w, "needless retransmissions");
-    /* a small window may cut what is sent again in two */
-    if (w->wire.again > w->wire.needless + (sweep_cell_narrow(&w->cell) ? 2 : 1) * t.dropped_there)
+    /* What is sent again goes in two pieces where a window cuts it, or where the loss of one
+     * segment several times over looked like an MTU that is too large (RFC 4821, 7.7). */
+    cut = sweep_cell_narrow(&w->cell) || t.black_holes > 0;
+    if (w->wire.again > w->wire.needless + (cut ? 2 : 1) * t.dropped_there)
         return fail(w, "more retransmissions than losses");
     return true;
 }
