@@ -58,11 +58,13 @@ void firewall_key_fill(struct firewall_key *k, const struct packet *p, enum fire
                                .field_index = FIREWALL_FIELD_##NAME, \
                                .input_index = (group),               \
                                .offset = offsetof(struct firewall_key, member)}
+/* NOLINTBEGIN(bugprone-macro-parentheses): a designator and a member cannot have any */
 #define WORD(NAME, member, word, group) \
     FIELD(NAME + (word), MASK, member[word], 4, (group) + (word))
 #define ADDRESS(NAME, member, group)                                                          \
     WORD(NAME, member, 0, group), WORD(NAME, member, 1, group), WORD(NAME, member, 2, group), \
         WORD(NAME, member, 3, group)
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 static const struct rte_acl_field_def fields[FIREWALL_FIELDS] = {
     FIELD(PROTOCOL, BITMASK, protocol, 1, 0),

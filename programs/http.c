@@ -125,13 +125,23 @@ static void persist(struct text value, bool *keep_alive)
         *keep_alive = true;
 }
 
+/* No request with a body is served. */
+static int judge_length(struct text value)
+{
+    uint64_t content = 0;
+
+    if (!parse_length(value, &content))
+        return 400;
+    return content > 0 ? 413 : 200;
+}
+
 static int parse_request_fields(struct text fields, bool host_needed, struct http_request *out)
 {
     struct text name, value;
     unsigned hosts = 0;
-    uint64_t content;
+    int status = 200;
 
-    while (fields.len > 0) {
+    while (status == 200 && fields.len > 0) {
         if (!take_field(&fields, &name, &value))
             return 400;
         if (is(name, "host"))
@@ -139,12 +149,12 @@ static int parse_request_fields(struct text fields, bool host_needed, struct htt
         else if (is(name, "connection"))
             persist(value, &out->keep_alive);
         else if (is(name, "transfer-encoding"))
-            return 413;
-        else if (is(name, "content-length") && !parse_length(value, &content))
-            return 400;
-        else if (is(name, "content-length") && content > 0)
-            return 413;
+            status = 413;
+        else if (is(name, "content-length"))
+            status = judge_length(value);
     }
+    if (status != 200)
+        return status;
     return hosts > 1 || (host_needed && hosts == 0) ? 400 : 200;
 }
 

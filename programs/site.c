@@ -121,7 +121,8 @@ struct site *site_load(const char *folder, struct error *e)
         site_free(s);
         return NULL;
     }
-    qsort(s->page, s->count, sizeof *s->page, by_path);
+    if (s->count > 0)
+        qsort(s->page, s->count, sizeof *s->page, by_path);
     return s;
 }
 

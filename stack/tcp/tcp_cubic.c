@@ -13,6 +13,8 @@
  */
 #include "stack/tcp/tcp_cubic.h"
 
+#include <assert.h>
+
 #include "stack/tcp/tcp_cc.h"
 #include "stack/tcp/tcp_conn.h"
 #include "stack/tcp/tcp_defaults.h"
@@ -159,13 +161,13 @@ static uint32_t target(const struct tcp_conn *c)
 }
 
 /* How many segments are to be acknowledged for each by which the window grows. */
-static uint16_t classic_pace(const struct tcp_conn *c)
+static uint32_t classic_pace(const struct tcp_conn *c)
 {
     uint32_t mss = tcp_segment_size(c), window = c->cwnd / mss, gap = target(c) / mss - window;
     uint32_t most = c->cc.cubic.searching ? CLASSIC_SEARCH : CLASSIC_FLAT;
     uint32_t pace = gap > 0 ? window / gap : most;
 
-    return (uint16_t)max_u32(pace < most ? pace : most, 1);
+    return max_u32(pace < most ? pace : most, 1);
 }
 
 /* Whole segments are counted, and count in full when the pace is faster by then. */
@@ -174,6 +176,7 @@ static uint32_t classic_growth(struct tcp_conn *c, uint32_t acked)
     uint32_t mss = tcp_segment_size(c), pace = classic_pace(c), grown = 0;
     uint32_t counted = c->cc.cubic.fraction;
 
+    assert(pace > 0);
     if (counted >= pace) {
         counted = 0;
         grown = 1;

@@ -15,6 +15,7 @@
  */
 #include "stack/tcp/tcp_reassembly.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include <rte_common.h>
@@ -83,6 +84,7 @@ static void run_link(struct tcp_conn *c, struct tcp_run *before, struct tcp_run 
         before->next = r;
     else
         c->runs = r;
+    assert(c->runs != NULL);
     if (next != NULL)
         next->prev = r;
     else

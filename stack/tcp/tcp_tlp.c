@@ -80,14 +80,16 @@ void tcp_tlp_expired(struct tcp_conn *c)
 /* 7.4.2 */
 void tcp_tlp_ack(struct tcp_conn *c, const struct tcp_delivery *d)
 {
+    bool arrived, repaired, unreported;
+
     if (!c->tlp_out || seq_lt(c->snd_una, c->tlp_end))
         return;
-    if (!c->tlp_again || (d->dsacked && d->dsack_end == c->tlp_end)) {
-        c->tlp_out = false; /* all has arrived, the original too */
-    } else if (seq_lt(c->tlp_end, c->snd_una)) {
-        c->tlp_out = false;
+    arrived = !c->tlp_again || (d->dsacked && d->dsack_end == c->tlp_end); /* the original too */
+    repaired = !arrived && seq_lt(c->tlp_end, c->snd_una);
+    unreported = d->duplicate && !d->sacked; /* of a peer that does not report duplicates */
+    if (!arrived && !repaired && !unreported)
+        return;
+    c->tlp_out = false;
+    if (repaired)
         tcp_recovery_repaired(c);
-    } else if (d->duplicate && !d->sacked) {
-        c->tlp_out = false; /* a duplicate of a peer that does not report them */
-    }
 }

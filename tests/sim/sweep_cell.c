@@ -111,8 +111,8 @@ struct sweep_cell sweep_cell_transfer(struct sim *s)
     segments = bdp(&c) * PICK(s, 1, 4, 16);
     segments = segments < SEGMENTS_MIN ? SEGMENTS_MIN : segments;
     segments = segments > SEGMENTS_MAX ? SEGMENTS_MAX : segments;
-    if (c.there.loss + c.back.loss >= 20000 && segments > SEGMENTS_MAX / 4)
-        segments = SEGMENTS_MAX / 4;
+    if (c.there.loss + c.back.loss >= 20000 && segments > SEGMENTS_MAX / 4.0)
+        segments = SEGMENTS_MAX / 4.0;
     c.bytes = (uint64_t)(segments * SWEEP_SEGMENT) + sim_random(s, SWEEP_SEGMENT);
     return c;
 }

@@ -174,11 +174,11 @@ static const struct policy_case class_cases[] = {
       "11:65: error: classes.a.dscp: expected a value from 0 to 63, found \"64\"",
       "12:13: error: classes.b.rate: the guaranteed rate is above the class's ceiling",
       "12:44: error: classes.b.weight: expected a value from 1 to 1000, found \"1001\"",
-      "12:56: error: classes.b.dscp: expected a code point such as AF21, EF or CS1, or a number "
-      "from 0 to 63, found \"af21\", did you mean \"AF21\"?",
+      ("12:56: error: classes.b.dscp: expected a code point such as AF21, EF or CS1, or a number "
+       "from 0 to 63, found \"af21\", did you mean \"AF21\"?"),
       "13:7: error: classes.c.rat: unknown key, did you mean \"rate\"?",
-      "13:25: error: classes.c.dscp: expected a code point such as AF21, EF or CS1, or a number "
-      "from 0 to 63, found \"high\"",
+      ("13:25: error: classes.c.dscp: expected a code point such as AF21, EF or CS1, or a number "
+       "from 0 to 63, found \"high\""),
       "13:41: error: classes.c.priority: expected a number, found \"-1\"",
       "14:6: error: classes.d: expected a mapping such as {rate: 100Mbit}, found \"5Mbit\""}},
     {"unknown class",

@@ -4,6 +4,7 @@
  */
 #include "tests/unit/stack/test_net_fixture.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -470,6 +471,7 @@ static enum verdict naive_give(struct naive *n, const struct cut *c, unsigned nu
 
 static uint32_t below(uint32_t n)
 {
+    assert(n > 0);
     return (uint32_t)random() % n;
 }
 
