@@ -64,6 +64,7 @@ int door_wait(struct door *d, bool nonblocking, bool (*ready)(void *ctx), void *
         errno = EAGAIN;
         return -1;
     }
+    /* cppcheck-suppress autoVariables; until this function returns */
     d->sleeper = &sleeper;
     second_rests(d);
     while (d->sleeper != NULL)

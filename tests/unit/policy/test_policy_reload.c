@@ -90,7 +90,7 @@ static bool run(const struct policy *running, const struct policy_case *c)
     size_t i = 0;
     bool good = true;
 
-    for (; c->findings[i] != NULL && i < r.count; i++)
+    for (; i < r.count && c->findings[i] != NULL; i++)
         good = good && strcmp(r.findings[i].text + strlen("etc/t.yaml:"), c->findings[i]) == 0;
     good = good && c->findings[i] == NULL && r.count == i && (result == 0) == (i == 0);
     for (i = 0; !good && i < r.count; i++)

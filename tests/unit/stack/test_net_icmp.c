@@ -345,7 +345,7 @@ static void test_no_error_about_an_icmp_error(void **state)
 /* With no mbuf to be had, answers are lost and counted, and nothing else happens. */
 static void test_empty_pool(void **state)
 {
-    static struct rte_mbuf *all[TEST_MBUF_COUNT];
+    static struct rte_mbuf *all[TEST_MBUF_COUNT + 1];
     struct fix *x = *state;
     struct test_frame echo = echo_frame(5), other = datagram(8);
     struct rte_mbuf *frames[] = {test_mbuf_exact(echo.b, echo.len),
