@@ -103,7 +103,8 @@ int kload_tls_open(struct kload *k, struct kload_conn *c)
 {
     c->ssl = SSL_new(k->ctx);
     if (c->ssl == NULL || SSL_set_fd(c->ssl, c->fd) != 1 ||
-        SSL_set_tlsext_host_name(c->ssl, k->name) != 1 || SSL_set1_host(c->ssl, k->name) != 1)
+        SSL_set_tlsext_host_name(c->ssl, (char *)(uintptr_t)k->name) != 1 ||
+        SSL_set1_host(c->ssl, k->name) != 1)
         return kload_tls_fail(k, "TLS");
     SSL_set_connect_state(c->ssl);
     return k->session != NULL ? kload_tls_offer(k, c) : 0;

@@ -24,8 +24,10 @@
 #include "stack/stack.h"
 #include "stack/stack_internal.h"
 #include "stack/tcp/tcp_conn.h"
+#include "stack/tcp/tcp_internal.h"
 #include "stack/tcp/tcp_seq.h"
 #include "stack/tcp/tcp_table.h"
+#include "stack/wire/wire.h"
 #include "tests/unit/support/test_frame.h"
 #include "tests/unit/support/test_mbuf.h"
 

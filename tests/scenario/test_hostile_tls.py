@@ -10,7 +10,7 @@ from lab.process import LabError
 from lab.scenario import (BOTH_FAMILIES, ONE_AND_TWO_WORKERS, expect, expect_equal, expect_in,
                           scenario)
 from lab.streams import PiecewiseTls
-from lab.topology import CLIENT, OUTSIDE, at, http_get, read_all
+from lab.topology import CLIENT, OUTSIDE, SOCKET_FAMILY, at, http_get, read_all
 
 ADDRESS = at(OUTSIDE, 443)
 
@@ -232,7 +232,7 @@ def connections_beyond_the_limit(lab):
     crowd = []
     with lab.client.enter():
         for _ in range(200):
-            connection = socket.socket()
+            connection = socket.socket(SOCKET_FAMILY)
             connection.setblocking(False)
             connection.connect_ex((OUTSIDE, 443))
             crowd.append(connection)
