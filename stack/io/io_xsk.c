@@ -25,7 +25,7 @@
 
 #define IO_XSK_CHUNK 4096
 #define IO_XSK_RING  16
-#define IO_XSK_TRIES 10
+#define IO_XSK_TRIES 50
 
 static int io_xsk_bind(int fd, const char *netdev, unsigned queue)
 {

@@ -163,7 +163,8 @@ static void overlap(struct net *n, struct net_partial *p)
 static enum drop_cause addresses_check(const struct net *n, const struct packet *p)
 {
     const struct net_iface *iface = &n->iface[p->iface];
-    const uint8_t *mac = rte_pktmbuf_mtod(p->m, const uint8_t *);
+    uint8_t scattered[6]; /* a first mbuf may be of less */
+    const uint8_t *mac = rte_pktmbuf_read(p->m, 0, sizeof scattered, scattered);
 
     if ((mac[0] & 1) == 0 && memcmp(mac, iface->mac, 6) != 0)
         return drop_ethernet_address;

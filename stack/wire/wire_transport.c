@@ -28,7 +28,7 @@ static enum drop_cause first_fragment_input(struct packet *p, const struct wire_
     if (!tcp && !udp && !is_icmp(p))
         return DROP_NONE;
     if (p->payload_length < (tcp ? WIRE_TCP_LEN : WIRE_TRANSPORT_MIN))
-        return drop_truncated;
+        return drop_ip_fragment;
     if (tcp || udp)
         ports_input(p, f);
     if (tcp)

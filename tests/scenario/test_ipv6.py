@@ -5,7 +5,7 @@ import concurrent.futures
 import signal
 import socket
 
-from lab.daemon import write_config
+from lab.daemon import SANITIZER_OPTIONS, write_config
 from lab.packets import ETH_IPV6, SYN, Wire, ethernet, icmp6, ipv6, neighbour, tcp
 from lab.process import wait_until
 from lab.scenario import ONE_AND_TWO_WORKERS, expect, expect_equal, expect_in, scenario
@@ -92,7 +92,8 @@ def duplicate_address(lab):
 def stop_before_ready(lab):
     """SIGTERM while addresses are tried out ends the daemon in order."""
     write_config(lab.path("sluice.yaml"), dual_stack(lab))
-    process = lab.proxy.start(lab.binary, "-c", lab.path("sluice.yaml"), name="sluice")
+    process = lab.proxy.start(lab.binary, "-c", lab.path("sluice.yaml"), name="sluice",
+                              env=SANITIZER_OPTIONS)
     process.wait_for("listener https6")
     process.signal(signal.SIGTERM)
     expect_equal(process.wait(10), 0, "exit status")

@@ -433,6 +433,24 @@ static void test_others(void **state)
     rte_pktmbuf_free(p.m);
 }
 
+/* Whose address it is must not be looked for behind the end of a first mbuf of a byte. */
+static void test_scattered(void **state)
+{
+    static const uint16_t after[] = {1};
+    struct cut c = piece(1, 0, 800, true);
+    struct rte_mbuf *linear = build(&c);
+    struct packet p = {.iface = FIX_OUTSIDE};
+
+    (void)state;
+    rte_pktmbuf_mtod(linear, uint8_t *)[5] ^= 0x40;
+    p.m = test_mbuf_split(rte_pktmbuf_mtod(linear, void *), linear->data_len, after, 1);
+    rte_pktmbuf_free(linear);
+    wire_parse(&p);
+    assert_int_equal(net_fragments_input(x->net, &p, 1, x->now), 1);
+    assert_int_equal(p.drop, drop_ethernet_address);
+    rte_pktmbuf_free(p.m);
+}
+
 /* ---- at random ---- */
 
 /* Bytes that are there, by the plainest means. */
@@ -564,6 +582,7 @@ int main(void)
         TEST(test_many_pieces),
         TEST(test_disabled),
         TEST(test_others),
+        TEST(test_scattered),
         TEST(test_random),
     };
 

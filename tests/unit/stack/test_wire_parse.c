@@ -415,9 +415,9 @@ static void test_first_fragments(void **state)
     assert_int_equal(p.drop, DROP_NONE);
     assert_int_equal(p.icmp.type, 0x30);
     assert_int_equal(p.icmp.code, 0x39);
-    assert_int_equal(parse_fragment(17, 0x2000, 7).drop, drop_truncated);
-    assert_int_equal(parse_fragment(6, 0x2000, 12).drop, drop_truncated); /* without its flags */
-    assert_int_equal(parse_fragment(1, 0x2000, 7).drop, drop_truncated);
+    assert_int_equal(parse_fragment(17, 0x2000, 7).drop, drop_ip_fragment);
+    assert_int_equal(parse_fragment(6, 0x2000, 12).drop, drop_ip_fragment); /* without its flags */
+    assert_int_equal(parse_fragment(1, 0x2000, 7).drop, drop_ip_fragment);
     assert_int_equal(parse_fragment(47, 0x2000, 7).drop, DROP_NONE);
     p = parse_fragment(17, 0x0001, 7);
     assert_int_equal(p.drop, DROP_NONE);
