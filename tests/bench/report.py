@@ -28,6 +28,8 @@ LABS = {
     "path": "Long, lossy paths: our TCP and the kernel's",
     "programs": "Programs on the stack: code inside its thread and beside it",
 }
+NAMES = {"kernel": "Linux", "dpdk": "DPDK", "openssl": "OpenSSL", "haproxy": "HAProxy",
+         "nginx": "nginx", "hitch": "hitch"}
 IN_README = ("wire", "memory", "scaling")
 
 
@@ -62,15 +64,21 @@ def verdict(result):
     return {True: "reached", False: "missed", None: ""}[result.reached()]
 
 
+def beside(result):
+    """Whom a row shows beside Sluice: the best peer, else the first of the references."""
+    return result.best_peer() or next((c for c in result.contenders.values()
+                                       if c.role is Role.REFERENCE), None)
+
+
 def cells(result):
     """A row's cells: title, unit, Sluice, best peer, how many times better, goal, verdict."""
-    ours, best, ratio = result.contenders.get(OURS), result.best_peer(), result.ratio()
+    ours, best, ratio = result.contenders.get(OURS), beside(result), result.ratio()
     return [result.title, result.unit, number(ours.median) if ours else "-",
             f"{number(best.median)} ({best.name})" if best else "-",
             f"{ratio:.2f}" if ratio is not None else "-", goal_text(result), verdict(result)]
 
 
-HEAD = ["", "unit", "Sluice", "best peer", "times better", "goal", ""]
+HEAD = ["", "unit", "Sluice", "best peer, or reference", "times better", "goal", ""]
 
 
 def by_lab(results, labs=tuple(LABS)):
@@ -79,13 +87,6 @@ def by_lab(results, labs=tuple(LABS)):
         rows = [row for row in results.rows.values() if row.lab == lab]
         if rows:
             yield LABS[lab], rows
-
-
-def others(result):
-    """The contenders that the table's columns leave out."""
-    best = result.best_peer()
-    return [c for c in result.contenders.values()
-            if c.role is not Role.OURS and c is not best]
 
 
 def terminal(results):
@@ -115,11 +116,11 @@ def markdown(results):
         lines += ["| " + " | ".join(cells(result)) + " |" for result in rows]
         lines.append("")
     machine = results.machine
-    lines.append(f"Medians, taken in turn on {machine.get('cpu', 'an unnamed CPU')}, Linux "
-                 f"{machine.get('kernel', '?')}, "
-                 + ", ".join(f"{name} {version}"
-                             for name, version in machine.get("versions", {}).items())
-                 + f"; {max(results.taken.values(), default='')[:10]}.")
+    rounds = min((len(result.contenders[OURS].values) for result in results.rows.values()
+                  if result.lab in IN_README and OURS in result.contenders), default=0)
+    versions = ", ".join(f"{NAMES[name]} {machine[name]}" for name in NAMES if name in machine)
+    lines.append(f"Medians of {rounds} rounds or more, taken in turn on {machine.get('cpu')} with "
+                 f"{versions}; {max(results.taken.values(), default='')[:10]}.")
     return "\n".join(lines)
 
 
